@@ -1,0 +1,1 @@
+//! Mails → [`super::Decoded`]. Pure.

@@ -1,0 +1,220 @@
+//! Bytes → [`Decoded`]. Pure: no I/O, no clock, no state; formats know nothing of each other.
+//!
+//! A sender is one file here, one line in [`ALL`] and one folder of fixtures. Everything else
+//! (route, configuration kind, detection, metric label, documentation row, fuzz target, golden
+//! tests) follows from the registry line.
+
+pub mod mail;
+
+use crate::model::{Event, Time};
+use serde::{Deserialize, Serialize};
+
+/// The senders over HTTP, in the order of the documentation.
+pub static ALL: &[&dyn Format] = &[];
+
+/// One request as a door received it: authenticated, within limits, decompressed.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// `GET`, `POST`, ...
+    pub method: &'a str,
+    /// The path as sent, without the query.
+    pub path: &'a str,
+    /// The query without `?`; empty if there is none.
+    pub query: &'a str,
+    /// Header names in lower case, values as text (not UTF-8: replaced).
+    pub headers: &'a [(String, String)],
+    /// The body, decompressed.
+    pub body: &'a [u8],
+    /// When the door accepted the request.
+    pub received_at: Time,
+}
+
+impl<'a> Request<'a> {
+    /// The first header of that (lower case) name.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> std::borrow::Cow<'a, str> {
+        String::from_utf8_lossy(self.body)
+    }
+}
+
+/// How sure a format is that a message is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detection {
+    /// Not this sender.
+    No,
+    /// The shape fits, but another sender's may as well.
+    Possible,
+    /// A field, header or path that only this sender has.
+    Certain,
+}
+
+/// One sender over HTTP.
+pub trait Format: Sync {
+    /// The registry name: the source kind, the default path below `/hooks/`, the metric label.
+    fn name(&self) -> &'static str;
+
+    /// What the documentation table says.
+    fn about(&self) -> About;
+
+    /// Whether a message is this sender's. Cheap; looks at markers, decodes nothing.
+    fn detect(&self, request: &Request) -> Detection;
+
+    /// The message in our words. An error means that nothing could be made of it.
+    fn decode(&self, request: &Request) -> Result<Decoded, Undecodable>;
+}
+
+/// The documentation row of a sender.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// The product's name as people write it.
+    pub title: &'static str,
+    /// What it can say: `problem, repeat, acknowledged, recovery, test, ...`.
+    pub says: &'static str,
+    /// What its identity is made of.
+    pub identity: &'static str,
+    /// How it can authenticate.
+    pub auth: &'static str,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decoded {
+    /// The events, in the order of the message.
+    pub events: Vec<Event>,
+    /// Maintenance notices.
+    pub maintenance: Vec<MaintenanceNotice>,
+    /// Words of people: replies to tickets, questions.
+    pub replies: Vec<Reply>,
+    /// Why a message that was understood says nothing (heartbeat, test ping, own mail, ...).
+    pub ignored: Option<String>,
+    /// What was odd about the message as a whole, and which parts could not be read.
+    pub problems: Vec<String>,
+}
+
+impl Decoded {
+    /// A message that was understood and says nothing of interest.
+    pub fn ignored(reason: impl Into<String>) -> Decoded {
+        Decoded {
+            ignored: Some(reason.into()),
+            ..Decoded::default()
+        }
+    }
+}
+
+/// A message from which no event with an identity could be made. It goes to quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Undecodable {
+    /// A sentence that names the field, what was expected and what was found.
+    pub reason: String,
+}
+
+impl Undecodable {
+    /// From a sentence that names the field.
+    pub fn because(reason: impl Into<String>) -> Undecodable {
+        Undecodable {
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Planned work, as a carrier or provider announces it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceNotice {
+    /// Who announces it.
+    pub provider: String,
+    /// The provider's id of the maintenance, equal over all its notices.
+    pub maintenance_id: String,
+    /// The provider's name for our account, if given.
+    pub account: Option<String>,
+    /// What the notice says about the work.
+    pub status: MaintenanceStatus,
+    /// Circuits, devices or services and how they are hit.
+    pub objects: Vec<MaintenanceObject>,
+    /// The windows, in order.
+    pub windows: Vec<MaintenanceWindow>,
+    /// Order of the notices of one maintenance; an older sequence never wins.
+    pub sequence: i64,
+    /// One line for people.
+    pub summary: String,
+    /// Why a person has to look at it: unclear zone, missing window, unknown layout.
+    pub unclear: Vec<String>,
+}
+
+/// State of planned work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaintenanceStatus {
+    /// Announced, not yet confirmed.
+    Tentative,
+    /// Will take place as announced.
+    Confirmed,
+    /// Takes place on other dates than first announced.
+    Rescheduled,
+    /// Will not take place.
+    Cancelled,
+    /// Has begun.
+    InProcess,
+    /// Is over.
+    Completed,
+    /// The notice does not say, or says a word that is not known.
+    Unknown,
+}
+
+/// One thing that planned work touches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceObject {
+    /// The provider's id of the circuit, device or service.
+    pub id: String,
+    /// How it is hit.
+    pub impact: MaintenanceImpact,
+}
+
+/// How planned work hits an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaintenanceImpact {
+    /// No impact expected.
+    NoImpact,
+    /// Protection is lost.
+    ReducedRedundancy,
+    /// Works badly or is interrupted for moments.
+    Degraded,
+    /// Does not work.
+    Outage,
+    /// Not said.
+    Unknown,
+}
+
+/// From a start to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceWindow {
+    /// First instant.
+    pub starts_at: Time,
+    /// First instant after it; `None` if the notice names no end.
+    pub ends_at: Option<Time>,
+}
+
+/// Words of a person: a reply to a ticket, or a question of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The author's address or login.
+    pub from: String,
+    /// The subject line.
+    pub subject: String,
+    /// The new text, without the quoted part.
+    pub text: String,
+    /// Message ids that the message refers to, nearest first, without angle brackets.
+    pub refers_to: Vec<String>,
+    /// A ticket number or tag found in the subject.
+    pub ticket_tag: Option<String>,
+    /// The message's own id, without angle brackets.
+    pub message_id: Option<String>,
+}

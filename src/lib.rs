@@ -1,0 +1,46 @@
+//! alertbridge stands between monitoring and the ticket tracker: every alert in; one ticket per
+//! real problem out, with the right severity and the SLA clock running.
+//!
+//! The modules in the order in which an alert meets them:
+//!
+//! | room | does | I/O |
+//! | --- | --- | --- |
+//! | [`model`] | the words: event, alert, incident, case, ticket, input, effect, reason | no |
+//! | [`formats`] | bytes → [`formats::Decoded`]; one file a sender | no |
+//! | [`intake`] | the doors: HTTP, SMTP, LMTP, pipe; authentication, limits, the decoding fence | yes |
+//! | [`store`] | the journal of inputs, the engine's state, the desk's tickets | yes |
+//! | [`rules`] | operators' conditions over events | no |
+//! | [`inventory`] | accounts, services, elements, groups; who depends on what | loaders only |
+//! | [`engine`] | `step(state, input, now) → effects`: identity, hold, correlation, severity | no |
+//! | [`sla`] | policies, business calendars, clocks | no |
+//! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
+//! | [`trackers`] | one file a tracker behind one trait | yes |
+//! | [`notices`] | who is told what, in which language | yes |
+//! | [`api`] | board, REST, health, metrics | yes |
+//! | [`telemetry`] | every metric and the log set-up | yes |
+//! | [`config`] | TOML files and environment, strict, all problems at once | loader only |
+//! | [`supervise`] | systemd, signals, tasks, shutdown | yes |
+//! | [`daemon`] | builds the rooms in order and tears them down in reverse | yes |
+//! | [`cli`] | one file a verb | yes |
+//!
+//! `model`, `formats`, `rules`, `engine`, `sla` and the inventory's graph do no I/O, read no clock
+//! and draw no random number; `tests/tidy.rs` reads their imports and holds them to it.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod delivery;
+pub mod engine;
+pub mod formats;
+pub mod intake;
+pub mod inventory;
+pub mod limits;
+pub mod model;
+pub mod notices;
+pub mod rules;
+pub mod sla;
+pub mod store;
+pub mod supervise;
+pub mod telemetry;
+pub mod trackers;
