@@ -1,1 +1,304 @@
-//! store
+//! The store remembers: the journal of inputs, the engine's state, and the desk's tickets.
+//!
+//! `journal.db` is the only input log; doors append to it through one writer that commits many
+//! requests at once and answers after the commit. `state.db` belongs to the engine alone: one
+//! transaction holds the effects of a batch and the journal cursor. `desk.db` belongs to the
+//! built-in desk. The store decides nothing.
+
+use crate::model::id::{AlertId, IncidentId, TicketId};
+use crate::model::incident::TimelineEntry;
+use crate::model::{Input, Sequenced, Time};
+use futures_util::future::BoxFuture;
+
+/// An input that a door wants to append.
+#[derive(Clone, Debug)]
+pub struct NewInput {
+    /// When the bridge accepted it.
+    pub at: Time,
+    /// What it is.
+    pub input: Input,
+    /// The bytes as received, kept beside it for a shorter time.
+    pub raw: Option<Vec<u8>>,
+}
+
+/// Something that moves in the same transaction as an append: poll cursors, mailbox ledgers, hook
+/// ids, attempt numbers. An empty value removes the mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Whose mark: `attempt`, `poll`, `imap`, ...
+    pub space: &'static str,
+    /// Which one.
+    pub key: String,
+    /// Its new value.
+    pub value: Vec<u8>,
+}
+
+/// Why the store could not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full, read-only or failing; nothing was accepted. Trying later may help.
+    #[error("the store cannot write {what}: {reason}. Nothing was accepted; it is tried again")]
+    Unavailable {
+        /// Which file or operation.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The disk budget or a source's share of it is used up.
+    #[error("the backlog of source `{source_name}` is full ({used_bytes} of {budget_bytes} bytes)")]
+    Full {
+        /// Which source.
+        source_name: String,
+        /// Bytes used.
+        used_bytes: u64,
+        /// Bytes allowed.
+        budget_bytes: u64,
+    },
+    /// Acknowledged data is damaged.
+    #[error("{file} is damaged: {reason}. {remedy}")]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// What was found.
+        reason: String,
+        /// Which verb helps.
+        remedy: String,
+    },
+    /// The store was written by a newer program.
+    #[error("{file} has version {found}, this program knows up to {known}: use a newer program")]
+    Newer {
+        /// Which file.
+        file: String,
+        /// Its version.
+        found: i64,
+        /// The newest version known.
+        known: i64,
+    },
+    /// Another process uses the data directory.
+    #[error("{dir} is in use by another process (lock file {dir}/lock)")]
+    Locked {
+        /// The data directory.
+        dir: String,
+    },
+    /// A stored value cannot be read.
+    #[error("cannot read {what}: {reason}")]
+    Unreadable {
+        /// Which value.
+        what: String,
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// The journal. Shared by all doors; cheap to clone behind an `Arc`.
+pub trait Journal: Send + Sync {
+    /// Appends inputs and moves marks in one durable transaction. Resolves after the commit's
+    /// sync returned, with the inputs' places in the journal.
+    fn append(
+        &self,
+        inputs: Vec<NewInput>,
+        marks: Vec<Mark>,
+    ) -> BoxFuture<'_, Result<Vec<u64>, StoreError>>;
+
+    /// Inputs after `after`, in order, at most `limit`.
+    fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError>;
+
+    /// The last place that was given out and committed; 0: the journal is empty.
+    fn last_seq(&self) -> u64;
+
+    /// The bytes as received of one input, if still kept.
+    fn raw(&self, seq: u64) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// All marks of a space.
+    fn marks(&self, space: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+}
+
+/// What one engine batch changed, as encoded rows. One transaction.
+#[derive(Clone, Debug, Default)]
+pub struct StateDelta {
+    /// The journal is applied up to here.
+    pub cursor: u64,
+    /// The wall time up to which deadlines were served.
+    pub served_until: Time,
+    /// Changed alerts; `body` empty: the alert is forgotten.
+    pub alerts: Vec<AlertRow>,
+    /// Changed incidents.
+    pub incidents: Vec<IncidentRow>,
+    /// Changed cases.
+    pub cases: Vec<CaseRow>,
+    /// Changed wanted tickets.
+    pub tickets: Vec<TicketRow>,
+    /// New timeline lines.
+    pub timeline: Vec<TimelineEntry>,
+    /// Other rows by kind and key (symbols, silences, windows, counters, quarantine, sources,
+    /// audit, the engine's scalars); an empty value removes the row.
+    pub things: Vec<ThingRow>,
+}
+
+/// One alert row.
+#[derive(Clone, Debug)]
+pub struct AlertRow {
+    /// Primary key.
+    pub id: AlertId,
+    /// Its incident, indexed.
+    pub incident: Option<IncidentId>,
+    /// Whether it is active, indexed with the incident.
+    pub active: bool,
+    /// The engine's part, encoded; empty removes the row.
+    pub body: Vec<u8>,
+    /// The texts, encoded, if they changed; `None` keeps what is stored.
+    pub text: Option<Vec<u8>>,
+}
+
+/// One incident row.
+#[derive(Clone, Debug)]
+pub struct IncidentRow {
+    /// Primary key.
+    pub id: IncidentId,
+    /// Held or open, indexed.
+    pub open: bool,
+    /// Still held in the engine's memory (not closed), indexed.
+    pub live: bool,
+    /// Encoded.
+    pub body: Vec<u8>,
+}
+
+/// One case row; key: incident and contract.
+#[derive(Clone, Debug)]
+pub struct CaseRow {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The contract.
+    pub contract: String,
+    /// Encoded.
+    pub body: Vec<u8>,
+}
+
+/// One wanted ticket row.
+#[derive(Clone, Debug)]
+pub struct TicketRow {
+    /// Primary key.
+    pub id: TicketId,
+    /// Its incident, indexed.
+    pub incident: IncidentId,
+    /// Its tracker, indexed with `work`.
+    pub tracker: String,
+    /// Order of work: `None` nothing to do; else smaller first (creates before updates, S1
+    /// before S5).
+    pub work: Option<i64>,
+    /// Encoded.
+    pub body: Vec<u8>,
+}
+
+/// One row of the rest.
+#[derive(Clone, Debug)]
+pub struct ThingRow {
+    /// Which kind.
+    pub kind: &'static str,
+    /// Key within the kind.
+    pub key: String,
+    /// Encoded; empty removes the row.
+    pub value: Vec<u8>,
+}
+
+/// What the engine needs to start: everything that is live.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedState {
+    /// The journal is applied up to here.
+    pub cursor: u64,
+    /// The wall time up to which deadlines were served.
+    pub served_until: Time,
+    /// Encoded alerts.
+    pub alerts: Vec<Vec<u8>>,
+    /// Encoded live incidents.
+    pub incidents: Vec<Vec<u8>>,
+    /// Encoded cases of live incidents.
+    pub cases: Vec<Vec<u8>>,
+    /// Encoded tickets of live incidents.
+    pub tickets: Vec<Vec<u8>>,
+    /// The rest: kind, key, value.
+    pub things: Vec<(String, String, Vec<u8>)>,
+}
+
+/// Which incidents a listing wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentFilter {
+    /// Held and open.
+    Open,
+    /// Resolved and closed.
+    Closed,
+    /// All.
+    All,
+}
+
+/// The engine's state: written by the engine thread, read by everyone.
+pub trait StateStore: Send + Sync {
+    /// Everything that is live.
+    fn load(&self) -> Result<LoadedState, StoreError>;
+
+    /// One transaction, synced. Called by the engine thread only.
+    fn commit(&self, delta: &StateDelta) -> Result<(), StoreError>;
+
+    /// Encoded incidents, newest first, below `before` if given, at most `limit`.
+    fn incidents(
+        &self,
+        filter: IncidentFilter,
+        before: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// One encoded incident.
+    fn incident(&self, id: IncidentId) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Alerts of an incident, active ones first, after `after` if given: body and text.
+    fn alerts_of(
+        &self,
+        incident: IncidentId,
+        after: Option<AlertId>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+
+    /// All alerts by id, after `after` if given: body and text.
+    fn alerts(
+        &self,
+        after: Option<AlertId>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+
+    /// One alert: body and text.
+    fn alert(&self, id: AlertId) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError>;
+
+    /// Encoded cases of an incident.
+    fn cases_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// Encoded tickets of an incident.
+    fn tickets_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// One encoded ticket.
+    fn ticket(&self, id: TicketId) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Encoded tickets with work for a tracker, in order of work.
+    fn work(&self, tracker: &str, limit: usize) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// Encoded tickets, newest first, below `before` if given.
+    fn tickets(&self, before: Option<TicketId>, limit: usize) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// Timeline lines of an incident, oldest first, after the `after`-th, at most `limit`.
+    fn timeline(
+        &self,
+        incident: IncidentId,
+        after: usize,
+        limit: usize,
+    ) -> Result<Vec<TimelineEntry>, StoreError>;
+
+    /// Rows of one kind of the rest, by key, after `after` if given.
+    fn things(
+        &self,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
+    /// The cursor as committed.
+    fn cursor(&self) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,199 @@
+//! What operators can tell the bridge. Every command is journaled with its author.
+
+use super::id::{AlertId, IncidentId, SilenceId, TicketId, WindowId};
+use super::severity::{Category, Severity};
+use super::time::Time;
+use serde::{Deserialize, Serialize};
+
+/// An operator's command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// "I have seen it": the first human act.
+    Acknowledge {
+        /// Which incident.
+        incident: IncidentId,
+    },
+    /// Somebody takes it; an empty owner gives it back.
+    Assign {
+        /// Which incident.
+        incident: IncidentId,
+        /// Login or name.
+        owner: String,
+    },
+    /// Waits for the customer from now on, or no longer.
+    Wait {
+        /// Which incident.
+        incident: IncidentId,
+        /// One contract's case; `None`: all cases.
+        contract: Option<String>,
+        /// Begin or end the wait.
+        waiting: bool,
+    },
+    /// A time for the next update was promised.
+    Promise {
+        /// Which incident.
+        incident: IncidentId,
+        /// The promised time.
+        at: Time,
+        /// What to tell the customer.
+        text: String,
+    },
+    /// A note; a public one counts as an answer.
+    Note {
+        /// Which incident.
+        incident: IncidentId,
+        /// The text.
+        text: String,
+        /// Whether customers may see it.
+        public: bool,
+    },
+    /// It is over.
+    Resolve {
+        /// Which incident.
+        incident: IncidentId,
+        /// Nothing was wrong after all.
+        false_alarm: bool,
+        /// Why, for the ticket.
+        text: String,
+    },
+    /// It is not over after all.
+    Reopen {
+        /// Which incident.
+        incident: IncidentId,
+    },
+    /// A person's severity; stands until lifted (`None`) or the facts get worse.
+    SetSeverity {
+        /// Which incident.
+        incident: IncidentId,
+        /// The severity; `None` lifts it.
+        severity: Option<Severity>,
+        /// Why.
+        text: String,
+    },
+    /// Changes the category.
+    SetCategory {
+        /// Which incident.
+        incident: IncidentId,
+        /// The category.
+        category: Category,
+    },
+    /// A person escalates.
+    Escalate {
+        /// Which incident.
+        incident: IncidentId,
+        /// `impact`, `slow` or `expectations`.
+        reason: String,
+    },
+    /// A person opens a request: a customer's report or question.
+    Request(PersonRequest),
+    /// Silences matching alerts.
+    Silence {
+        /// Matcher expressions, `name=value`, all must match.
+        matchers: Vec<String>,
+        /// Why; required.
+        reason: String,
+        /// Until when.
+        until: Time,
+        /// Whether it also holds back a proven S1.
+        holds_s1: bool,
+    },
+    /// Ends a silence now.
+    EndSilence {
+        /// Which silence.
+        silence: SilenceId,
+    },
+    /// Declares a maintenance window.
+    OpenWindow {
+        /// Matcher expressions, `name=value`, all must match.
+        matchers: Vec<String>,
+        /// Why; shown in tickets.
+        reason: String,
+        /// From when.
+        starts_at: Time,
+        /// Until when.
+        ends_at: Time,
+    },
+    /// Cancels a maintenance window or ends it now.
+    EndWindow {
+        /// Which window.
+        window: WindowId,
+    },
+    /// A shadow route goes live.
+    Promote {
+        /// Which route.
+        route: String,
+    },
+    /// An existing ticket of a tracker becomes the incident's ticket.
+    Adopt {
+        /// Which incident.
+        incident: IncidentId,
+        /// Which tracker.
+        tracker: String,
+        /// The ticket there.
+        key: String,
+    },
+    /// Tries a dead ticket again.
+    RetryTicket {
+        /// Which ticket.
+        ticket: TicketId,
+    },
+    /// Gives a dead ticket up.
+    DropTicket {
+        /// Which ticket.
+        ticket: TicketId,
+        /// Why.
+        text: String,
+    },
+    /// An alert ended although the sender never said so.
+    CloseAlert {
+        /// Which alert.
+        alert: AlertId,
+    },
+    /// A quarantined message was handled or is of no interest.
+    DropQuarantined {
+        /// Journal position of the message.
+        seq: u64,
+        /// Why.
+        text: String,
+    },
+    /// A change at the built-in desk.
+    Desk {
+        /// The desk's ticket number.
+        number: u64,
+        /// What was done, for the audit.
+        text: String,
+    },
+}
+
+/// A request that a person opens by the CLI, the desk's API or a mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonRequest {
+    /// The account that reports.
+    pub account: String,
+    /// The service it is about, if known.
+    pub service: Option<String>,
+    /// Outage, degradation or a question, in our words.
+    pub kind: RequestKind,
+    /// When it was reported; the clock's start.
+    pub reported_at: Time,
+    /// One line.
+    pub summary: String,
+    /// The whole text.
+    pub text: String,
+    /// Content that must not leave the bridge.
+    pub sensitive: bool,
+}
+
+/// What a person's request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// A service does not work.
+    Outage,
+    /// A service works badly.
+    Degradation,
+    /// A service is being set up.
+    Provisioning,
+    /// A question.
+    Inquiry,
+}

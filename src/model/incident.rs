@@ -1,0 +1,220 @@
+//! An incident and its cases, as the engine holds them and the store keeps them.
+
+use super::id::{IncidentId, Sym};
+use super::reason::Reason;
+use super::severity::{Basis, Category, Severity};
+use super::time::Time;
+use serde::{Deserialize, Serialize};
+
+/// One real problem: alerts with a common root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Our number.
+    pub id: IncidentId,
+    /// Where it stands.
+    pub state: IncidentState,
+    /// Decided before severity.
+    pub category: Category,
+    /// How bad; `None` while it is not known or does not apply.
+    pub severity: Option<Severity>,
+    /// What the severity rests on.
+    pub basis: Basis,
+    /// A person's severity; stands until lifted or the facts get worse.
+    pub person_severity: Option<Severity>,
+    /// The impact is unknown; a person has to look.
+    pub needs_triage: bool,
+    /// One line for people.
+    pub title: String,
+    /// The decision behind the severity, in short sentences for people.
+    pub reason: String,
+    /// The name of that decision.
+    pub reason_word: Reason,
+    /// The element that explains the others; empty: none known.
+    pub root: Sym,
+    /// The source that opened it.
+    pub source: Sym,
+    /// Sites of its alerts, at most 32.
+    pub sites: Vec<Sym>,
+    /// Services that are hit, at most 1000, worst first.
+    pub services: Vec<String>,
+    /// Accounts that are hit, at most 1000.
+    pub accounts: Vec<String>,
+    /// How many services and parties are hit, without a cap.
+    pub services_hit: u32,
+    /// Parties as counted for "several customers".
+    pub parties_hit: u32,
+    /// What it was grouped by, for routes with `group_by` and storms.
+    pub group: Option<u64>,
+    /// A storm ticket: members without a proven impact.
+    pub storm: bool,
+    /// Routes it goes to; kept for its life.
+    pub routes: Vec<String>,
+    /// Earliest evidence that we were told.
+    pub opened_at: Time,
+    /// When it left its hold.
+    pub released_at: Option<Time>,
+    /// End of its hold.
+    pub held_until: Option<Time>,
+    /// The instant from which all was well.
+    pub resolved_at: Option<Time>,
+    /// End of the reopen window.
+    pub reopen_until: Option<Time>,
+    /// Rises when a new life begins after the reopen window.
+    pub cycle: u32,
+    /// The incident that this one was merged into.
+    pub merged_into: Option<IncidentId>,
+    /// How it ended.
+    pub ended: Option<Ended>,
+    /// Changes state too often.
+    pub flapping: bool,
+    /// The latest instants at which an alert of it began to fire, at most 32.
+    pub firings: Vec<Time>,
+    /// Alerts that belong to it.
+    pub members: u32,
+    /// Alerts of it that are active.
+    pub active: u32,
+    /// Who works on it; empty: nobody.
+    pub owner: String,
+    /// First human act of any kind.
+    pub acknowledged_at: Option<Time>,
+    /// First human answer.
+    pub answered_at: Option<Time>,
+    /// Waits for the customer.
+    pub waiting: bool,
+    /// A person reported it: ends hold, vote and silence.
+    pub reported: bool,
+    /// Escalation level reached.
+    pub escalation: u8,
+    /// In a maintenance window or silenced: no ticket until then.
+    pub quiet_until: Option<Time>,
+    /// Why it is quiet.
+    pub quiet_reason: Option<Reason>,
+    /// Impact periods, oldest first.
+    pub periods: Vec<ImpactPeriod>,
+    /// What its next failure would cause, for an S4.
+    pub next_failure: String,
+    /// Content that must not leave the bridge.
+    pub sensitive: bool,
+    /// Last change.
+    pub changed_at: Time,
+}
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentState {
+    /// Waits for its hold to pass.
+    Held,
+    /// Somebody has to act.
+    Open,
+    /// All is well; may be reopened.
+    Resolved,
+    /// The reopen window is over.
+    Closed,
+}
+
+impl IncidentState {
+    /// The word used in the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            IncidentState::Held => "held",
+            IncidentState::Open => "open",
+            IncidentState::Resolved => "resolved",
+            IncidentState::Closed => "closed",
+        }
+    }
+
+    /// Held and open count as open, as in the API's `state=open`.
+    pub const fn is_open(self) -> bool {
+        matches!(self, IncidentState::Held | IncidentState::Open)
+    }
+}
+
+/// How an incident ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// A person restored it.
+    Restored,
+    /// Monitoring says that it is well.
+    ResolvedByMonitoring,
+    /// The customer took it back.
+    Withdrawn,
+    /// Nothing was wrong after all.
+    FalseAlarm,
+    /// Cleared within its hold.
+    Transient,
+    /// Planned work.
+    Planned,
+    /// A test.
+    Test,
+    /// It was part of another incident.
+    Merged,
+    /// It became provisioning or an inquiry.
+    Recategorised,
+}
+
+/// The time in which an incident's worst effect is of one kind. Clocks belong to periods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImpactPeriod {
+    /// The worst effect.
+    pub effect: Effect,
+    /// Severity in this period.
+    pub severity: Severity,
+    /// From when.
+    pub from: Time,
+    /// Until when; `None`: still.
+    pub until: Option<Time>,
+}
+
+/// Kind of effect on services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// No effect is known.
+    Unknown,
+    /// Works; redundancy is lost.
+    AtRisk,
+    /// Works badly.
+    Degraded,
+    /// Does not work.
+    Down,
+}
+
+/// An incident as one affected contract sees it. Its clocks follow from its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case<Log> {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The contract's name.
+    pub contract: String,
+    /// The policy it was opened under.
+    pub policy: String,
+    /// Severity on the policy's scale; `None`: does not apply.
+    pub severity: Option<u8>,
+    /// Impact periods of its own services.
+    pub periods: Vec<ImpactPeriod>,
+    /// What happened, for the clocks.
+    pub log: Log,
+    /// The next instant at which a clock changes by itself.
+    pub wake_at: Option<Time>,
+    /// Warnings and breaches that were told already: `(target, cycle, stage)`.
+    pub told: Vec<String>,
+}
+
+/// One line of an incident's timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Journal position of the input that caused it.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// The decision.
+    pub reason: Reason,
+    /// A sentence for people.
+    pub text: String,
+    /// Who, for what people did; empty: the bridge.
+    pub author: String,
+}
