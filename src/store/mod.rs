@@ -220,6 +220,9 @@ pub struct LoadedState {
     pub things: Vec<(String, String, Vec<u8>)>,
 }
 
+/// An encoded alert and its encoded texts.
+pub type AlertBytes = (Vec<u8>, Vec<u8>);
+
 /// Which incidents a listing wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IncidentFilter {
@@ -256,17 +259,13 @@ pub trait StateStore: Send + Sync {
         incident: IncidentId,
         after: Option<AlertId>,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    ) -> Result<Vec<AlertBytes>, StoreError>;
 
     /// All alerts by id, after `after` if given: body and text.
-    fn alerts(
-        &self,
-        after: Option<AlertId>,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn alerts(&self, after: Option<AlertId>, limit: usize) -> Result<Vec<AlertBytes>, StoreError>;
 
     /// One alert: body and text.
-    fn alert(&self, id: AlertId) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn alert(&self, id: AlertId) -> Result<Option<AlertBytes>, StoreError>;
 
     /// Encoded cases of an incident.
     fn cases_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError>;

@@ -1,1 +1,138 @@
-//! trackers
+//! Outside ticket systems: one file a tracker behind one trait. Trackers know tickets and
+//! operations, not alerts. An adaptor reports what came of a call; it never retries, sleeps, logs
+//! or reads a clock. What a tracker cannot do is declared and handled by the dispatcher.
+
+use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
+use crate::model::time::Time;
+use futures_util::future::BoxFuture;
+use std::time::Duration;
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Called<T> {
+    /// It was done; the answer.
+    Done(T),
+    /// It was not done, and the same call will not be done later either.
+    Refused {
+        /// A sentence: what the tracker said.
+        reason: String,
+        /// The field it names, if it names one.
+        field: Option<String>,
+    },
+    /// It is not known whether it was done: look before doing it again.
+    Unknown {
+        /// A sentence: what was seen.
+        reason: String,
+    },
+    /// It was not done; it may be done later.
+    Later {
+        /// A sentence: what the tracker said.
+        reason: String,
+        /// How long it asks to wait.
+        after: Option<Duration>,
+    },
+}
+
+/// What a tracker can do, and its limits.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    /// Tickets can be found by our key through a consistent read.
+    pub finds_by_key: bool,
+    /// How long after a write a search may miss it.
+    pub settle: Duration,
+    /// A resolved ticket can be reopened.
+    pub reopens: bool,
+    /// Two tickets can be linked or merged.
+    pub links: bool,
+    /// People's changes can be read.
+    pub reads_changes: bool,
+    /// Longest subject, characters.
+    pub subject_chars_max: usize,
+    /// Longest body or note, bytes.
+    pub body_bytes_max: usize,
+    /// Calls at the same time.
+    pub parallel_max: usize,
+}
+
+/// A ticket to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The idempotency key, stored where the tracker can find it again.
+    pub key: String,
+    /// Our fields.
+    pub fields: TicketFields,
+    /// The body, plain text, within the limits.
+    pub body: String,
+    /// Who asked for it, for trackers that want a requestor; empty: the default.
+    pub requestor: String,
+}
+
+/// A change of a ticket that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Write the fields that differ between the two.
+    Fields {
+        /// What was written last, if known.
+        from: Option<TicketFields>,
+        /// What it should be.
+        to: TicketFields,
+    },
+    /// Add a note.
+    Note {
+        /// The text with its marker, within the limits.
+        text: String,
+        /// Whether the customer may see it.
+        public: bool,
+    },
+    /// Link to another ticket and close as its duplicate.
+    CloseAsDuplicateOf(RemoteRef),
+}
+
+/// A ticket as read from its tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteTicket {
+    /// Where it lives.
+    pub remote: RemoteRef,
+    /// The key stored in it, as read.
+    pub key: String,
+    /// Our fields as they are now.
+    pub fields: TicketFields,
+    /// Markers of our notes that it holds, if asked for.
+    pub markers: Vec<String>,
+    /// When it was made, by the tracker.
+    pub created_at: Option<Time>,
+}
+
+/// One outside ticket system.
+pub trait Tracker: Send + Sync {
+    /// The configured name.
+    fn name(&self) -> &str;
+
+    /// What it can do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Tickets that hold exactly this key and are not gone. A failed look-up is not "none".
+    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>>;
+
+    /// Makes a ticket.
+    fn open<'a>(&'a self, draft: &'a Draft) -> BoxFuture<'a, Called<RemoteRef>>;
+
+    /// Changes a ticket.
+    fn change<'a>(&'a self, remote: &'a RemoteRef, change: &'a Change)
+    -> BoxFuture<'a, Called<()>>;
+
+    /// Reads a ticket, with the markers of our notes.
+    fn read<'a>(&'a self, remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>>;
+
+    /// What people did since the cursor, oldest first, and the new cursor. An empty cursor means
+    /// "from now on".
+    fn changes<'a>(
+        &'a self,
+        cursor: &'a str,
+        now: Time,
+    ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>>;
+
+    /// Speaks to the tracker: reachable, authorised, the key can be stored and found again. One
+    /// sentence for each thing that was tried; an error sentence for what failed.
+    fn check(&self) -> BoxFuture<'_, Vec<Result<String, String>>>;
+}
