@@ -12,14 +12,11 @@
 //! | [`rules`] | operators' conditions over events | no |
 //! | [`inventory`] | accounts, services, elements, groups; who depends on what | loaders only |
 //! | [`engine`] | `step(state, input, now) → effects`: identity, hold, correlation, severity | no |
-//! | [`sla`] | policies, business calendars, clocks | no |
 //! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
 //! | [`trackers`] | one file a tracker behind one trait | yes |
-//! | [`notices`] | who is told what, in which language | yes |
 //! | [`api`] | board, REST, health, metrics | yes |
 //! | [`telemetry`] | every metric and the log set-up | yes |
 //! | [`config`] | TOML files and environment, strict, all problems at once | loader only |
-//! | [`supervise`] | systemd, signals, tasks, shutdown | yes |
 //! | [`daemon`] | builds the rooms in order and tears them down in reverse | yes |
 //! | [`cli`] | one file a verb | yes |
 //!
@@ -37,10 +34,7 @@ pub mod intake;
 pub mod inventory;
 pub mod limits;
 pub mod model;
-pub mod notices;
 pub mod rules;
-pub mod sla;
 pub mod store;
-pub mod supervise;
 pub mod telemetry;
 pub mod trackers;

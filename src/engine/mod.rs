@@ -1,1 +1,210 @@
-//! engine
+//! The engine decides. `step(input)` moves the state and says what came of it; it is
+//! deterministic, does no I/O, reads no clock and draws no random number. Time comes in with the
+//! inputs, and the deadlines that have passed are served before each input.
+//!
+//! | file | decides |
+//! | --- | --- |
+//! | `step` | which part an input concerns |
+//! | `alert` | what an event does to its alert |
+//! | `correlate` | which incident an alert belongs to |
+//! | `incident` | opening, joining, merging, resolving, closing |
+//! | `severity` | how bad it is, from the inventory or from rules |
+//! | `storm` | when openings fold into one |
+//! | `quiet` | silences and maintenance windows |
+//! | `ticketing` | what the trackers should look like |
+//! | `people` | what operators and people in trackers do |
+//! | `saving` | loading and saving |
+
+mod alert;
+mod correlate;
+mod incident;
+mod people;
+mod quiet;
+mod saving;
+mod settings;
+mod severity;
+pub mod state;
+mod step;
+mod storm;
+mod ticketing;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
+
+use crate::inventory::Health;
+use crate::model::identity::AlertKey;
+use crate::model::incident::{Effect, ImpactPeriod};
+use crate::model::reason::{Outcome, Reason};
+use crate::model::{IncidentId, Severity, Time};
+use state::{State, Wake};
+use std::collections::BTreeMap;
+
+/// The deciding part of the bridge.
+pub struct Engine {
+    state: State,
+    decisions: Decisions,
+    health: Health,
+    tallies: BTreeMap<IncidentId, Tally>,
+    out: Said,
+}
+
+/// What the engine says beside the state it changes.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// One outcome for each event, by source.
+    pub outcomes: Vec<(String, Outcome)>,
+    /// Trackers that have something to do.
+    pub work: Vec<String>,
+    /// Alerts that left memory: the repeat filter forgets them.
+    pub forgotten: Vec<AlertKey>,
+    /// Decisions for the log.
+    pub decided: Vec<Decided>,
+    /// Figures for the metrics.
+    pub figures: Vec<Figure>,
+}
+
+/// A decision for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Its severity now.
+    pub severity: Option<Severity>,
+    /// The decision.
+    pub reason: Reason,
+    /// A sentence for people.
+    pub text: String,
+}
+
+/// Something that the metrics count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// A ticket was asked for.
+    TicketWanted {
+        /// The source that opened the incident.
+        source: String,
+        /// Its severity.
+        severity: Option<Severity>,
+    },
+    /// A ticket was acknowledged by its tracker after this many milliseconds.
+    TicketOpened {
+        /// The tracker.
+        tracker: String,
+        /// Accepted alert to acknowledged ticket.
+        after_ms: u64,
+    },
+    /// The alert's own start to its acceptance, in milliseconds; negative: in the future.
+    DetectionDelay(i64),
+    /// The severity changed.
+    SeverityChanged {
+        /// It got worse.
+        up: bool,
+        /// A person did it.
+        human: bool,
+    },
+    /// An incident was reopened.
+    Reopened,
+    /// Two incidents became one.
+    Merged,
+    /// An incident became void.
+    Voided(&'static str),
+    /// The level of escalation rose.
+    Escalated {
+        /// To this level.
+        level: u8,
+        /// `impact`, `slow` or `expectations`.
+        reason: &'static str,
+    },
+}
+
+/// What the members of an incident add up to. Derived; rebuilt when loading.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    /// Active members by hint: outage, degradation, redundancy, info, unknown.
+    hints: [u32; 5],
+    /// Active members by element.
+    elements: BTreeMap<crate::model::Sym, u32>,
+}
+
+impl Engine {
+    /// An engine without a past.
+    pub fn new(decisions: Decisions) -> Engine {
+        let health = Health::new(&decisions.inventory);
+        Engine {
+            state: State::default(),
+            decisions,
+            health,
+            tallies: BTreeMap::new(),
+            out: Said::default(),
+        }
+    }
+
+    /// The journal is applied up to here.
+    pub fn cursor(&self) -> u64 {
+        self.state.cursor
+    }
+
+    /// What the engine holds, to read.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The next instant at which something happens by itself.
+    pub fn next_wake(&self) -> Option<Time> {
+        self.state.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// What was said since the last call.
+    pub fn take_said(&mut self) -> Said {
+        std::mem::take(&mut self.out)
+    }
+
+    fn wake(&mut self, at: Time, wake: Wake) {
+        self.state.wakes.insert((at, wake));
+    }
+
+    /// A timeline line and a log line for one decision.
+    fn decide(&mut self, incident: IncidentId, reason: Reason, text: impl Into<String>) {
+        self.decide_by(incident, reason, text, "");
+    }
+
+    fn decide_by(
+        &mut self,
+        incident: IncidentId,
+        reason: Reason,
+        text: impl Into<String>,
+        author: &str,
+    ) {
+        let text = text.into();
+        let severity = self.state.incidents.get(&incident).and_then(|i| i.severity);
+        self.state
+            .tell_by(incident, reason, text.clone(), author.to_owned());
+        self.state.touch_incident(incident);
+        self.out.decided.push(Decided {
+            incident,
+            severity,
+            reason,
+            text,
+        });
+    }
+}
+
+/// Ends the running impact period and begins the next one, if it differs.
+fn next_period(periods: &mut Vec<ImpactPeriod>, effect: Effect, severity: Severity, from: Time) {
+    if let Some(last) = periods.last_mut() {
+        if last.until.is_none() && last.effect == effect && last.severity == severity {
+            return;
+        }
+        if last.until.is_none() {
+            last.until = Some(from.max(last.from));
+        }
+    }
+    periods.push(ImpactPeriod {
+        effect,
+        severity,
+        from,
+        until: None,
+    });
+}

@@ -109,7 +109,9 @@ impl EventState {
 }
 
 /// What the sender's word and signals suggest about the effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Default, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum SeverityHint {
     /// Something does not work.
@@ -121,6 +123,7 @@ pub enum SeverityHint {
     /// For information.
     Info,
     /// The sender does not say, or says a word that is not known.
+    #[default]
     Unknown,
 }
 

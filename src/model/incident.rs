@@ -95,6 +95,10 @@ pub struct Incident {
     pub next_failure: String,
     /// Content that must not leave the bridge.
     pub sensitive: bool,
+    /// Since when the facts are better than the severity says; it falls once that has held.
+    pub improving_since: Option<Time>,
+    /// Told by the basis of a person's severity: the facts when it was set.
+    pub person_facts: Option<Severity>,
     /// Last change.
     pub changed_at: Time,
 }

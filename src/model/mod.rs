@@ -9,6 +9,7 @@ pub mod incident;
 pub mod input;
 pub mod notice;
 pub mod reason;
+pub mod saved;
 pub mod severity;
 pub mod text;
 pub mod ticket;

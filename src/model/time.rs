@@ -100,6 +100,32 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// Durations in configuration: `90s`, `2m`, `1h 30m`.
+pub mod duration {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+    use std::time::Duration;
+
+    /// Reads `90s`, `2m`, `1h 30m`, `24h`; days are not absolute and are refused.
+    pub fn parse(text: &str) -> Result<Duration, String> {
+        let signed: jiff::SignedDuration = text
+            .trim()
+            .parse()
+            .map_err(|_| format!("`{text}` is not a duration; expected like `90s`, `2m`, `24h`"))?;
+        Duration::try_from(signed).map_err(|_| format!("`{text}` is negative"))
+    }
+
+    /// For `#[serde(with = ...)]`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).map_err(de::Error::custom)
+    }
+
+    /// For `#[serde(with = ...)]`.
+    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{}ms", value.as_millis()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +139,17 @@ mod tests {
             "\"2026-11-25T07:00:00.25Z\""
         );
         assert_eq!(Time::parse_rfc3339("yesterday"), None);
+    }
+
+    #[test]
+    fn durations_are_read_and_days_refused() {
+        assert_eq!(duration::parse("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration::parse("2000ms"), Ok(Duration::from_secs(2)));
+        assert!(
+            duration::parse("2 days")
+                .unwrap_err()
+                .contains("is not a duration")
+        );
     }
 
     #[test]

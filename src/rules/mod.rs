@@ -1,1 +1,203 @@
-//! rules
+//! Operators' conditions over events: matchers, and ordered rules. Pure.
+//!
+//! A matcher is written `field=value`, `field!=value`, `field=~regex` or `field!~regex`. Fields
+//! are `source`, `sender`, `state`, `site`, `host`, `component`, `component_kind`, `check`,
+//! `service`, `severity`, `hint`, `summary`, and every label by its name (`labels.` in front is
+//! allowed). Regular expressions match the whole value.
+
+mod ruleset;
+
+pub use ruleset::{Rule, Ruled, Ruleset};
+
+use crate::model::Event;
+use regex::Regex;
+
+/// What is matched: an event and where it came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The source's name.
+    pub source: &'a str,
+    /// The format that decoded it.
+    pub sender: &'a str,
+    /// The event.
+    pub event: &'a Event,
+}
+
+impl Facts<'_> {
+    /// The value of a field; absent ones are empty.
+    pub fn field(&self, name: &str) -> &str {
+        let event = self.event;
+        match name {
+            "source" => self.source,
+            "sender" => self.sender,
+            "state" => event.state.word(),
+            "site" => event.site.as_deref().unwrap_or(""),
+            "host" => event.host.as_deref().unwrap_or(""),
+            "component" => event.component.as_deref().unwrap_or(""),
+            "component_kind" => event.component_kind.map_or("", |kind| kind.word()),
+            "check" => event.check.as_deref().unwrap_or(""),
+            "service" => event.service.as_deref().unwrap_or(""),
+            "severity" => event.severity.as_deref().unwrap_or(""),
+            "hint" => event.severity_hint.word(),
+            "summary" => &event.summary,
+            label => {
+                let label = label.strip_prefix("labels.").unwrap_or(label);
+                event.labels.get(label).map_or("", String::as_str)
+            }
+        }
+    }
+}
+
+/// One condition, or several of which all must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug)]
+struct Condition {
+    field: String,
+    test: Test,
+    negated: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    Equals(String),
+    Matches(Regex),
+}
+
+impl Condition {
+    fn holds(&self, value: &str) -> bool {
+        let found = match &self.test {
+            Test::Equals(wanted) => value == wanted,
+            Test::Matches(regex) => regex.is_match(value),
+        };
+        found != self.negated
+    }
+}
+
+impl Matcher {
+    /// Reads one condition.
+    pub fn parse(text: &str) -> Result<Matcher, String> {
+        Ok(Matcher {
+            conditions: vec![parse_condition(text)?],
+        })
+    }
+
+    /// Reads several conditions, of which all must hold.
+    pub fn all<S: AsRef<str>>(texts: &[S]) -> Result<Matcher, String> {
+        let conditions = texts.iter().map(|text| parse_condition(text.as_ref()));
+        Ok(Matcher {
+            conditions: conditions.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether all conditions hold.
+    pub fn matches(&self, facts: &Facts) -> bool {
+        self.conditions
+            .iter()
+            .all(|condition| condition.holds(facts.field(&condition.field)))
+    }
+
+    /// Whether all conditions hold for named values; a field that is not named is empty.
+    pub fn matches_fields(&self, fields: &[(&str, String)]) -> bool {
+        self.conditions.iter().all(|condition| {
+            let found = fields.iter().find(|(name, _)| *name == condition.field);
+            condition.holds(found.map_or("", |(_, value)| value.as_str()))
+        })
+    }
+
+    /// The first condition that does not hold, for people.
+    pub fn first_miss(&self, facts: &Facts) -> Option<String> {
+        self.conditions
+            .iter()
+            .find(|condition| !condition.holds(facts.field(&condition.field)))
+            .map(|condition| format!("{} is `{}`", condition.field, facts.field(&condition.field)))
+    }
+}
+
+fn parse_condition(text: &str) -> Result<Condition, String> {
+    for (operator, negated, regex) in [
+        ("!=", true, false),
+        ("!~", true, true),
+        ("=~", false, true),
+        ("=", false, false),
+    ] {
+        let Some((field, value)) = text.split_once(operator) else {
+            continue;
+        };
+        let field = field.trim();
+        // `a=b!=c` is an equality whose value holds the other operator.
+        if field.is_empty() || field.contains(['=', '!', '~']) {
+            continue;
+        }
+        let value = value.trim().trim_matches('"');
+        let test = if regex {
+            let whole = format!("^(?:{value})$");
+            Test::Matches(Regex::new(&whole).map_err(|error| {
+                format!("`{value}` in `{text}` is not a regular expression: {error}")
+            })?)
+        } else {
+            Test::Equals(value.to_owned())
+        };
+        return Ok(Condition {
+            field: field.to_owned(),
+            test,
+            negated,
+        });
+    }
+    Err(format!(
+        "`{text}` is not a matcher; expected like `host=core-1` or `site=~ams.*`"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EventState, Identity};
+
+    fn event() -> Event {
+        let identity = Identity::key("1").unwrap();
+        let mut event = Event::new(EventState::Firing, identity, "PSU failed");
+        event.host = Some("core-1".into());
+        event.labels.insert("team".into(), "noc".into());
+        event
+    }
+
+    fn holds(text: &str) -> bool {
+        let event = event();
+        let facts = Facts {
+            source: "zabbix",
+            sender: "zabbix",
+            event: &event,
+        };
+        Matcher::parse(text).unwrap().matches(&facts)
+    }
+
+    #[test]
+    fn fields_and_labels_match_exactly_or_by_whole_regex() {
+        assert!(holds("host=core-1"));
+        assert!(holds("labels.team=noc"));
+        assert!(holds("team=noc"));
+        assert!(holds("host=~core-.*"));
+        assert!(!holds("host=~core"));
+        assert!(holds("site!=ams"));
+        assert!(holds("host!~edge.*"));
+        assert!(!holds("host=core-2"));
+    }
+
+    #[test]
+    fn wrong_matchers_say_what_was_expected() {
+        assert!(
+            Matcher::parse("core-1")
+                .unwrap_err()
+                .contains("expected like")
+        );
+        assert!(
+            Matcher::parse("host=~(")
+                .unwrap_err()
+                .contains("not a regular expression")
+        );
+    }
+}

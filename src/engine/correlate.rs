@@ -1,0 +1,262 @@
+//! Which incident an alert belongs to, and what rules and inventory say about an event.
+//!
+//! In order: the incident it was in, one on the same element, the one whose root explains it, one
+//! of a member of the same group, one on the same host or group key. When a root speaks later
+//! than its effects, the incidents merge.
+
+use super::Engine;
+use crate::inventory::{Query, Resolution};
+use crate::model::event::{ComponentKind, Event, SeverityHint};
+use crate::model::input::Message;
+use crate::model::reason::Reason;
+use crate::model::{AlertId, IncidentId, Sym};
+use crate::rules::Facts;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Most co-members of a group that are asked for an open incident.
+const GROUP_MEMBERS_ASKED_MAX: usize = 256;
+
+/// What rules and inventory say about an event.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Judged {
+    /// The hint, after rules.
+    pub hint: SeverityHint,
+    /// The kind, after rules.
+    pub kind: Option<ComponentKind>,
+    /// The element's name; empty: none.
+    pub element: String,
+    /// How the element was found, for people.
+    pub how: String,
+    /// The site, by the event or the inventory.
+    pub site: String,
+    /// What alerts without an element are grouped by.
+    pub group: Option<u64>,
+    /// The host's group key: several alerts about one host.
+    pub host: Option<u64>,
+    /// The whole host is meant.
+    pub whole_host: bool,
+    /// A rule's hold.
+    pub hold: Option<Duration>,
+    /// A rule's route.
+    pub route: Option<String>,
+    /// A rule drops it.
+    pub drop: bool,
+    /// Its content must not leave the bridge.
+    pub sensitive: bool,
+}
+
+impl Engine {
+    /// Asks rules and inventory about an event.
+    pub(super) fn judge(&self, message: &Message, event: &Event) -> Judged {
+        let facts = Facts {
+            source: &message.source,
+            sender: &message.sender,
+            event,
+        };
+        let ruled = self.decisions.rules.evaluate(&facts);
+        let kind = ruled.component_kind.or(event.component_kind);
+        let query = Query {
+            site: event.site.as_deref(),
+            host: event.host.as_deref(),
+            component: event.component.as_deref(),
+            component_kind: kind,
+            check: event.check.as_deref(),
+            service: event.service.as_deref(),
+            labels: &event.labels,
+        };
+        let resolution = match &ruled.element {
+            Some(name) => self.decisions.inventory.resolve_name(name),
+            None => self.decisions.inventory.resolve(&query),
+        };
+        let element = self.element_name(&resolution);
+        let host = event.host.as_deref().unwrap_or("").to_lowercase();
+        let mut judged = Judged {
+            hint: ruled.hint.unwrap_or(event.severity_hint),
+            kind,
+            element,
+            how: resolution.how,
+            site: event.site.clone().unwrap_or_default(),
+            group: ruled.group.as_deref().map(|key| group_hash(&["rule", key])),
+            host: (!host.is_empty()).then(|| group_hash(&["host", &host])),
+            whole_host: kind == Some(ComponentKind::Device),
+            hold: ruled.hold,
+            route: ruled.route,
+            drop: ruled.drop,
+            sensitive: ruled.sensitive,
+        };
+        if judged.group.is_none() && judged.element.is_empty() {
+            judged.group = self.route_group(message, event, &facts);
+        }
+        judged
+    }
+
+    fn element_name(&self, resolution: &Resolution) -> String {
+        match resolution.element {
+            Some(id) => self.decisions.inventory.element_name(id).to_owned(),
+            None => String::new(),
+        }
+    }
+
+    /// The group key of the first matching route with `group_by`.
+    fn route_group(&self, message: &Message, event: &Event, facts: &Facts) -> Option<u64> {
+        let route = self
+            .decisions
+            .routes
+            .iter()
+            .find(|route| route.matcher.as_ref().is_none_or(|m| m.matches(facts)))?;
+        if route.group_by.is_empty() {
+            return None;
+        }
+        let mut parts = vec!["route", route.name.as_str(), message.scope.as_str()];
+        for name in &route.group_by {
+            parts.push(name);
+            parts.push(match name.as_str() {
+                "source" => &message.source,
+                "site" => event.site.as_deref().unwrap_or(""),
+                "host" => event.host.as_deref().unwrap_or(""),
+                "component" => event.component.as_deref().unwrap_or(""),
+                "check" => event.check.as_deref().unwrap_or(""),
+                "service" => event.service.as_deref().unwrap_or(""),
+                label => event.labels.get(label).map_or("", String::as_str),
+            });
+        }
+        Some(group_hash(&parts))
+    }
+
+    /// The open incident that an alert belongs to, with the reason.
+    pub(super) fn find_incident(
+        &self,
+        id: AlertId,
+        judged: &Judged,
+    ) -> Option<(IncidentId, Reason)> {
+        let alert = self.state.alerts.get(&id)?;
+        if alert.element != Sym(0) {
+            return self.find_by_element(alert.element);
+        }
+        if let Some(group) = judged.group
+            && let Some(incident) = self.open_group(group)
+        {
+            return Some((incident, Reason::GroupBy));
+        }
+        // A host that is down explains the alerts about its parts; two monitors that report one
+        // host report one problem.
+        let host = judged.host?;
+        let incident = self.open_group(host)?;
+        let whole = self
+            .state
+            .incidents
+            .get(&incident)
+            .is_some_and(|i| i.group == Some(host));
+        whole.then_some((incident, Reason::ExplainedByRoot))
+    }
+
+    pub(super) fn open_group(&self, group: u64) -> Option<IncidentId> {
+        let incident = self.state.survivor(*self.state.by_group.get(&group)?);
+        self.state
+            .incidents
+            .get(&incident)
+            .filter(|i| i.state.is_open())
+            .map(|i| i.id)
+    }
+
+    fn find_by_element(&self, element: Sym) -> Option<(IncidentId, Reason)> {
+        if let Some(incident) = self.incident_on(element) {
+            return Some((incident, Reason::SameElement));
+        }
+        let inventory = &self.decisions.inventory;
+        let id = inventory.element(self.state.symbols.name(element))?;
+        for root in self.health.roots_of(inventory, id) {
+            if let Some(sym) = self.state.symbols.get(inventory.element_name(root))
+                && let Some(incident) = self.incident_on(sym)
+            {
+                return Some((incident, Reason::ExplainedByRoot));
+            }
+        }
+        for mate in inventory.co_members(id).take(GROUP_MEMBERS_ASKED_MAX) {
+            if let Some(sym) = self.state.symbols.get(inventory.element_name(mate))
+                && let Some(incident) = self.incident_on(sym)
+            {
+                return Some((incident, Reason::SameGroup));
+            }
+        }
+        None
+    }
+
+    /// The open incident of an active alert on an element.
+    fn incident_on(&self, element: Sym) -> Option<IncidentId> {
+        let alerts = self.state.by_element.get(&element)?;
+        alerts.iter().find_map(|alert| {
+            let incident = self.state.survivor(self.state.alerts.get(alert)?.incident?);
+            self.state
+                .incidents
+                .get(&incident)
+                .filter(|i| i.state.is_open())
+                .map(|i| i.id)
+        })
+    }
+
+    /// Open incidents that an alert on `element` explains: their elements depend on it, or their
+    /// alerts are about parts of the host that is down.
+    pub(super) fn explained_by(&self, id: AlertId, judged: &Judged) -> BTreeSet<IncidentId> {
+        let mut found = BTreeSet::new();
+        let Some(alert) = self.state.alerts.get(&id) else {
+            return found;
+        };
+        let own = alert.incident.map(|i| self.state.survivor(i));
+        let inventory = &self.decisions.inventory;
+        if let Some(element) = inventory.element(self.state.symbols.name(alert.element)) {
+            if !self.health.is_down(element) {
+                return found;
+            }
+            for sym in self.state.by_element.keys() {
+                if *sym == alert.element {
+                    continue;
+                }
+                let Some(other) = inventory.element(self.state.symbols.name(*sym)) else {
+                    continue;
+                };
+                if self.health.roots_of(inventory, other).contains(&element)
+                    && let Some(incident) = self.incident_on(*sym)
+                {
+                    found.insert(incident);
+                }
+            }
+        } else if judged.whole_host
+            && judged.hint == SeverityHint::Outage
+            && let Some(host) = judged.host
+        {
+            let parts = self.state.by_host.get(&host).into_iter().flatten();
+            for part in parts {
+                let incident = self.state.survivor(*part);
+                if self
+                    .state
+                    .incidents
+                    .get(&incident)
+                    .is_some_and(|i| i.state.is_open())
+                {
+                    found.insert(incident);
+                }
+            }
+        }
+        if let Some(own) = own {
+            found.remove(&own);
+        }
+        found
+    }
+}
+
+/// A group key: the first 8 bytes of SHA-256 over the parts with their lengths.
+pub(super) fn group_hash(parts: &[&str]) -> u64 {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher
+        .finalize()
+        .iter()
+        .take(8)
+        .fold(0, |key, byte| (key << 8) | u64::from(*byte))
+}

@@ -1,0 +1,538 @@
+//! What operators say, and what people do to tickets in their trackers.
+
+use super::{ClosedWhileFiring, Engine, Figure, next_period};
+use crate::model::incident::{Effect, Ended, IncidentState};
+use crate::model::input::Message;
+use crate::model::notice::Reply;
+use crate::model::reason::Reason;
+use crate::model::severity::{Basis, Category, Severity};
+use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus};
+use crate::model::{Command, IncidentId, PersonRequest, RequestKind};
+
+impl Engine {
+    /// Does what an operator says; the sentence goes to the audit.
+    pub(super) fn obey(&mut self, author: &str, command: &Command) -> Result<String, String> {
+        match command {
+            Command::Acknowledge { incident } => {
+                let id = self.open_incident(*incident)?;
+                self.acknowledge(id, author);
+                Ok(format!("{id} acknowledged"))
+            }
+            Command::Assign { incident, owner } => {
+                let id = self.open_incident(*incident)?;
+                self.assign(id, owner, author);
+                Ok(format!("{id} assigned to `{owner}`"))
+            }
+            Command::Wait {
+                incident, waiting, ..
+            } => {
+                let id = self.open_incident(*incident)?;
+                self.wait(id, *waiting, author);
+                Ok(format!("{id} waiting: {waiting}"))
+            }
+            Command::Promise { incident, at, text } => {
+                let id = self.open_incident(*incident)?;
+                let text = format!("Next update promised for {at}. {text}");
+                self.answered(id, &text, author);
+                self.note_tickets(id, &text, true);
+                Ok(text)
+            }
+            Command::Note {
+                incident,
+                text,
+                public,
+            } => {
+                let id = self.known_incident(*incident)?;
+                if *public {
+                    self.answered(id, text, author);
+                } else {
+                    self.acknowledge(id, author);
+                    self.decide_by(id, Reason::Note, text.clone(), author);
+                }
+                self.note_tickets(id, text, *public);
+                Ok(format!("noted on {id}"))
+            }
+            Command::Resolve {
+                incident,
+                false_alarm,
+                text,
+            } => {
+                let id = self.open_incident(*incident)?;
+                let (how, reason) = if *false_alarm {
+                    self.out.figures.push(Figure::Voided("false_alarm"));
+                    (Ended::FalseAlarm, Reason::FalseAlarm)
+                } else {
+                    (Ended::Restored, Reason::PersonResolved)
+                };
+                let now = self.state.now;
+                self.finish(
+                    id,
+                    how,
+                    reason,
+                    now,
+                    &format!("Resolved by {author}. {text}"),
+                );
+                Ok(format!("{id} resolved"))
+            }
+            Command::Reopen { incident } => {
+                let id = self.known_incident(*incident)?;
+                if self.incident_state(id) != Some(IncidentState::Resolved) {
+                    return Err(format!("{id} is not resolved"));
+                }
+                self.reopen(id, Reason::Reopened, format!("Reopened by {author}."));
+                Ok(format!("{id} reopened"))
+            }
+            Command::SetSeverity {
+                incident,
+                severity,
+                text,
+            } => {
+                let id = self.open_incident(*incident)?;
+                self.set_severity(id, *severity, text, author);
+                Ok(format!("{id} severity set"))
+            }
+            Command::SetCategory { incident, category } => {
+                let id = self.open_incident(*incident)?;
+                if let Some(entry) = self.state.incidents.get_mut(&id) {
+                    entry.category = *category;
+                }
+                let text = format!("Category {} by {author}.", category.word());
+                self.decide_by(id, Reason::Recategorised, text, author);
+                Ok(format!("{id} is {}", category.word()))
+            }
+            Command::Escalate { incident, reason } => self.escalate(*incident, reason, author),
+            Command::Request(request) => Ok(self.request(author, request)),
+            Command::Silence {
+                matchers,
+                reason,
+                until,
+                holds_s1,
+            } => self.add_silence(author, matchers, reason, *until, *holds_s1),
+            Command::EndSilence { silence } => self.end_silence(*silence),
+            Command::OpenWindow {
+                matchers,
+                reason,
+                starts_at,
+                ends_at,
+            } => self.add_window(author, matchers, reason, *starts_at, *ends_at),
+            Command::EndWindow { window } => self.end_window(*window),
+            Command::Promote { route } => {
+                if !self.decisions.routes.iter().any(|r| r.name == *route) {
+                    return Err(format!("no route `{route}`"));
+                }
+                self.state.scalars.promoted.insert(route.clone());
+                self.state.dirty.scalars = true;
+                Ok(format!("route {route} is live"))
+            }
+            Command::Adopt {
+                incident,
+                tracker,
+                key,
+            } => self.adopt(*incident, tracker, key),
+            Command::RetryTicket { ticket } => {
+                let entry = self
+                    .state
+                    .tickets
+                    .get_mut(ticket)
+                    .ok_or_else(|| format!("no {ticket}"))?;
+                entry.trouble = None;
+                self.out.work.push(entry.tracker.clone());
+                self.state.dirty.tickets.insert(*ticket);
+                Ok(format!("{ticket} is tried again"))
+            }
+            Command::DropTicket { ticket, text } => {
+                let now = self.state.now;
+                let entry = self
+                    .state
+                    .tickets
+                    .get_mut(ticket)
+                    .ok_or_else(|| format!("no {ticket}"))?;
+                entry.trouble = Some(crate::model::ticket::Trouble {
+                    reason: format!("given up by {author}: {text}"),
+                    attempts: 0,
+                    since: now,
+                    dead: true,
+                });
+                self.state.dirty.tickets.insert(*ticket);
+                Ok(format!("{ticket} given up"))
+            }
+            Command::CloseAlert { alert } => self.end_alert(*alert),
+            Command::DropQuarantined { seq, text } => {
+                self.quarantine_handled(*seq, &format!("dropped by {author}: {text}"));
+                Ok(format!("{seq} dropped"))
+            }
+            Command::Desk { number, text } => Ok(format!("desk ticket {number}: {text}")),
+        }
+    }
+
+    fn known_incident(&self, id: IncidentId) -> Result<IncidentId, String> {
+        let id = self.state.survivor(id);
+        if self.state.incidents.contains_key(&id) {
+            Ok(id)
+        } else {
+            Err(format!("no live incident {id}"))
+        }
+    }
+
+    fn open_incident(&self, id: IncidentId) -> Result<IncidentId, String> {
+        let id = self.known_incident(id)?;
+        match self.incident_state(id) {
+            Some(state) if state.is_open() => Ok(id),
+            _ => Err(format!("{id} is not open")),
+        }
+    }
+
+    fn acknowledge(&mut self, id: IncidentId, author: &str) {
+        let now = self.state.now;
+        let Some(entry) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        let first = entry.acknowledged_at.is_none();
+        entry.acknowledged_at.get_or_insert(now);
+        entry.needs_triage = false;
+        if first {
+            self.decide_by(
+                id,
+                Reason::Acknowledged,
+                format!("Acknowledged by {author}."),
+                author,
+            );
+        }
+        self.sync_tickets(id);
+    }
+
+    fn assign(&mut self, id: IncidentId, owner: &str, author: &str) {
+        if let Some(entry) = self.state.incidents.get_mut(&id) {
+            owner.clone_into(&mut entry.owner);
+        }
+        self.acknowledge(id, author);
+        self.decide_by(
+            id,
+            Reason::Assigned,
+            format!("Assigned to `{owner}`."),
+            author,
+        );
+        self.sync_tickets(id);
+    }
+
+    fn wait(&mut self, id: IncidentId, waiting: bool, author: &str) {
+        let Some(entry) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        if entry.waiting == waiting {
+            return;
+        }
+        entry.waiting = waiting;
+        let (reason, text) = if waiting {
+            (Reason::WaitingForCustomer, "Waits for the customer.")
+        } else {
+            (Reason::WaitEnded, "No longer waits for the customer.")
+        };
+        self.decide_by(id, reason, text, author);
+        self.sync_tickets(id);
+    }
+
+    fn answered(&mut self, id: IncidentId, text: &str, author: &str) {
+        let now = self.state.now;
+        if let Some(entry) = self.state.incidents.get_mut(&id) {
+            entry.answered_at.get_or_insert(now);
+        }
+        self.acknowledge(id, author);
+        self.decide_by(id, Reason::Answered, text, author);
+    }
+
+    fn set_severity(
+        &mut self,
+        id: IncidentId,
+        severity: Option<Severity>,
+        text: &str,
+        author: &str,
+    ) {
+        let Some(entry) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        let before = entry.severity;
+        match severity {
+            Some(severity) => {
+                if entry.person_severity.is_none() {
+                    entry.person_facts = entry.severity;
+                }
+                entry.person_severity = Some(severity);
+                entry.severity = Some(severity);
+                entry.basis = Basis::Person;
+                entry.needs_triage = false;
+                // The same facts, seen otherwise: the running period changes, no new one begins.
+                if let Some(period) = entry.periods.last_mut() {
+                    period.severity = severity;
+                }
+            }
+            None => {
+                entry.severity = entry.person_facts.take();
+                entry.person_severity = None;
+                entry.basis = Basis::Rule;
+            }
+        }
+        let after = entry.severity;
+        let up = matches!((before, after), (Some(b), Some(a)) if a.is_worse_than(b));
+        self.out
+            .figures
+            .push(Figure::SeverityChanged { up, human: true });
+        self.acknowledge(id, author);
+        let shown = after.map_or_else(|| "none".to_owned(), |s| s.to_string());
+        let text = format!("Severity {shown} by {author}. {text}");
+        self.decide_by(id, Reason::PersonSeverity, text.clone(), author);
+        self.note_tickets(id, &text, false);
+        self.evaluate(id);
+    }
+
+    fn escalate(&mut self, id: IncidentId, reason: &str, author: &str) -> Result<String, String> {
+        let id = self.open_incident(id)?;
+        let reason = match reason {
+            "impact" => "impact",
+            "slow" => "slow",
+            "expectations" => "expectations",
+            other => {
+                return Err(format!(
+                    "`{other}` is no reason; expected impact, slow or expectations"
+                ));
+            }
+        };
+        let level = self
+            .state
+            .incidents
+            .get(&id)
+            .map_or(1, |i| i.escalation.saturating_add(1));
+        let level = level.min(5);
+        if let Some(entry) = self.state.incidents.get_mut(&id) {
+            entry.escalation = level;
+        }
+        self.out.figures.push(Figure::Escalated { level, reason });
+        let text = format!("Escalated to level {level} by {author}: {reason}.");
+        self.decide_by(id, Reason::Escalated, text.clone(), author);
+        self.note_tickets(id, &text, false);
+        Ok(text)
+    }
+
+    /// A person's request joins the open incident that hits its service; else it is one itself.
+    fn request(&mut self, author: &str, request: &PersonRequest) -> String {
+        let hit = request.service.as_ref().and_then(|service| {
+            self.state
+                .incidents
+                .values()
+                .find(|i| i.state.is_open() && i.services.contains(service))
+                .map(|i| i.id)
+        });
+        if let Some(id) = hit {
+            if let Some(entry) = self.state.incidents.get_mut(&id) {
+                entry.reported = true;
+                entry.opened_at = entry.opened_at.min(request.reported_at);
+            }
+            let text = format!("Reported by {}: {}", request.account, request.summary);
+            self.decide_by(id, Reason::Reported, text.clone(), author);
+            if self.incident_state(id) == Some(IncidentState::Held) {
+                self.release(id);
+            }
+            self.note_tickets(id, &text, false);
+            return format!("joined {id}");
+        }
+        let source = self.state.intern("request");
+        let (category, severity, effect) = match request.kind {
+            RequestKind::Outage => (Category::Incident, Some(Severity::S2), Effect::Down),
+            RequestKind::Degradation => (Category::Incident, Some(Severity::S3), Effect::Degraded),
+            RequestKind::Provisioning => (Category::Provisioning, None, Effect::Unknown),
+            RequestKind::Inquiry => (Category::Inquiry, Some(Severity::S3), Effect::Unknown),
+        };
+        let id = self.new_incident(&request.summary, source, category);
+        if let Some(entry) = self.state.incidents.get_mut(&id) {
+            entry.severity = severity;
+            entry.basis = Basis::Person;
+            entry.reported = true;
+            entry.sensitive = request.sensitive;
+            entry.opened_at = entry.opened_at.min(request.reported_at);
+            entry.accounts = vec![request.account.clone()];
+            entry.services = request.service.iter().cloned().collect();
+            entry.parties_hit = 1;
+            entry.reason = format!("Reported by {} ({author}).", request.account);
+            entry.reason_word = Reason::Reported;
+            if let Some(severity) = severity {
+                next_period(&mut entry.periods, effect, severity, entry.opened_at);
+            }
+        }
+        let text = format!("{}: {}", request.account, request.text);
+        self.decide_by(id, Reason::Reported, text, author);
+        self.release(id);
+        format!("opened {id}")
+    }
+
+    fn adopt(&mut self, id: IncidentId, tracker: &str, key: &str) -> Result<String, String> {
+        let id = self.known_incident(id)?;
+        let ticket = self
+            .state
+            .tickets_of
+            .get(&id)
+            .into_iter()
+            .flatten()
+            .find(|t| {
+                self.state
+                    .tickets
+                    .get(t)
+                    .is_some_and(|t| t.tracker == tracker && t.remote.is_none())
+            })
+            .copied()
+            .ok_or_else(|| format!("{id} has no ticket without a number in `{tracker}`"))?;
+        if let Some(entry) = self.state.tickets.get_mut(&ticket) {
+            entry.remote = Some(RemoteRef {
+                key: key.to_owned(),
+                url: String::new(),
+            });
+            entry.trouble = None;
+            self.out.work.push(entry.tracker.clone());
+        }
+        self.state
+            .by_remote
+            .insert((tracker.to_owned(), key.to_owned()), ticket);
+        self.state.dirty.tickets.insert(ticket);
+        self.decide(
+            id,
+            Reason::TicketAdopted,
+            format!("Ticket {key} in {tracker} was adopted."),
+        );
+        Ok(format!("{id} adopted {tracker} {key}"))
+    }
+
+    /// What a person did to a ticket in its tracker.
+    pub(super) fn apply_person(&mut self, change: &PersonChange) {
+        let name = (change.tracker.clone(), change.remote.clone());
+        let Some(ticket) = self.state.by_remote.get(&name).copied() else {
+            return;
+        };
+        let Some(incident) = self.state.tickets.get(&ticket).map(|t| t.incident) else {
+            return;
+        };
+        let id = self.state.survivor(incident);
+        let author = change.author.as_str();
+        match &change.what {
+            PersonDid::Answered { text, .. } => self.answered(id, text, author),
+            PersonDid::Noted { text } => {
+                self.acknowledge(id, author);
+                self.decide_by(id, Reason::Note, text.clone(), author);
+            }
+            PersonDid::CustomerWrote { text } => {
+                self.wait(id, false, author);
+                self.decide_by(id, Reason::Note, format!("Customer: {text}"), author);
+            }
+            PersonDid::Owner(owner) => {
+                if let Some(entry) = self.state.incidents.get_mut(&id) {
+                    entry.owner.clone_from(owner);
+                }
+                self.acknowledge(id, author);
+                self.decide_by(
+                    id,
+                    Reason::Assigned,
+                    format!("Assigned to `{owner}`."),
+                    author,
+                );
+            }
+            PersonDid::Severity(severity) => {
+                self.set_severity(id, Some(*severity), "In the tracker.", author);
+            }
+            PersonDid::Status(status) => self.person_status(id, ticket, *status, author),
+            PersonDid::MergedInto(other) => {
+                if let Some(entry) = self.state.tickets.get_mut(&ticket) {
+                    entry.remote = Some(RemoteRef {
+                        key: other.clone(),
+                        url: String::new(),
+                    });
+                }
+                self.state
+                    .by_remote
+                    .insert((change.tracker.clone(), other.clone()), ticket);
+                self.state.dirty.tickets.insert(ticket);
+                let text = format!("Ticket {} was merged into {other}.", change.remote);
+                self.decide_by(id, Reason::Merged, text, author);
+            }
+        }
+    }
+
+    fn person_status(
+        &mut self,
+        id: IncidentId,
+        ticket: crate::model::TicketId,
+        status: TicketStatus,
+        author: &str,
+    ) {
+        let state = self.incident_state(id);
+        let open = state.is_some_and(IncidentState::is_open);
+        match status {
+            TicketStatus::New | TicketStatus::Open | TicketStatus::OnHold => {
+                self.wait(id, false, author);
+                if state == Some(IncidentState::Resolved) {
+                    self.reopen(id, Reason::Reopened, format!("Reopened by {author}."));
+                } else if open {
+                    self.acknowledge(id, author);
+                }
+            }
+            TicketStatus::WaitingCustomer => {
+                self.acknowledge(id, author);
+                self.wait(id, true, author);
+            }
+            TicketStatus::Resolved | TicketStatus::Closed | TicketStatus::Gone if open => {
+                let active = self.state.incidents.get(&id).is_some_and(|i| i.active > 0);
+                let policy = self.decisions.settings.closed_while_firing;
+                if active && policy == ClosedWhileFiring::Reopen {
+                    if let Some(entry) = self.state.tickets.get_mut(&ticket) {
+                        entry.version_wanted += 1;
+                        self.out.work.push(entry.tracker.clone());
+                    }
+                    self.state.dirty.tickets.insert(ticket);
+                    let text = "Closed while the alert still fires: it is opened again.";
+                    self.decide_by(id, Reason::Reopened, text, author);
+                    self.note_tickets(id, text, false);
+                    return;
+                }
+                let now = self.state.now;
+                let text = format!("Resolved by {author} in the tracker.");
+                self.finish(id, Ended::Restored, Reason::PersonResolved, now, &text);
+            }
+            TicketStatus::Resolved | TicketStatus::Closed | TicketStatus::Gone => {}
+        }
+    }
+
+    /// Words of a person by mail: an answer to a ticket, or a question of its own.
+    pub(super) fn apply_reply(&mut self, message: &Message, reply: &Reply) {
+        let by_tag = reply.ticket_tag.as_deref().and_then(|tag| {
+            let tag = tag.trim_start_matches('#').to_owned();
+            let id: Option<IncidentId> = tag.parse().ok();
+            id.filter(|id| self.state.incidents.contains_key(id))
+                .or_else(|| {
+                    self.state
+                        .by_remote
+                        .iter()
+                        .find(|((_, key), _)| *key == tag)
+                        .and_then(|(_, ticket)| self.state.tickets.get(ticket))
+                        .map(|ticket| ticket.incident)
+                })
+        });
+        if let Some(id) = by_tag {
+            let id = self.state.survivor(id);
+            self.wait(id, false, &reply.from);
+            let text = format!("Mail from {}: {}", reply.from, reply.text);
+            self.decide_by(id, Reason::Note, text.clone(), &reply.from);
+            self.note_tickets(id, &text, false);
+            return;
+        }
+        let request = PersonRequest {
+            account: message
+                .account
+                .clone()
+                .unwrap_or_else(|| reply.from.clone()),
+            service: None,
+            kind: RequestKind::Inquiry,
+            reported_at: self.state.now,
+            summary: reply.subject.clone(),
+            text: reply.text.clone(),
+            sensitive: message.sensitive,
+        };
+        self.request(&reply.from, &request);
+    }
+}

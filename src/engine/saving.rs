@@ -1,0 +1,285 @@
+//! Loading and saving. What can be derived (indexes, tallies, health, wakes) is not saved but
+//! rebuilt; a test compares both.
+
+use super::state::{Scalars, Silence, SourceSeen, StormWatch, Wake, Window};
+use super::ticketing::work_order;
+use super::{Decisions, Engine};
+use crate::model::alert::Alert;
+use crate::model::incident::{Incident, IncidentState};
+use crate::model::saved::{AlertRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow};
+use crate::model::ticket::WantedTicket;
+use crate::model::{AlertState, IncidentId, Sym, Time};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Version of the encoding of bodies.
+const BODY_VERSION: u8 = 1;
+
+/// Why a saved state cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot load {what}: {reason}. Restore a backup with `alertbridge restore`")]
+pub struct LoadError {
+    /// Which row.
+    pub what: String,
+    /// What was found.
+    pub reason: String,
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // Our types have a binary form; a value without one is written as empty and refused at load.
+    postcard::to_extend(value, vec![BODY_VERSION]).unwrap_or_default()
+}
+
+fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, LoadError> {
+    let error = |reason: String| LoadError {
+        what: what.to_owned(),
+        reason,
+    };
+    match bytes.split_first() {
+        Some((&BODY_VERSION, rest)) => postcard::from_bytes(rest).map_err(|e| error(e.to_string())),
+        Some((version, _)) => Err(error(format!("encoding version {version} is not known"))),
+        None => Err(error("it is empty".to_owned())),
+    }
+}
+
+impl Engine {
+    /// Keeps a row of the rest with the next save.
+    pub(super) fn save_thing<T: Serialize>(&mut self, kind: &'static str, key: String, value: &T) {
+        self.state.dirty.things.insert((kind, key), encode(value));
+    }
+
+    /// Removes a row of the rest with the next save.
+    pub(super) fn drop_thing(&mut self, kind: &'static str, key: String) {
+        self.state.dirty.things.insert((kind, key), Vec::new());
+    }
+
+    /// What changed since the last call, as rows of one transaction.
+    pub fn take_delta(&mut self) -> StateDelta {
+        let mut dirty = std::mem::take(&mut self.state.dirty);
+        let mut delta = StateDelta {
+            cursor: self.state.cursor,
+            served_until: self.state.now,
+            timeline: std::mem::take(&mut dirty.timeline),
+            ..StateDelta::default()
+        };
+        for id in &dirty.alerts {
+            let alert = self
+                .state
+                .alerts
+                .get(id)
+                .or_else(|| dirty.forgotten.get(id));
+            if let Some(alert) = alert {
+                delta.alerts.push(AlertRow {
+                    id: *id,
+                    incident: alert.incident,
+                    active: alert.state.is_active(),
+                    body: encode(alert),
+                    text: dirty.texts.get(id).map(encode),
+                });
+            }
+        }
+        for id in &dirty.incidents {
+            if let Some(incident) = self.state.incidents.get(id) {
+                delta.incidents.push(IncidentRow {
+                    id: *id,
+                    open: incident.state.is_open(),
+                    live: incident.state != IncidentState::Closed,
+                    body: encode(incident),
+                });
+            }
+        }
+        for id in &dirty.tickets {
+            if let Some(ticket) = self.state.tickets.get(id) {
+                delta.tickets.push(TicketRow {
+                    id: *id,
+                    incident: ticket.incident,
+                    tracker: ticket.tracker.clone(),
+                    work: work_order(ticket),
+                    body: encode(ticket),
+                });
+            }
+        }
+        for source in &dirty.sources {
+            if let Some(seen) = self.state.sources.get(source) {
+                let key = self.state.symbols.name(*source).to_owned();
+                delta.things.push(ThingRow {
+                    kind: "source",
+                    key,
+                    value: encode(seen),
+                });
+            }
+        }
+        for key in &dirty.storms {
+            let value = self.state.storms.get(key).map(encode).unwrap_or_default();
+            delta.things.push(ThingRow {
+                kind: "storm",
+                key: format!("{key:016x}"),
+                value,
+            });
+        }
+        if dirty.scalars {
+            let value = encode(&self.state.scalars);
+            delta.things.push(ThingRow {
+                kind: "scalars",
+                key: "engine".to_owned(),
+                value,
+            });
+        }
+        for ((kind, key), value) in dirty.things {
+            delta.things.push(ThingRow { kind, key, value });
+        }
+        for id in dirty.closed {
+            self.let_go(id);
+        }
+        delta
+    }
+
+    /// A closed incident leaves memory once it is saved.
+    fn let_go(&mut self, id: IncidentId) {
+        self.state.incidents.remove(&id);
+        for ticket in self.state.tickets_of.remove(&id).unwrap_or_default() {
+            if let Some(ticket) = self.state.tickets.remove(&ticket)
+                && let Some(remote) = ticket.remote
+            {
+                self.state.by_remote.remove(&(ticket.tracker, remote.key));
+            }
+        }
+    }
+
+    /// An engine as it was saved.
+    pub fn load(decisions: Decisions, loaded: LoadedState) -> Result<Engine, LoadError> {
+        let mut engine = Engine::new(decisions);
+        let state = &mut engine.state;
+        state.cursor = loaded.cursor;
+        state.now = loaded.served_until;
+        let mut symbols: Vec<(&str, &[u8])> = Vec::new();
+        for (kind, key, value) in &loaded.things {
+            match kind.as_str() {
+                "symbol" => symbols.push((key, value)),
+                "scalars" => state.scalars = decode::<Scalars>("scalars", value)?,
+                "silence" => {
+                    let silence: Silence = decode("a silence", value)?;
+                    state
+                        .wakes
+                        .insert((silence.until, Wake::SilenceEnd(silence.id)));
+                    state.silences.insert(silence.id, silence);
+                }
+                "storm" => {
+                    let watch: StormWatch = decode("storm control", value)?;
+                    let key = u64::from_str_radix(key, 16).unwrap_or_default();
+                    let quiet = engine.decisions.settings.storm_quiet;
+                    state
+                        .wakes
+                        .insert((watch.last_at.plus(quiet), Wake::StormQuiet(key)));
+                    state.storms.insert(key, watch);
+                }
+                "window" => {
+                    let window: Window = decode("a window", value)?;
+                    state
+                        .wakes
+                        .insert((window.until, Wake::WindowEdge(window.id)));
+                    state.windows.insert(window.id, window);
+                }
+                _ => {}
+            }
+        }
+        symbols.sort();
+        for (_, name) in symbols {
+            state.symbols.restore(&String::from_utf8_lossy(name));
+        }
+        for (kind, key, value) in &loaded.things {
+            if kind == "source" {
+                let seen: SourceSeen = decode("a source", value)?;
+                let source = state.symbols.get(key).unwrap_or(Sym(0));
+                state.sources.insert(source, seen);
+            }
+        }
+        for body in &loaded.incidents {
+            let incident: Incident = decode("an incident", body)?;
+            state.incidents.insert(incident.id, incident);
+        }
+        for body in &loaded.tickets {
+            let ticket: WantedTicket = decode("a ticket", body)?;
+            state
+                .tickets_of
+                .entry(ticket.incident)
+                .or_default()
+                .push(ticket.id);
+            if let Some(remote) = &ticket.remote {
+                let name = (ticket.tracker.clone(), remote.key.clone());
+                state.by_remote.insert(name, ticket.id);
+            }
+            state.tickets.insert(ticket.id, ticket);
+        }
+        for body in &loaded.alerts {
+            let alert: Alert = decode("an alert", body)?;
+            engine.restore_alert(alert);
+        }
+        engine.restore_wakes();
+        engine.rebuild_health();
+        engine.state.dirty = super::state::Dirty::default();
+        Ok(engine)
+    }
+
+    fn restore_alert(&mut self, alert: Alert) {
+        let incident = alert.incident.map(|id| self.state.survivor(id));
+        let live = incident.is_some_and(|id| self.state.incidents.contains_key(&id));
+        if !live && !alert.state.is_active() {
+            return;
+        }
+        if let Some(incident) = incident.filter(|_| live) {
+            self.state
+                .members
+                .entry(incident)
+                .or_default()
+                .insert(alert.id);
+            if alert.state.is_active() {
+                let tally = self.tallies.entry(incident).or_default();
+                tally.add_hint(alert.hint);
+                tally.add_element(alert.element);
+            }
+        }
+        if alert.state != AlertState::Stale
+            && let Some(at) = alert.expires_at
+        {
+            self.state.wakes.insert((at, Wake::Stale(alert.id)));
+        }
+        self.state.by_key.insert(alert.key, alert.id);
+        self.state.alerts.insert(alert.id, alert);
+    }
+
+    fn restore_wakes(&mut self) {
+        let lower_after = self.decisions.settings.lower_after;
+        let flap_quiet = self.decisions.settings.flap_quiet;
+        let mut wakes: Vec<(Time, Wake)> = Vec::new();
+        for incident in self.state.incidents.values() {
+            let id = incident.id;
+            wakes.extend(incident.held_until.map(|at| (at, Wake::Hold(id))));
+            wakes.extend(incident.quiet_until.map(|at| (at, Wake::Quiet(id))));
+            if let Some(group) = incident.group.filter(|_| incident.merged_into.is_none()) {
+                self.state.by_group.insert(group, id);
+            }
+            if incident.state == IncidentState::Resolved {
+                let at = incident
+                    .reopen_until
+                    .or(incident.resolved_at)
+                    .unwrap_or_default();
+                wakes.push((at, Wake::Close(id)));
+            }
+            if let Some(since) = incident.improving_since {
+                wakes.push((since.plus(lower_after), Wake::Lower(id)));
+            }
+            if incident.flapping {
+                let last = incident.firings.last().copied().unwrap_or_default();
+                wakes.push((last.plus(flap_quiet), Wake::FlapQuiet(id)));
+            }
+        }
+        for ticket in self.state.tickets.values() {
+            if let Some(trouble) = &ticket.trouble {
+                let at = trouble.since.plus(self.decisions.settings.fallback_after);
+                wakes.push((at, Wake::Fallback(ticket.id)));
+            }
+        }
+        self.state.wakes.extend(wakes);
+    }
+}

@@ -1,0 +1,152 @@
+//! What the engine decides by: settings with their defaults, and routes. Built by the daemon from
+//! the configuration; a change is a generation in the journal.
+
+use crate::inventory::Inventory;
+use crate::model::severity::Severity;
+use crate::rules::{Matcher, Ruleset};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that the engine decides by.
+#[derive(Clone, Debug, Default)]
+pub struct Decisions {
+    /// Numbers.
+    pub settings: Settings,
+    /// Who depends on what.
+    pub inventory: Arc<Inventory>,
+    /// Operators' ordered rules.
+    pub rules: Arc<Ruleset>,
+    /// Where tickets go, in order.
+    pub routes: Vec<Route>,
+    /// Sources that are expected to speak, and how often.
+    pub expected: Vec<(String, Duration)>,
+}
+
+/// `[engine]`: how long things are held and what counts as too much.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long an outage must last before a ticket opens.
+    #[serde(with = "crate::model::time::duration")]
+    pub hold_outage: Duration,
+    /// How long a degradation must last before a ticket opens.
+    #[serde(with = "crate::model::time::duration")]
+    pub hold_degradation: Duration,
+    /// How long a loss of redundancy must last before a ticket opens.
+    #[serde(with = "crate::model::time::duration")]
+    pub hold_redundancy: Duration,
+    /// How long a link must be down before a ticket opens.
+    #[serde(with = "crate::model::time::duration")]
+    pub hold_link: Duration,
+    /// How long an alert without a known meaning must last before a ticket opens.
+    #[serde(with = "crate::model::time::duration")]
+    pub hold_unknown: Duration,
+    /// How long an element with a declared parent waits for its parent to speak.
+    #[serde(with = "crate::model::time::duration")]
+    pub root_wait: Duration,
+    /// How long after its end an incident may be reopened.
+    #[serde(with = "crate::model::time::duration")]
+    pub reopen_window: Duration,
+    /// How long an improvement must hold before the severity falls.
+    #[serde(with = "crate::model::time::duration")]
+    pub lower_after: Duration,
+    /// This many firings of one incident within `flap_window` are flapping.
+    pub flap_firings: u32,
+    /// The time in which firings are counted for flapping.
+    #[serde(with = "crate::model::time::duration")]
+    pub flap_window: Duration,
+    /// How long a flapping incident must be quiet before it is resolved.
+    #[serde(with = "crate::model::time::duration")]
+    pub flap_quiet: Duration,
+    /// This many openings of one site or source within `storm_window` are a storm.
+    pub storm_from: u32,
+    /// The time in which openings are counted for storms.
+    #[serde(with = "crate::model::time::duration")]
+    pub storm_window: Duration,
+    /// How long a storm must be quiet before new alerts get tickets of their own again.
+    #[serde(with = "crate::model::time::duration")]
+    pub storm_quiet: Duration,
+    /// Most tickets opened in an hour; past it one ticket says so. 0: no cap.
+    pub tickets_per_hour_max: u32,
+    /// How long a tracker may be down before an S1 or S2 goes to the fallback route.
+    #[serde(with = "crate::model::time::duration")]
+    pub fallback_after: Duration,
+    /// What to do when a person closes a ticket while its alert still fires: `leave` or `reopen`.
+    pub closed_while_firing: ClosedWhileFiring,
+}
+
+/// What to do when a person closes a ticket while its alert still fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedWhileFiring {
+    /// The person is right; the incident ends.
+    Leave,
+    /// The ticket is opened again.
+    Reopen,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Settings {
+            hold_outage: Duration::ZERO,
+            hold_degradation: minutes(2),
+            hold_redundancy: minutes(2),
+            hold_link: minutes(2),
+            hold_unknown: Duration::ZERO,
+            root_wait: Duration::from_secs(10),
+            reopen_window: minutes(24 * 60),
+            lower_after: minutes(15),
+            flap_firings: 6,
+            flap_window: minutes(30),
+            flap_quiet: minutes(15),
+            storm_from: 10,
+            storm_window: minutes(1),
+            storm_quiet: minutes(5),
+            tickets_per_hour_max: 0,
+            fallback_after: minutes(10),
+            closed_while_firing: ClosedWhileFiring::Leave,
+        }
+    }
+}
+
+/// `[route.NAME]`: where the tickets of matching incidents go.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The route's name.
+    pub name: String,
+    /// Which incidents; empty: all.
+    pub matcher: Option<Matcher>,
+    /// The tracker's name.
+    pub tracker: String,
+    /// Where inside the tracker; empty: its default.
+    pub queue: String,
+    /// Decide, explain, write only to the desk.
+    pub shadow: bool,
+    /// Also try the routes that follow.
+    pub further: bool,
+    /// Label or field names by which alerts without a known element are grouped.
+    pub group_by: Vec<String>,
+    /// The route that takes an S1 or S2 while the tracker is down; empty: none.
+    pub fallback: String,
+    /// Severities that it takes; empty: all.
+    pub severities: Vec<Severity>,
+}
+
+impl Route {
+    /// The route that is there without configuration: everything to the built-in desk.
+    pub fn desk() -> Route {
+        Route {
+            name: "default".to_owned(),
+            matcher: None,
+            tracker: "desk".to_owned(),
+            queue: String::new(),
+            shadow: false,
+            further: false,
+            group_by: Vec::new(),
+            fallback: String::new(),
+            severities: Vec::new(),
+        }
+    }
+}

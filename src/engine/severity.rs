@@ -1,0 +1,274 @@
+//! How bad an incident is: from the inventory's graph where it proves an effect, else from rules
+//! and the senders' words. A worsening counts at once; an improvement once it has held.
+
+use super::state::Wake;
+use super::{Engine, Figure, Tally, next_period};
+use crate::inventory::Condition;
+use crate::model::event::SeverityHint;
+use crate::model::incident::Effect;
+use crate::model::reason::Reason;
+use crate::model::severity::{Basis, Category, Severity};
+use crate::model::{AlertState, IncidentId, Sym, Time};
+
+/// Most services and accounts named by an incident.
+const NAMES_MAX: usize = 1000;
+
+/// What the facts say about an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    severity: Severity,
+    effect: Effect,
+    basis: Basis,
+    category: Category,
+    needs_triage: bool,
+    services: Vec<String>,
+    accounts: Vec<String>,
+    parties: u32,
+    reason: String,
+    next_failure: String,
+}
+
+impl Engine {
+    /// The element's condition follows from its active alerts.
+    pub(super) fn refresh_health(&mut self, element: Sym) {
+        let inventory = self.decisions.inventory.clone();
+        let Some(id) = inventory.element(self.state.symbols.name(element)) else {
+            return;
+        };
+        let redundant_part = inventory.is_group_member(id);
+        let worst = self
+            .state
+            .by_element
+            .get(&element)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.state.alerts.get(id))
+            .filter(|alert| alert.state.is_active())
+            .map(|alert| condition(alert.hint, redundant_part))
+            .max()
+            .unwrap_or(Condition::Up);
+        self.health.set(&inventory, id, worst);
+    }
+
+    fn finding(&self, id: IncidentId) -> Option<Finding> {
+        let tally = self.tallies.get(&id)?;
+        let by_rule = tally.worst();
+        let inventory = &self.decisions.inventory;
+        let elements: Vec<_> = tally
+            .elements
+            .keys()
+            .filter_map(|sym| inventory.element(self.state.symbols.name(*sym)))
+            .collect();
+        if !elements.is_empty() {
+            let impact = self.health.impact(inventory, &elements);
+            if let Some(severity) = impact.severity {
+                let mut services = impact.services;
+                services.truncate(NAMES_MAX);
+                let mut accounts = impact.accounts;
+                accounts.truncate(NAMES_MAX);
+                return Some(Finding {
+                    severity,
+                    effect: impact.effect,
+                    basis: Basis::Inventory,
+                    category: impact.category,
+                    needs_triage: false,
+                    services,
+                    accounts,
+                    parties: impact.parties,
+                    reason: impact.sentences.join(" "),
+                    next_failure: impact.next_failure,
+                });
+            }
+        }
+        let (hint, severity) = by_rule?;
+        let reason = if elements.is_empty() {
+            format!("The sender says {}; the impact is unknown.", hint.word())
+        } else {
+            format!(
+                "The sender says {}; no service is known to depend on it.",
+                hint.word()
+            )
+        };
+        Some(Finding {
+            severity,
+            effect: Tally::effect(hint),
+            basis: Basis::Rule,
+            category: Category::Incident,
+            needs_triage: true,
+            services: Vec::new(),
+            accounts: Vec::new(),
+            parties: 0,
+            reason,
+            next_failure: String::new(),
+        })
+    }
+
+    /// Looks at the facts again and follows them.
+    pub(super) fn evaluate(&mut self, id: IncidentId) {
+        let before = self.state.incidents.get(&id).and_then(|i| i.severity);
+        self.evaluate_facts(id);
+        let after = self.state.incidents.get(&id).and_then(|i| i.severity);
+        if before != after
+            && let (Some(before), Some(after)) = (before, after)
+        {
+            let up = after.is_worse_than(before);
+            let reason = self
+                .state
+                .incidents
+                .get(&id)
+                .map_or(String::new(), |i| i.reason.clone());
+            let word = if up {
+                Reason::Worsened
+            } else {
+                Reason::Improved
+            };
+            let text = format!("{before} → {after}: {reason}");
+            self.decide(id, word, text.clone());
+            self.out
+                .figures
+                .push(Figure::SeverityChanged { up, human: false });
+            self.note_tickets(id, &text, false);
+        }
+        self.sync_tickets(id);
+    }
+
+    /// The facts, without a word: severity, basis, names.
+    pub(super) fn evaluate_facts(&mut self, id: IncidentId) {
+        if self.state.incidents.get(&id).is_some_and(|i| i.storm) {
+            return;
+        }
+        let Some(found) = self.finding(id) else {
+            return;
+        };
+        let now = self.state.now;
+        let lower_after = self.decisions.settings.lower_after;
+        let Some(incident) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        let current = incident.severity;
+        let person_stands = incident.person_severity.is_some_and(|_| {
+            incident
+                .person_facts
+                .is_some_and(|facts| !found.severity.is_worse_than(facts))
+        });
+        if person_stands {
+            self.state.touch_incident(id);
+            return;
+        }
+        incident.person_severity = None;
+        if let Some(current) = current
+            && current.is_worse_than(found.severity)
+            && incident.basis == found.basis
+        {
+            // Better than before: it must hold first.
+            if incident.improving_since.is_none() {
+                incident.improving_since = Some(now);
+                self.wake(now.plus(lower_after), Wake::Lower(id));
+            }
+            return;
+        }
+        incident.improving_since = None;
+        let from = if current.is_none() {
+            incident.opened_at
+        } else {
+            now
+        };
+        self.follow(id, found, from);
+    }
+
+    fn follow(&mut self, id: IncidentId, found: Finding, from: Time) {
+        let Some(incident) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        incident.severity = Some(found.severity);
+        incident.basis = found.basis;
+        incident.category = found.category;
+        incident.needs_triage =
+            found.needs_triage && incident.acknowledged_at.is_none() && incident.owner.is_empty();
+        incident.services_hit = u32::try_from(found.services.len()).unwrap_or(u32::MAX);
+        incident.parties_hit = found.parties;
+        incident.services = found.services;
+        incident.accounts = found.accounts;
+        incident.reason = found.reason;
+        incident.reason_word = if found.basis == Basis::Inventory {
+            Reason::Impact
+        } else {
+            Reason::RuleSeverity
+        };
+        incident.next_failure = found.next_failure;
+        if incident.flapping && incident.severity == Some(Severity::S4) {
+            incident.severity = Some(Severity::S3);
+        }
+        let severity = incident.severity.unwrap_or(found.severity);
+        next_period(&mut incident.periods, found.effect, severity, from);
+        self.state.touch_incident(id);
+    }
+
+    /// An improvement may have held for long enough.
+    pub(super) fn lower(&mut self, id: IncidentId, _at: Time) {
+        let lower_after = self.decisions.settings.lower_after;
+        let now = self.state.now;
+        let Some(since) = self
+            .state
+            .incidents
+            .get(&id)
+            .and_then(|i| i.improving_since)
+        else {
+            return;
+        };
+        if now.since(since) < lower_after {
+            return;
+        }
+        let Some(found) = self.finding(id) else {
+            return;
+        };
+        let Some(incident) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        let before = incident.severity;
+        incident.improving_since = None;
+        let severity = found.severity;
+        self.follow(id, found, since);
+        if let Some(before) = before {
+            let text = format!("{before} → {severity}: better since {since}.");
+            self.decide(id, Reason::Improved, text.clone());
+            self.out.figures.push(Figure::SeverityChanged {
+                up: false,
+                human: false,
+            });
+            self.note_tickets(id, &text, false);
+        }
+        self.sync_tickets(id);
+    }
+
+    /// Health as the active alerts say it; for loading and new inventories.
+    pub(super) fn rebuild_health(&mut self) {
+        self.health = crate::inventory::Health::new(&self.decisions.inventory);
+        self.state.by_element.clear();
+        for alert in self.state.alerts.values() {
+            if alert.element != Sym(0) && alert.state != AlertState::Resolved {
+                self.state
+                    .by_element
+                    .entry(alert.element)
+                    .or_default()
+                    .insert(alert.id);
+            }
+        }
+        let elements: Vec<Sym> = self.state.by_element.keys().copied().collect();
+        for element in elements {
+            self.refresh_health(element);
+        }
+    }
+}
+
+/// What an alert's hint means for its element. A failed part of a redundant group is down itself;
+/// that the group still works is the group's arithmetic.
+fn condition(hint: SeverityHint, redundant_part: bool) -> Condition {
+    match hint {
+        SeverityHint::Outage => Condition::Down,
+        SeverityHint::Redundancy if redundant_part => Condition::Down,
+        SeverityHint::Redundancy => Condition::AtRisk,
+        SeverityHint::Degradation | SeverityHint::Unknown => Condition::Degraded,
+        SeverityHint::Info => Condition::Up,
+    }
+}

@@ -1,0 +1,396 @@
+//! One input after the other: which part it concerns, and the deadlines that come before it.
+
+use super::Engine;
+use super::state::{Audit, Quarantined, Wake};
+use crate::model::incident::{Effect, IncidentState};
+use crate::model::input::{Generation, GenerationOf, Message, Seen, Undecoded};
+use crate::model::reason::{Outcome, Reason};
+use crate::model::{AlertId, AlertState, Category, Command, Input, Sequenced, Time};
+
+/// Most people's changes remembered, to apply each once.
+const PERSON_CHANGES_MAX: usize = 10_000;
+
+impl Engine {
+    /// Applies one input. Inputs come in journal order; one that was applied is skipped.
+    pub fn step(&mut self, sequenced: &Sequenced) {
+        if sequenced.seq <= self.state.cursor {
+            return;
+        }
+        self.state.cursor = sequenced.seq;
+        self.serve_wakes(sequenced.at);
+        self.state.now = self.state.now.max(sequenced.at);
+        match &sequenced.input {
+            Input::Message(message) => self.apply_message(sequenced.seq, message),
+            Input::Undecoded(undecoded) => self.apply_undecoded(sequenced.seq, undecoded),
+            Input::Seen(seen) => seen.iter().for_each(|seen| self.apply_seen(seen)),
+            Input::Delivery(report) => self.apply_delivery(report),
+            Input::Person(change) => {
+                let id = (change.tracker.clone(), change.change_id.clone());
+                if self.state.person_changes.insert(id) {
+                    self.apply_person(change);
+                }
+                while self.state.person_changes.len() > PERSON_CHANGES_MAX {
+                    self.state.person_changes.pop_first();
+                }
+            }
+            Input::Command { author, command } => self.apply_command(author, command),
+            Input::Due => {}
+            Input::Generation(generation) => self.apply_generation(generation),
+            Input::ClockStep { .. } => self.give_grace(),
+            Input::Restart { generation, .. } => self.apply_restart(generation),
+            Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
+        }
+    }
+
+    /// Serves the deadlines that have passed, each at its own instant, in order.
+    fn serve_wakes(&mut self, until: Time) {
+        while let Some(&(at, wake)) = self.state.wakes.first() {
+            if at > until {
+                break;
+            }
+            self.state.wakes.pop_first();
+            self.state.now = self.state.now.max(at);
+            match wake {
+                Wake::Hold(id) => self.hold_passed(id),
+                Wake::Stale(id) => self.alert_stale(id),
+                Wake::Quiet(id) => self.quiet_ended(id),
+                Wake::FlapQuiet(id) => self.flap_quiet(id),
+                Wake::Lower(id) => self.lower(id, at),
+                Wake::Fallback(id) => self.fall_back(id),
+                Wake::StormQuiet(key) => self.storm_quiet(key),
+                Wake::SourceSilent(source) => self.source_silent(source),
+                Wake::Close(id) => self.close(id),
+                Wake::SilenceEnd(id) => self.silence_ended(id),
+                Wake::WindowEdge(id) => self.window_edge(id),
+            }
+        }
+    }
+
+    fn apply_message(&mut self, seq: u64, message: &Message) {
+        let source = self.state.intern(&message.source);
+        self.source_spoke(source);
+        for (index, event) in message.events.iter().enumerate() {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let outcome = self.apply_event(message, (seq, index), event);
+            self.count(source, &message.source, outcome);
+        }
+        for notice in &message.maintenance {
+            self.apply_notice(message, notice);
+        }
+        for reply in &message.replies {
+            self.apply_reply(message, reply);
+        }
+        if let Some(old) = message.replay_of {
+            self.quarantine_handled(old, "replayed");
+        }
+    }
+
+    fn count(&mut self, source: crate::model::Sym, name: &str, outcome: Outcome) {
+        let seen = self.state.sources.entry(source).or_default();
+        seen.outcomes.resize(Outcome::ALL.len(), 0);
+        let slot = Outcome::ALL.iter().position(|o| *o == outcome).unwrap_or(0);
+        if let Some(count) = seen.outcomes.get_mut(slot) {
+            *count += 1;
+        }
+        seen.events += 1;
+        self.state.dirty.sources.insert(source);
+        self.out.outcomes.push((name.to_owned(), outcome));
+    }
+
+    /// A source spoke: it is not silent, and the next silence is counted from now.
+    fn source_spoke(&mut self, source: crate::model::Sym) {
+        let now = self.state.now;
+        let seen = self.state.sources.entry(source).or_default();
+        if seen.messages == 0 {
+            seen.first_at = now;
+        }
+        let (last, silent) = (seen.last_at, seen.silent.take());
+        seen.last_at = now;
+        seen.messages += 1;
+        self.state.dirty.sources.insert(source);
+        let name = self.state.symbols.name(source).to_owned();
+        let every = self
+            .decisions
+            .expected
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, e)| *e);
+        if let Some(every) = every {
+            self.state
+                .wakes
+                .remove(&(last.plus(every), Wake::SourceSilent(source)));
+            self.wake(now.plus(every), Wake::SourceSilent(source));
+        }
+        if let Some(incident) = silent {
+            self.resolve_now(incident, Reason::NoLongerStale, "The source speaks again.");
+        }
+    }
+
+    fn source_silent(&mut self, source: crate::model::Sym) {
+        let name = self.state.symbols.name(source).to_owned();
+        let Some(every) = self
+            .decisions
+            .expected
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, every)| *every)
+        else {
+            return;
+        };
+        let Some(seen) = self.state.sources.get(&source) else {
+            return;
+        };
+        if self.state.now < seen.last_at.plus(every) || seen.silent.is_some() {
+            return;
+        }
+        let last = seen.last_at;
+        let title = format!("Source {name} is silent");
+        let text = format!("No word from source {name} since {last}; expected every {every:?}.");
+        let incident = self.open_own(&title, &text, Reason::SelfMonitoring, source);
+        if let Some(seen) = self.state.sources.get_mut(&source) {
+            seen.silent = Some(incident);
+        }
+        self.state.dirty.sources.insert(source);
+    }
+
+    fn apply_undecoded(&mut self, seq: u64, undecoded: &Undecoded) {
+        let source = self.state.intern(&undecoded.source);
+        self.source_spoke(source);
+        if let Some(seen) = self.state.sources.get_mut(&source) {
+            seen.quarantined += 1;
+        }
+        let quarantined = Quarantined {
+            seq,
+            at: self.state.now,
+            source: undecoded.source.clone(),
+            sender: undecoded.sender.clone(),
+            reason: undecoded.reason.clone(),
+            summary: undecoded.summary.clone(),
+            handled: String::new(),
+        };
+        self.save_thing("quarantine", format!("{seq:020}"), &quarantined);
+        let group =
+            super::correlate::group_hash(&["quarantine", &undecoded.source, &undecoded.group]);
+        let text = format!("Message {seq} waits in quarantine: {}", undecoded.reason);
+        if let Some(id) = self.state.by_group.get(&group).copied() {
+            self.state.tell(id, Reason::Quarantined, text);
+            self.state.touch_incident(id);
+            return;
+        }
+        let title = format!(
+            "Unreadable message from {}: {}",
+            undecoded.source,
+            crate::model::text::bounded(&undecoded.summary, 120)
+        );
+        let id = self.open_own(&title, &text, Reason::Quarantined, source);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.group = Some(group);
+            incident.needs_triage = true;
+        }
+        self.state.by_group.insert(group, id);
+    }
+
+    /// Marks a quarantined message as handled, and ends its triage incident if none is left.
+    pub(super) fn quarantine_handled(&mut self, seq: u64, how: &str) {
+        self.save_thing("quarantine_handled", format!("{seq:020}"), &how.to_owned());
+    }
+
+    fn apply_seen(&mut self, seen: &Seen) {
+        let Some(id) = self.state.by_key.get(&seen.key).copied() else {
+            return;
+        };
+        let source = self.state.intern(&seen.source);
+        self.source_spoke(source);
+        let Some(alert) = self.state.alerts.get_mut(&id) else {
+            return;
+        };
+        alert.count += u64::from(seen.count);
+        alert.last_seen = alert.last_seen.max(seen.last_seen);
+        let old = alert.expires_at;
+        if seen.ends_at.is_some() && alert.state.is_active() {
+            alert.expires_at = alert.expires_at.max(seen.ends_at);
+        }
+        let new = alert.expires_at;
+        let was_stale = alert.state == AlertState::Stale;
+        self.state.rewake(old, new, Wake::Stale(id));
+        self.state.dirty.alerts.insert(id);
+        if was_stale {
+            self.no_longer_stale(id);
+        }
+    }
+
+    /// An alert has not been repeated for longer than promised. It is marked, not resolved: the
+    /// sender may have died while the condition holds.
+    fn alert_stale(&mut self, id: AlertId) {
+        let Some(alert) = self.state.alerts.get_mut(&id) else {
+            return;
+        };
+        if !alert.state.is_active() || alert.state == AlertState::Stale {
+            return;
+        }
+        alert.state = AlertState::Stale;
+        let (incident, last_seen) = (alert.incident, alert.last_seen);
+        self.state.dirty.alerts.insert(id);
+        if let Some(incident) = incident {
+            let text = format!(
+                "{id} is stale: no word since {last_seen}. The condition may still hold; it is \
+                 not treated as a recovery."
+            );
+            self.decide(incident, Reason::Stale, text);
+        }
+    }
+
+    pub(super) fn no_longer_stale(&mut self, id: AlertId) {
+        let Some(alert) = self.state.alerts.get_mut(&id) else {
+            return;
+        };
+        alert.state = AlertState::Firing;
+        let incident = alert.incident;
+        self.state.dirty.alerts.insert(id);
+        if let Some(incident) = incident {
+            self.decide(
+                incident,
+                Reason::NoLongerStale,
+                format!("{id} is repeated again."),
+            );
+        }
+    }
+
+    fn apply_generation(&mut self, generation: &Generation) {
+        let kind = match generation.of {
+            GenerationOf::Configuration => "configuration",
+            GenerationOf::Inventory => "inventory",
+            GenerationOf::ZoneData => "zone_data",
+        };
+        self.save_thing("generation", kind.to_owned(), generation);
+        for (alert, element) in &generation.elements {
+            self.change_element(AlertId(*alert), element);
+        }
+        let open: Vec<_> = self
+            .state
+            .incidents
+            .values()
+            .filter(|i| i.state.is_open())
+            .map(|i| i.id)
+            .collect();
+        for id in open {
+            self.evaluate(id);
+        }
+    }
+
+    fn apply_restart(&mut self, generation: &str) {
+        if self.state.scalars.created_at == Time(0) {
+            self.state.scalars.created_at = self.state.now;
+        }
+        self.state.scalars.generation = generation.to_owned();
+        self.state.scalars.restarts += 1;
+        self.state.dirty.scalars = true;
+        let now = self.state.now;
+        let expected = self.decisions.expected.clone();
+        for (name, every) in expected {
+            let source = self.state.intern(&name);
+            self.wake(now.plus(every), Wake::SourceSilent(source));
+        }
+        self.give_grace();
+    }
+
+    /// Durations get a full period after a restart or a clock step; SLA instants do not.
+    fn give_grace(&mut self) {
+        let now = self.state.now;
+        let expiring: Vec<_> = self
+            .state
+            .alerts
+            .values()
+            .filter(|a| a.state.is_active() && a.state != AlertState::Stale)
+            .filter_map(|a| a.expires_at.map(|at| (a.id, at, at.since(a.last_seen))))
+            .collect();
+        for (id, old, period) in expiring {
+            let new = old.max(now.plus(period));
+            if let Some(alert) = self.state.alerts.get_mut(&id) {
+                alert.expires_at = Some(new);
+            }
+            self.state.rewake(Some(old), Some(new), Wake::Stale(id));
+            self.state.dirty.alerts.insert(id);
+        }
+        let wait = self.decisions.settings.root_wait;
+        let held: Vec<_> = self
+            .state
+            .incidents
+            .values()
+            .filter(|i| i.state == IncidentState::Held && i.quiet_until.is_none())
+            .filter_map(|i| i.held_until.map(|at| (i.id, at)))
+            .collect();
+        for (id, old) in held {
+            let new = old.max(now.plus(wait));
+            if let Some(incident) = self.state.incidents.get_mut(&id) {
+                incident.held_until = Some(new);
+            }
+            self.state.rewake(Some(old), Some(new), Wake::Hold(id));
+            self.state.touch_incident(id);
+        }
+    }
+
+    fn apply_poisoned(&mut self, seq: u64, reason: &str) {
+        let quarantined = Quarantined {
+            seq,
+            at: self.state.now,
+            source: "alertbridge".to_owned(),
+            sender: "engine".to_owned(),
+            reason: reason.to_owned(),
+            summary: format!("Journal entry {seq} could not be applied"),
+            handled: String::new(),
+        };
+        self.save_thing("quarantine", format!("{seq:020}"), &quarantined);
+        let source = self.state.intern("alertbridge");
+        let text = format!(
+            "Journal entry {seq} could not be applied and was set aside: {reason}. \
+             See `alertbridge quarantine show {seq}`."
+        );
+        let title = format!("Journal entry {seq} could not be applied");
+        let id = self.open_own(&title, &text, Reason::Poisoned, source);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.needs_triage = true;
+        }
+    }
+
+    fn apply_command(&mut self, author: &str, command: &Command) {
+        let result = match self.obey(author, command) {
+            Ok(done) => done,
+            Err(refused) => format!("refused: {refused}"),
+        };
+        let audit = Audit {
+            seq: self.state.cursor,
+            at: self.state.now,
+            author: author.to_owned(),
+            command: format!("{command:?}"),
+            result,
+        };
+        let key = format!("{:020}", audit.seq);
+        self.save_thing("audit", key, &audit);
+    }
+
+    /// Opens an incident about the bridge or its sources, without an alert.
+    pub(super) fn open_own(
+        &mut self,
+        title: &str,
+        text: &str,
+        reason: Reason,
+        source: crate::model::Sym,
+    ) -> crate::model::IncidentId {
+        let id = self.new_incident(title, source, Category::Incident);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.severity = Some(crate::model::Severity::S3);
+            incident.reason = text.to_owned();
+            incident.reason_word = reason;
+            super::next_period(
+                &mut incident.periods,
+                Effect::Unknown,
+                crate::model::Severity::S3,
+                incident.opened_at,
+            );
+        }
+        self.decide(id, reason, text);
+        self.release(id);
+        id
+    }
+}

@@ -1,0 +1,418 @@
+//! What the trackers should look like. A ticket is asked for once for each incident and route;
+//! later changes move what is wanted, and workers make the tracker follow.
+
+use super::state::Wake;
+use super::{Engine, Figure, Route};
+use crate::model::incident::{Incident, IncidentState};
+use crate::model::reason::Reason;
+use crate::model::severity::Severity;
+use crate::model::text::bounded;
+use crate::model::ticket::{
+    DeliveryReport, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
+};
+use crate::model::{IncidentId, TicketId, Time};
+use std::time::Duration;
+
+/// Most notes that wait for one ticket; further ones are counted, not kept.
+const NOTES_WAITING_MAX: usize = 50;
+/// Longest note, bytes.
+const NOTE_BYTES_MAX: usize = 4000;
+
+impl Engine {
+    /// Asks for the tickets of an incident that is open.
+    pub(super) fn want_tickets(&mut self, id: IncidentId) {
+        let Some(incident) = self.state.incidents.get(&id) else {
+            return;
+        };
+        if incident.state != IncidentState::Open || incident.severity == Some(Severity::S5) {
+            return;
+        }
+        if self
+            .state
+            .tickets_of
+            .get(&id)
+            .is_some_and(|tickets| !tickets.is_empty())
+        {
+            self.sync_tickets(id);
+            return;
+        }
+        let incident = incident.clone();
+        for route in self.routes_for(&incident) {
+            if self.over_cap(&incident) {
+                continue;
+            }
+            self.want_ticket(&incident, &route, "");
+        }
+    }
+
+    /// The routes of an incident: those it names, else the first that match.
+    fn routes_for(&self, incident: &Incident) -> Vec<Route> {
+        let named: Vec<Route> = self
+            .decisions
+            .routes
+            .iter()
+            .filter(|route| incident.routes.contains(&route.name))
+            .cloned()
+            .collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let mut routes = Vec::new();
+        for route in &self.decisions.routes {
+            let takes = route.severities.is_empty()
+                || incident
+                    .severity
+                    .is_some_and(|s| route.severities.contains(&s));
+            if takes && self.route_matches(route, incident) {
+                routes.push(route.clone());
+                if !route.further {
+                    break;
+                }
+            }
+        }
+        if routes.is_empty() {
+            routes.push(Route::desk());
+        }
+        routes
+    }
+
+    /// A route is asked with the texts of the newest alert that this step touched; an incident of
+    /// the bridge's own goes to routes without a matcher.
+    fn route_matches(&self, route: &Route, incident: &Incident) -> bool {
+        let Some(matcher) = &route.matcher else {
+            return true;
+        };
+        let fields = [
+            (
+                "source",
+                self.state.symbols.name(incident.source).to_owned(),
+            ),
+            (
+                "severity",
+                incident.severity.map_or(String::new(), |s| s.to_string()),
+            ),
+            ("element", self.state.symbols.name(incident.root).to_owned()),
+            (
+                "site",
+                incident
+                    .sites
+                    .first()
+                    .map_or(String::new(), |s| self.state.symbols.name(*s).into()),
+            ),
+            ("title", incident.title.clone()),
+            ("category", incident.category.word().to_owned()),
+        ];
+        matcher.matches_fields(&fields)
+    }
+
+    /// Past the cap of new tickets an hour only proven S1 and S2 get one.
+    fn over_cap(&mut self, incident: &Incident) -> bool {
+        let cap = self.decisions.settings.tickets_per_hour_max;
+        let now = self.state.now;
+        let (began, count) = self.state.scalars.tickets_hour;
+        let fresh = now.since(began) >= Duration::from_secs(3600);
+        let count = if fresh { 0 } else { count };
+        let began = if fresh { now } else { began };
+        let urgent = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
+        if cap > 0 && count >= cap && !urgent {
+            let id = incident.id;
+            self.decide(
+                id,
+                Reason::TicketCap,
+                format!("No ticket: {cap} were opened this hour."),
+            );
+            return true;
+        }
+        self.state.scalars.tickets_hour = (began, count + 1);
+        self.state.dirty.scalars = true;
+        false
+    }
+
+    fn want_ticket(&mut self, incident: &Incident, route: &Route, suffix: &str) {
+        self.state.scalars.next_ticket += 1;
+        self.state.dirty.scalars = true;
+        let id = TicketId(self.state.scalars.next_ticket);
+        let shadow = route.shadow && !self.state.scalars.promoted.contains(&route.name);
+        let key = ticket_key(
+            &self.state.scalars.generation,
+            incident.id,
+            incident.cycle,
+            &format!("{}{suffix}", route.name),
+        );
+        let ticket = WantedTicket {
+            id,
+            incident: incident.id,
+            contract: None,
+            route: route.name.clone(),
+            tracker: if shadow {
+                "desk".to_owned()
+            } else {
+                route.tracker.clone()
+            },
+            cycle: incident.cycle,
+            key,
+            wanted: fields_of(incident, &route.queue),
+            version_wanted: 1,
+            version_done: 0,
+            last_written: None,
+            last_read: None,
+            remote: None,
+            notes: Vec::new(),
+            trouble: None,
+            asked_at: self.state.now,
+            shadow,
+        };
+        let text = if shadow {
+            format!(
+                "Shadow: a ticket in {} would open by route {}.",
+                route.tracker, route.name
+            )
+        } else {
+            format!("A ticket in {} by route {}.", ticket.tracker, route.name)
+        };
+        self.out.work.push(ticket.tracker.clone());
+        self.out.figures.push(Figure::TicketWanted {
+            source: self.state.symbols.name(incident.source).to_owned(),
+            severity: incident.severity,
+        });
+        self.state.tickets.insert(id, ticket);
+        self.state
+            .tickets_of
+            .entry(incident.id)
+            .or_default()
+            .push(id);
+        self.state.dirty.tickets.insert(id);
+        let reason = if shadow {
+            Reason::Shadow
+        } else {
+            Reason::TicketWanted
+        };
+        self.decide(incident.id, reason, text);
+    }
+
+    /// Moves what is wanted of the tickets that exist.
+    pub(super) fn sync_tickets(&mut self, id: IncidentId) {
+        let Some(incident) = self.state.incidents.get(&id).cloned() else {
+            return;
+        };
+        for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
+            let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
+                continue;
+            };
+            let wanted = fields_of(&incident, &ticket.wanted.queue.clone());
+            if wanted != ticket.wanted {
+                ticket.wanted = wanted;
+                ticket.version_wanted += 1;
+                self.out.work.push(ticket.tracker.clone());
+                self.state.dirty.tickets.insert(ticket.id);
+            }
+        }
+    }
+
+    /// Adds a note to the tickets of an incident.
+    pub(super) fn note_tickets(&mut self, id: IncidentId, text: &str, public: bool) {
+        let now = self.state.now;
+        let seq = self.state.cursor;
+        for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
+            let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
+                continue;
+            };
+            let waiting = ticket.notes.iter().filter(|n| !n.done).count();
+            if waiting >= NOTES_WAITING_MAX {
+                continue;
+            }
+            let number = ticket.notes.len();
+            let key = ticket.key.get(..12).unwrap_or(&ticket.key);
+            let marker = format!("{key}-{seq}-{number}");
+            ticket.notes.push(TicketNote {
+                marker,
+                at: now,
+                text: bounded(text, NOTE_BYTES_MAX),
+                public,
+                done: false,
+            });
+            self.out.work.push(ticket.tracker.clone());
+            self.state.dirty.tickets.insert(ticket.id);
+        }
+    }
+
+    /// What came of working on a ticket.
+    pub(super) fn apply_delivery(&mut self, report: &DeliveryReport) {
+        let Some(ticket) = self.state.tickets.get_mut(&report.ticket) else {
+            return;
+        };
+        let incident = ticket.incident;
+        ticket.version_done = ticket.version_done.max(report.version_done);
+        if report.written.is_some() {
+            ticket.last_written.clone_from(&report.written);
+        }
+        if report.read.is_some() {
+            ticket.last_read.clone_from(&report.read);
+        }
+        for note in &mut ticket.notes {
+            note.done = note.done || report.notes_done.contains(&note.marker);
+        }
+        let done = ticket.notes.iter().take_while(|n| n.done).count();
+        ticket.notes.drain(..done.saturating_sub(1));
+        let was_trouble = ticket.trouble.clone();
+        ticket.trouble.clone_from(&report.trouble);
+        let new_remote = ticket.remote.is_none() && report.remote.is_some();
+        if new_remote {
+            ticket.remote.clone_from(&report.remote);
+        }
+        let ticket = ticket.clone();
+        self.state.dirty.tickets.insert(ticket.id);
+        if ticket.has_work() {
+            self.out.work.push(ticket.tracker.clone());
+        }
+        if let (true, Some(remote)) = (new_remote, &ticket.remote) {
+            let name = (ticket.tracker.clone(), remote.key.clone());
+            self.state.by_remote.insert(name, ticket.id);
+            let after_ms = u64::try_from(self.state.now.0 - ticket.asked_at.0).unwrap_or(0);
+            let tracker = ticket.tracker.clone();
+            self.out
+                .figures
+                .push(Figure::TicketOpened { tracker, after_ms });
+            let (reason, how) = match report.origin {
+                Some(Origin::Found | Origin::Adopted) => {
+                    (Reason::TicketAdopted, "found by its key")
+                }
+                _ => (Reason::TicketOpened, "opened"),
+            };
+            let text = format!("Ticket {} in {} {how}.", remote.key, ticket.tracker);
+            self.decide(incident, reason, text);
+        }
+        for twin in &report.twins_closed {
+            let text = format!("Ticket {} was a duplicate and is closed.", twin.key);
+            self.decide(incident, Reason::TwinClosed, text);
+        }
+        self.follow_trouble(&ticket, was_trouble.is_some());
+    }
+
+    fn follow_trouble(&mut self, ticket: &WantedTicket, before: bool) {
+        let Some(trouble) = &ticket.trouble else {
+            return;
+        };
+        if trouble.dead {
+            let text = format!(
+                "{} could not be written to {}: {}. See `alertbridge outbox`.",
+                ticket.id, ticket.tracker, trouble.reason
+            );
+            self.decide(ticket.incident, Reason::TicketFailed, text);
+        }
+        if !before || trouble.dead {
+            let after = self.decisions.settings.fallback_after;
+            let at = if trouble.dead {
+                self.state.now
+            } else {
+                trouble.since.plus(after)
+            };
+            self.wake(at, Wake::Fallback(ticket.id));
+        }
+    }
+
+    /// A tracker has been down for too long: an S1 or S2 goes to the fallback route as well.
+    pub(super) fn fall_back(&mut self, id: TicketId) {
+        let Some(ticket) = self.state.tickets.get(&id) else {
+            return;
+        };
+        if ticket.trouble.is_none() || ticket.remote.is_some() {
+            return;
+        }
+        let Some(incident) = self.state.incidents.get(&ticket.incident).cloned() else {
+            return;
+        };
+        let urgent = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
+        let route = self
+            .decisions
+            .routes
+            .iter()
+            .find(|r| r.name == ticket.route);
+        let fallback = route.map(|r| r.fallback.clone()).unwrap_or_default();
+        let Some(fallback) = self
+            .decisions
+            .routes
+            .iter()
+            .find(|r| r.name == fallback)
+            .cloned()
+        else {
+            return;
+        };
+        let taken = self
+            .state
+            .tickets_of
+            .get(&incident.id)
+            .into_iter()
+            .flatten()
+            .filter_map(|t| self.state.tickets.get(t))
+            .any(|t| t.route == fallback.name);
+        if !urgent || taken || !incident.state.is_open() {
+            return;
+        }
+        let text = format!(
+            "{} does not answer: route {} takes it.",
+            ticket.tracker, fallback.name
+        );
+        self.decide(incident.id, Reason::Fallback, text);
+        self.want_ticket(&incident, &fallback, "");
+    }
+}
+
+/// Our fields of an incident's ticket.
+fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
+    let status = match incident.state {
+        IncidentState::Resolved | IncidentState::Closed => TicketStatus::Resolved,
+        IncidentState::Held | IncidentState::Open if incident.waiting => {
+            TicketStatus::WaitingCustomer
+        }
+        IncidentState::Held | IncidentState::Open
+            if incident.acknowledged_at.is_some() || !incident.owner.is_empty() =>
+        {
+            TicketStatus::Open
+        }
+        IncidentState::Held | IncidentState::Open => TicketStatus::New,
+    };
+    let subject = if incident.sensitive {
+        format!("{} (content withheld)", incident.id)
+    } else {
+        incident.title.clone()
+    };
+    TicketFields {
+        subject,
+        status,
+        severity: incident.severity,
+        queue: queue.to_owned(),
+    }
+}
+
+/// The idempotency key: a short hash of generation, incident, cycle and route.
+fn ticket_key(generation: &str, incident: IncidentId, cycle: u32, route: &str) -> String {
+    use sha2::{Digest, Sha256};
+    use std::fmt::Write;
+    let mut hasher = Sha256::new();
+    for part in [
+        generation,
+        &incident.0.to_string(),
+        &cycle.to_string(),
+        route,
+    ] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let mut key = String::from("ab-");
+    for byte in hasher.finalize().iter().take(16) {
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+/// The order of work of a ticket: creates before updates, S1 before S5, older first.
+pub(super) fn work_order(ticket: &WantedTicket) -> Option<i64> {
+    if !ticket.has_work() {
+        return None;
+    }
+    let update = i64::from(ticket.remote.is_some());
+    let severity = ticket.wanted.severity.map_or(3, |s| i64::from(s.number()));
+    let age = ticket.asked_at.max(Time(0)).seconds();
+    Some((update * 10 + severity) * 100_000_000_000 + age)
+}
