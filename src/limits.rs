@@ -32,3 +32,15 @@ pub const MAIL_PARTS_MAX: usize = 64;
 pub const MAIL_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Most source names that appear as metric labels; the rest is `other`.
 pub const METRIC_SOURCES_MAX: usize = 64;
+/// Most identities whose repeats cost no row.
+pub const REPEAT_ENTRIES_MAX: usize = 1_000_000;
+/// An identity's repeats cost no row for this long after its last row, seconds.
+pub const REPEAT_REFRESH_SECONDS: u32 = 15 * 60;
+/// Longest time between two summaries of repeats, seconds.
+pub const REPEAT_SUMMARY_SECONDS: u64 = 10;
+/// Shortest time between two summaries of repeats, milliseconds.
+pub const REPEAT_SUMMARY_MILLISECONDS_MIN: u64 = 500;
+/// Most repeats of one summary row.
+pub const REPEAT_SUMMARY_ROWS_MAX: usize = 5_000;
+/// Longest time a request waits for an equal one that is being appended, seconds.
+pub const REPEAT_WAIT_SECONDS: u64 = 10;
