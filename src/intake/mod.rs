@@ -17,18 +17,12 @@ pub mod fence;
 pub mod http;
 pub mod listener;
 pub mod native;
-pub mod notify;
 pub mod patient;
-pub mod pipe;
 pub mod rate;
 pub mod raw;
 pub mod redact;
 pub mod repeat;
-pub mod smtp;
-pub mod smtp_data;
-pub mod smtp_reply;
 pub mod source;
-pub mod spool;
 pub mod tls;
 
 use crate::formats::{Decoded, Request, Undecodable};

@@ -79,7 +79,11 @@ fn room_for(
         return key;
     }
     arrivals.retain(|_, due| *due > now);
-    if arrivals.len() < keys_max { key } else { SHARED }
+    if arrivals.len() < keys_max {
+        key
+    } else {
+        SHARED
+    }
 }
 
 #[cfg(test)]

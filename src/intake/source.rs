@@ -193,12 +193,12 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The table of configured sources. `kinds` are the names of all formats: each kind that no
-    /// source carries the name of gets a source of its own name, without credentials; such a
-    /// source is believed on loopback only.
+    /// The table of configured sources. `defaults` are names and kinds of sources that exist
+    /// unless one of that name is configured: each format under its own name, `prometheus` for
+    /// the bare Alertmanager path. They have no credentials and are believed on loopback only.
     pub fn new<'a>(
         configured: Vec<SourceConfig>,
-        kinds: impl IntoIterator<Item = &'a str>,
+        defaults: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Sources, SourceClash> {
         let mut all: BTreeMap<String, SourceConfig> = BTreeMap::new();
         for source in configured {
@@ -207,12 +207,10 @@ impl Sources {
                 return Err(SourceClash::Name(name));
             }
         }
-        for kind in kinds {
-            all.entry(kind.to_owned())
-                .or_insert_with(|| SourceConfig::new(kind, kind));
+        for (name, kind) in defaults {
+            all.entry(name.to_owned())
+                .or_insert_with(|| SourceConfig::new(name, kind));
         }
-        all.entry("prometheus".to_owned())
-            .or_insert_with(|| SourceConfig::new("prometheus", "alertmanager_v2"));
         let mut sources = Sources::default();
         for (index, (name, config)) in (0u64..).zip(all) {
             let source = Arc::new(Source {
@@ -264,10 +262,17 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_source_of_its_own_name() {
-        let sources = Sources::new(vec![], ["zabbix", "grafana"]).unwrap();
+        let sources = Sources::new(
+            vec![],
+            [("zabbix", "zabbix"), ("prometheus", "alertmanager")],
+        )
+        .unwrap();
         assert_eq!(sources.named("zabbix").unwrap().config.kind, "zabbix");
         assert_eq!(sources.named("zabbix").unwrap().scope, "zabbix");
-        assert!(sources.named("prometheus").is_some());
+        assert_eq!(
+            sources.named("prometheus").unwrap().config.kind,
+            "alertmanager"
+        );
         assert!(sources.named("nagios").is_none());
     }
 

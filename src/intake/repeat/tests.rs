@@ -62,7 +62,11 @@ fn an_entry_is_refreshed_by_a_full_row_and_swept() {
     let firing = event(EventState::Firing, "x");
     journal(&repeats, &firing, 1, NOW);
     let late = NOW.plus(Duration::from_secs(15 * 60));
-    assert!(is_repeat(&repeats, &firing, late.minus(Duration::from_secs(1))));
+    assert!(is_repeat(
+        &repeats,
+        &firing,
+        late.minus(Duration::from_secs(1))
+    ));
     assert!(!is_repeat(&repeats, &firing, late));
     assert_eq!(repeats.drain(late).len(), 1);
     assert_eq!(repeats.len(), 0);
