@@ -37,6 +37,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+// Hyper's own bound, which it keeps on the stack; setting it would cost an allocation a request.
+const _: () = assert!(limits::HTTP_HEADERS_MAX == 100);
+
 /// How the door behaves.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
@@ -530,8 +533,8 @@ impl Door for HttpDoor {
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(idle_time)
-                .max_headers(limits::HTTP_HEADERS_MAX)
-                .max_buf_size(limits::HTTP_HEADER_BYTES_MAX)
+                .max_header_size(limits::HTTP_HEADER_BYTES_MAX)
+                .max_buf_size(2 * limits::HTTP_HEADER_BYTES_MAX)
                 .serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
             let ended = tokio::select! {

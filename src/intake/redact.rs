@@ -14,16 +14,16 @@ use std::borrow::Cow;
 pub const MASK: &str = "[masked]";
 
 /// Words whose value is a secret, in `word: value`, `word=value` and JSON form.
-const NAMED: &str = r#"(?i)(?P<keep>\b(?:[a-z0-9]+[_.-])*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|auth[_-]?key|routing[_-]?key|sharedsecret|client[_-]?secret|community)\\?["']?\s*[:=]\s*(?:\\?["'])?)(?P<hide>[^\s"'\\,;&<>}\]]{1,512})"#;
+const NAMED: &str = r#"(?i)(?P<keep>\b(?:[a-z0-9]+[_.-])*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|auth[_-]?key|routing[_-]?key|sharedsecret|client[_-]?secret|community)\\?["']?\s*[:=]\s*(?:\\?["'])?)(?P<hide>[^\s"'\\,;&<>}\]]+)"#;
 /// `Authorization: Scheme VALUE`.
 const AUTHORIZATION: &str =
-    r#"(?i)(?P<keep>\b(?:bearer|basic|geniekey)\s+)(?P<hide>[A-Za-z0-9+/=_.~-]{8,2048})"#;
+    r#"(?i)(?P<keep>\b(?:bearer|basic|geniekey)\s+)(?P<hide>[A-Za-z0-9+/=_.~-]{8,})"#;
 /// `https://user:password@host`.
-const USERINFO: &str = r#"(?P<keep>://[^\s/:@"']{1,128}:)(?P<hide>[^\s/@"']{1,256})(?P<rest>@)"#;
+const USERINFO: &str = r#"(?P<keep>://[^\s/:@"']+:)(?P<hide>[^\s/@"']+)(?P<rest>@)"#;
 /// `snmp-server community VALUE`, `snmpget -c VALUE`.
-const SNMP: &str = r#"(?i)(?P<keep>\bsnmp(?:-server\s+community|(?:get|walk|bulkwalk|getnext|trap)\b[^\n"]{0,80}?\s-c)\s+)(?P<hide>[^\s"'\\]{1,128})"#;
+const SNMP: &str = r#"(?i)(?P<keep>\bsnmp(?:-server\s+community|(?:get|walk|bulkwalk|getnext|trap)\b[^\n"]*?\s-c)\s+)(?P<hide>[^\s"'\\]+)"#;
 /// A PEM private key, also with its line ends escaped.
-const PEM: &str = r"(?s)(?P<keep>-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)(?P<hide>.{1,16384}?)(?P<rest>-----END [A-Z ]{0,20}PRIVATE KEY-----)";
+const PEM: &str = r"(?s)(?P<keep>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<hide>.+?)(?P<rest>-----END [A-Z ]*PRIVATE KEY-----)";
 
 /// A label of such a name has a secret for a value.
 const LABEL: &str = r"(?i)^(?:.*[_.-])?(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|private[_-]?key|community)$";
@@ -68,7 +68,7 @@ impl Redactor {
                 .collect::<Result<_, _>>()?,
             bytes: patterns
                 .iter()
-                .map(|p| BytesRegex::new(p))
+                .map(|p| BytesRegex::new(&format!("(?-u){p}")))
                 .collect::<Result<_, _>>()?,
             any_text: Regex::new(&any)?,
             any_bytes: BytesRegex::new(&any)?,
@@ -228,7 +228,7 @@ mod tests {
         let event = &decoded.events[0];
         assert_eq!(event.labels["snmp_community"], MASK);
         assert_eq!(event.labels["port"], "7");
-        assert_eq!(event.summary, MASK);
+        assert_eq!(event.summary, "[masked] seen");
         assert_eq!(event.identity, identity);
         assert!(Redactor::new(&["(".to_owned()]).is_err());
     }
