@@ -32,3 +32,43 @@ pub const MAIL_PARTS_MAX: usize = 64;
 pub const MAIL_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Most source names that appear as metric labels; the rest is `other`.
 pub const METRIC_SOURCES_MAX: usize = 64;
+/// Most identities whose repeats cost no row.
+pub const REPEAT_ENTRIES_MAX: usize = 1_000_000;
+/// An identity's repeats cost no row for this long after its last row, seconds.
+pub const REPEAT_REFRESH_SECONDS: u32 = 15 * 60;
+/// Longest time between two summaries of repeats, seconds.
+pub const REPEAT_SUMMARY_SECONDS: u64 = 10;
+/// Shortest time between two summaries of repeats, milliseconds.
+pub const REPEAT_SUMMARY_MILLISECONDS_MIN: u64 = 500;
+/// Most repeats of one summary row.
+pub const REPEAT_SUMMARY_ROWS_MAX: usize = 5_000;
+/// Longest time a request waits for an equal one that is being appended, seconds.
+pub const REPEAT_WAIT_SECONDS: u64 = 10;
+/// Time that decoding one message may take, seconds.
+pub const DECODE_SECONDS: u64 = 5;
+/// Most messages that are decoded on threads of their own at once, given up ones included.
+pub const DECODE_SLOW_MAX: usize = 16;
+/// Bodies up to this size are decoded in place, bytes.
+pub const DECODE_IN_PLACE_BYTES_MAX: usize = 64 * 1024;
+/// Most digests of messages that were in hand when the daemon died.
+pub const DECODE_SUSPECTS_MAX: usize = 1024;
+/// Longest line that people see of a message in quarantine, bytes.
+pub const QUARANTINE_SUMMARY_BYTES_MAX: usize = 200;
+/// Most simultaneous connections of one address at one door.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 2_000;
+/// Time for a TLS handshake, seconds.
+pub const TLS_HANDSHAKE_SECONDS: u64 = 10;
+/// First pause after a connection could not be accepted, milliseconds.
+pub const ACCEPT_PAUSE_MILLISECONDS_MIN: u64 = 10;
+/// Longest pause after connections could not be accepted, milliseconds.
+pub const ACCEPT_PAUSE_MILLISECONDS_MAX: u64 = 1_000;
+/// Time an idle HTTP connection may wait for its next request, seconds.
+pub const HTTP_IDLE_SECONDS: u64 = 90;
+/// Refused credentials of one address within a minute before all its requests wait.
+pub const UNAUTHORIZED_PER_MINUTE_MAX: u32 = 30;
+/// Most keys of a rate limiter.
+pub const RATE_KEYS_MAX: usize = 50_000;
+/// Seconds of its rate that a source may send at once.
+pub const RATE_BURST_SECONDS: u32 = 10;
+/// After a 503, try again in so many seconds.
+pub const RETRY_AFTER_SECONDS: u64 = 5;

@@ -1,0 +1,186 @@
+//! What a request is answered with. Hooks and native events have answers of their own; the drop-in
+//! receivers answer as their originals.
+//!
+//! Invariant: an answer never says why credentials were refused.
+
+use super::accept::{Accepted, Fate};
+use crate::formats::Request;
+use serde_json::json;
+
+/// Which kind of route a request came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// `/hooks/{source}`.
+    Hook,
+    /// `/v1/events`.
+    Native,
+    /// Alertmanager's API v2.
+    Alertmanager,
+    /// PagerDuty Events v2.
+    PagerDuty,
+    /// Opsgenie alerts and heartbeats.
+    Opsgenie,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub status: u16,
+    /// A sentence for people.
+    pub reason: String,
+    /// When to try again, seconds.
+    pub retry_after: Option<u64>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The media type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Vec<u8>,
+    /// When to try again, seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Answer {
+    /// A JSON answer.
+    pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Answer {
+        Answer {
+            status,
+            content_type: "application/json",
+            body: body.into(),
+            retry_after: None,
+        }
+    }
+}
+
+/// The answers of a route.
+pub trait Answers: Send + Sync {
+    /// What was accepted.
+    fn accepted(&self, route: Route, request: &Request, accepted: &Accepted) -> Answer;
+
+    /// What was refused.
+    fn refused(&self, route: Route, refusal: &Refusal) -> Answer;
+}
+
+/// The answers that hold for every sender known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StandardAnswers;
+
+impl Answers for StandardAnswers {
+    fn accepted(&self, route: Route, _request: &Request, accepted: &Accepted) -> Answer {
+        match route {
+            Route::Hook => Answer::json(200, hook(accepted)),
+            Route::Native => Answer::json(202, native(accepted)),
+            Route::Alertmanager => Answer::json(200, ""),
+            Route::PagerDuty => {
+                let key = accepted.dedup_keys.iter().flatten().next();
+                let body = json!({
+                    "status": "success",
+                    "message": "Event processed",
+                    "dedup_key": key,
+                });
+                Answer::json(202, body.to_string())
+            }
+            Route::Opsgenie => {
+                let id = accepted
+                    .seq()
+                    .map_or_else(String::new, |seq| seq.to_string());
+                let body = json!({
+                    "result": "Request will be processed",
+                    "took": 0.001,
+                    "requestId": id,
+                });
+                Answer::json(202, body.to_string())
+            }
+        }
+    }
+
+    fn refused(&self, route: Route, refusal: &Refusal) -> Answer {
+        let body = match route {
+            Route::Hook | Route::Native => {
+                json!({"status": "error", "ok": false, "error": refusal.reason})
+            }
+            Route::Alertmanager => json!(refusal.reason),
+            Route::PagerDuty => json!({
+                "status": "invalid event",
+                "message": "Event object is invalid",
+                "errors": [refusal.reason],
+            }),
+            Route::Opsgenie => json!({"message": refusal.reason, "took": 0.001}),
+        };
+        Answer {
+            retry_after: refusal.retry_after,
+            ..Answer::json(refusal.status, body.to_string())
+        }
+    }
+}
+
+/// Built by hand: it is the answer to almost every request.
+fn hook(accepted: &Accepted) -> Vec<u8> {
+    use std::io::Write;
+    let mut body = Vec::with_capacity(96);
+    body.extend_from_slice(b"{\"status\":\"successful\",\"ok\":true");
+    if let Some(seq) = accepted.seq() {
+        let _ = write!(body, ",\"event_id\":\"{seq}\"");
+    }
+    let mut counts = [0usize; 4];
+    for fate in &accepted.fates {
+        let [new, repeated, quarantined, ignored] = &mut counts;
+        *match fate {
+            Fate::Accepted { .. } => new,
+            Fate::Duplicate => repeated,
+            Fate::Quarantined { .. } => quarantined,
+            Fate::Ignored { .. } => ignored,
+        } += 1;
+    }
+    let names = ["accepted", "duplicate", "quarantined", "ignored"];
+    for (name, count) in names.iter().zip(counts).filter(|(_, count)| *count > 0) {
+        let _ = write!(body, ",\"{name}\":{count}");
+    }
+    body.push(b'}');
+    body
+}
+
+fn native(accepted: &Accepted) -> String {
+    let results: Vec<_> = accepted
+        .fates
+        .iter()
+        .map(|fate| match fate {
+            Fate::Accepted { seq, index } => {
+                json!({"result": "accepted", "event_id": format!("{seq}.{index}")})
+            }
+            Fate::Duplicate => json!({"result": "duplicate"}),
+            Fate::Quarantined { seq, reason } => json!({
+                "result": "quarantined",
+                "reason": reason,
+                "event_id": format!("{seq}.0"),
+            }),
+            Fate::Ignored { reason, .. } => json!({"result": "accepted", "ignored": reason}),
+        })
+        .collect();
+    json!({"results": results, "problems": accepted.problems}).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_answer_is_json_that_every_sender_takes() {
+        let accepted = Accepted {
+            fates: vec![Fate::Duplicate, Fate::Accepted { seq: 7, index: 0 }],
+            ..Accepted::default()
+        };
+        let body: serde_json::Value = serde_json::from_slice(&hook(&accepted)).unwrap();
+        assert_eq!(
+            body,
+            json!({"status": "successful", "ok": true, "event_id": "7",
+                   "accepted": 1, "duplicate": 1})
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! The fence around foreign bytes: unwind boundary, time budget, and a mark of what is in hand.
+//!
+//! A decoder that panics or takes too long gives an [`Undecodable`] with the reason; the bytes are
+//! kept by the caller. Before decoding, a digest of the bytes is written to a slot of the mark
+//! file and wiped afterwards. A process that dies inside a decoder (stack overflow, abort, killed
+//! by the watchdog) leaves the mark; bytes that were in hand at two deaths are not decoded again.
+//! Marks are not synced: they must survive the process, not the machine. Invariant: no bytes can
+//! kill the daemon more than twice.
+
+use super::Tried;
+use crate::formats::Undecodable;
+use crate::limits;
+use rustc_hash::FxHashMap;
+use std::fs::{File, OpenOptions};
+use std::hash::Hasher;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const SLOTS: u16 = 1024;
+const SLOT_BYTES: u64 = 16;
+const DEATHS_MAX: u32 = 2;
+
+/// A digest of bytes in hand.
+type Digest = [u8; 16];
+
+/// The fence. Shared by all doors.
+pub struct Fence {
+    marks: Option<File>,
+    free: Mutex<Vec<u16>>,
+    deadly: FxHashMap<Digest, u32>,
+    slow: Arc<tokio::sync::Semaphore>,
+    budget: Duration,
+}
+
+impl Fence {
+    /// A fence without a mark file.
+    pub fn without_marks() -> Fence {
+        Fence {
+            marks: None,
+            free: Mutex::default(),
+            deadly: FxHashMap::default(),
+            slow: Arc::new(tokio::sync::Semaphore::new(limits::DECODE_SLOW_MAX)),
+            budget: Duration::from_secs(limits::DECODE_SECONDS),
+        }
+    }
+
+    /// The same with another time budget.
+    pub fn with_budget(self, budget: Duration) -> Fence {
+        Fence { budget, ..self }
+    }
+
+    /// A fence with its marks in `dir`: reads what was in hand when the last process died, adds it
+    /// to the list of suspects, and starts with empty marks.
+    pub fn open(dir: &Path) -> std::io::Result<Fence> {
+        let marks_file = dir.join("decoder-marks");
+        let suspects_file = dir.join("decoder-suspects");
+        let mut deadly = read_suspects(&suspects_file);
+        let left = std::fs::read(&marks_file).unwrap_or_default();
+        let (slots, _) = left.as_chunks::<16>();
+        let mut died = 0u32;
+        for slot in slots.iter().filter(|slot| **slot != [0; 16]) {
+            *deadly.entry(*slot).or_default() += 1;
+            died += 1;
+        }
+        if died > 0 {
+            tracing::warn!(
+                suspects = died,
+                "The last process died while messages were being decoded; they are watched."
+            );
+            write_suspects(&suspects_file, &deadly)?;
+        }
+        let marks = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&marks_file)?;
+        Ok(Fence {
+            marks: Some(marks),
+            free: Mutex::new((0..SLOTS).rev().collect()),
+            deadly,
+            ..Fence::without_marks()
+        })
+    }
+
+    /// Decodes in place. For small bodies, where starting a thread would cost more than it saves.
+    pub fn decode(&self, sender: &str, bytes: &[u8], decode: impl FnOnce() -> Tried) -> Tried {
+        let digest = digest(bytes);
+        if self.is_deadly(&digest) {
+            return deadly(sender);
+        }
+        let slot = self.mark(&digest);
+        let tried = catch_unwind(AssertUnwindSafe(decode))
+            .unwrap_or_else(|panic| (sender.to_owned(), Err(panicked(panic.as_ref()))));
+        self.unmark(slot);
+        tried
+    }
+
+    /// Decodes on a thread of its own within the time budget; a decoder that goes on after it is
+    /// left behind, and only a few may be left behind at once.
+    pub async fn decode_apart(
+        self: &Arc<Fence>,
+        sender: &str,
+        bytes: bytes::Bytes,
+        decode: impl FnOnce(&[u8]) -> Tried + Send + 'static,
+    ) -> Tried {
+        let late = || {
+            let seconds = self.budget.as_secs_f32();
+            let reason = format!("decoding took longer than {seconds} s and was given up");
+            (sender.to_owned(), Err(Undecodable::because(reason)))
+        };
+        let permit = self.slow.clone().acquire_owned();
+        let Ok(Ok(permit)) = tokio::time::timeout(self.budget, permit).await else {
+            return late();
+        };
+        let (fence, name) = (self.clone(), sender.to_owned());
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            fence.decode(&name, &bytes, || decode(&bytes))
+        });
+        match tokio::time::timeout(self.budget, work).await {
+            Ok(Ok(tried)) => tried,
+            Ok(Err(_)) => (
+                sender.to_owned(),
+                Err(Undecodable::because("the decoder was interrupted")),
+            ),
+            Err(_) => late(),
+        }
+    }
+
+    fn is_deadly(&self, digest: &Digest) -> bool {
+        !self.deadly.is_empty()
+            && self
+                .deadly
+                .get(digest)
+                .is_some_and(|deaths| *deaths >= DEATHS_MAX)
+    }
+
+    fn mark(&self, digest: &Digest) -> Option<u16> {
+        let marks = self.marks.as_ref()?;
+        let slot = self.free_slots().pop()?;
+        if marks
+            .write_at(digest, u64::from(slot) * SLOT_BYTES)
+            .is_err()
+        {
+            // A full disk must not stop decoding; the append will say what is wrong.
+            self.free_slots().push(slot);
+            return None;
+        }
+        Some(slot)
+    }
+
+    fn unmark(&self, slot: Option<u16>) {
+        if let (Some(slot), Some(marks)) = (slot, self.marks.as_ref()) {
+            let _ = marks.write_at(&[0; 16], u64::from(slot) * SLOT_BYTES);
+            self.free_slots().push(slot);
+        }
+    }
+
+    fn free_slots(&self) -> std::sync::MutexGuard<'_, Vec<u16>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn deadly(sender: &str) -> Tried {
+    let reason = "the daemon died twice while decoding exactly these bytes; they are kept as they \
+                  came and not decoded again";
+    (sender.to_owned(), Err(Undecodable::because(reason)))
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Undecodable {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Undecodable::because(format!("the decoder failed on it: {text}"))
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    let mut hasher = rustc_hash::FxHasher::default();
+    hasher.write(bytes);
+    let [a, b, c, d] = crc32fast::hash(bytes).to_be_bytes();
+    let [e, f, g, h] = (bytes.len() as u32).to_be_bytes();
+    let [i, j, k, l, m, n, o, p] = hasher.finish().to_be_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+}
+
+fn read_suspects(file: &Path) -> FxHashMap<Digest, u32> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let (digest, deaths) = line.split_once(' ')?;
+            let digest = u128::from_str_radix(digest, 16).ok()?.to_be_bytes();
+            Some((digest, deaths.trim().parse().ok()?))
+        })
+        .take(limits::DECODE_SUSPECTS_MAX)
+        .collect()
+}
+
+fn write_suspects(file: &Path, suspects: &FxHashMap<Digest, u32>) -> std::io::Result<()> {
+    use std::fmt::Write;
+    // The most dangerous ones first, so that the bound drops the others.
+    let mut sorted: Vec<_> = suspects.iter().collect();
+    sorted.sort_by_key(|(digest, deaths)| (std::cmp::Reverse(**deaths), **digest));
+    let mut text = String::new();
+    for (digest, deaths) in sorted.into_iter().take(limits::DECODE_SUSPECTS_MAX) {
+        let _ = writeln!(text, "{:032x} {deaths}", u128::from_be_bytes(*digest));
+    }
+    let new = file.with_extension("new");
+    std::fs::write(&new, text)?;
+    std::fs::rename(new, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::Decoded;
+
+    fn good() -> Tried {
+        ("x".to_owned(), Ok(Decoded::default()))
+    }
+
+    #[test]
+    fn a_panic_becomes_a_reason() {
+        let fence = Fence::without_marks();
+        let (sender, tried) = fence.decode("x", b"1", || panic!("index 7"));
+        assert_eq!(sender, "x");
+        assert_eq!(
+            tried.unwrap_err().reason,
+            "the decoder failed on it: index 7"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_decoder_over_its_time_is_given_up() {
+        let fence = Arc::new(Fence::without_marks().with_budget(Duration::from_millis(5)));
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (_, tried) = fence
+            .decode_apart("x", bytes::Bytes::from_static(b"1"), move |_| {
+                let _ = wait.recv();
+                good()
+            })
+            .await;
+        assert!(tried.unwrap_err().reason.contains("took longer than"));
+        drop(go);
+    }
+
+    #[test]
+    fn bytes_in_hand_at_two_deaths_are_not_decoded_again() {
+        let dir = tempfile::tempdir().unwrap();
+        for death in 0..2 {
+            let fence = Fence::open(dir.path()).unwrap();
+            assert!(fence.decode("x", b"bad", good).1.is_ok(), "death {death}");
+            assert!(fence.mark(&digest(b"bad")).is_some());
+        }
+        let fence = Fence::open(dir.path()).unwrap();
+        let reason = fence.decode("x", b"bad", good).1.unwrap_err().reason;
+        assert!(reason.contains("died twice"), "{reason}");
+        assert!(fence.decode("x", b"fine", good).1.is_ok());
+        drop(fence);
+        assert!(Fence::open(dir.path()).unwrap().is_deadly(&digest(b"bad")));
+    }
+
+    #[test]
+    fn a_finished_decoding_leaves_no_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..4 {
+            let fence = Fence::open(dir.path()).unwrap();
+            assert!(fence.decode("x", b"fine", good).1.is_ok());
+        }
+    }
+}

@@ -1,0 +1,564 @@
+//! The HTTP door: hooks, native events and drop-in receivers.
+//!
+//! One `match` on the path leads to a source; then credentials, rate, decoding behind the fence,
+//! and [`Intake::accept`]. Answers come from [`super::answers`]. Invariant: a success is answered
+//! only after `accept` resolved, and a request is answered in full or not at all.
+
+use super::accept::{Accepted, Delivery, Intake, summary_of};
+use super::answers::{Answer, Answers, Refusal, Route};
+use super::auth::{self, Shown};
+use super::body::{self, BodyError};
+use super::listener::{Door, Peer, Stream};
+use super::native;
+use super::patient::Patient;
+use super::rate::Limiter;
+use super::raw;
+use super::source::{Credential, Source};
+use super::{Refused, Tried};
+use crate::formats::Request;
+use crate::limits;
+use crate::model::Outcome;
+use crate::store::StoreError;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustc_hash::FxHasher;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+// Hyper's own bound, which it keeps on the stack; setting it would cost an allocation a request.
+const _: () = assert!(limits::HTTP_HEADERS_MAX == 100);
+
+/// How the door behaves.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Whether the door is bound to loopback, where sources without credentials are believed.
+    pub loopback: bool,
+    /// Proxies that are believed when they name the client.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// The source of `/v1/events`.
+    pub native_source: String,
+    /// The source of the bare Alertmanager path.
+    pub alertmanager_source: String,
+    /// The source of PagerDuty events whose key leads to none.
+    pub pagerduty_source: String,
+    /// The source of Opsgenie requests whose key leads to none.
+    pub opsgenie_source: String,
+    /// Largest body on the wire and after decompression.
+    pub body_bytes_max: usize,
+    /// Time for a head.
+    pub head_time: Duration,
+    /// Time for a body.
+    pub body_time: Duration,
+    /// Time an idle connection may wait.
+    pub idle_time: Duration,
+}
+
+impl Default for HttpSettings {
+    fn default() -> HttpSettings {
+        HttpSettings {
+            loopback: true,
+            trusted_proxies: Vec::new(),
+            native_source: "native".to_owned(),
+            alertmanager_source: "prometheus".to_owned(),
+            pagerduty_source: "pagerduty".to_owned(),
+            opsgenie_source: "opsgenie".to_owned(),
+            body_bytes_max: limits::HTTP_BODY_BYTES_MAX,
+            head_time: Duration::from_secs(limits::HTTP_HEADER_SECONDS),
+            body_time: Duration::from_secs(limits::HTTP_BODY_SECONDS),
+            idle_time: Duration::from_secs(limits::HTTP_IDLE_SECONDS),
+        }
+    }
+}
+
+/// The door.
+pub struct HttpDoor {
+    intake: Arc<Intake>,
+    answers: Arc<dyn Answers>,
+    settings: HttpSettings,
+    pace: Limiter,
+    strangers: Limiter,
+}
+
+/// Where a path leads.
+#[derive(Debug, PartialEq, Eq)]
+enum Target<'a> {
+    Take(Route, &'a str),
+    Keyed(Route),
+    Healthy,
+    Status,
+    Nothing,
+}
+
+/// A request that is being served.
+struct Served<'a> {
+    request: Request<'a>,
+    bytes: Bytes,
+    client: IpAddr,
+}
+
+impl HttpDoor {
+    /// A door to an intake.
+    pub fn new(
+        intake: Arc<Intake>,
+        answers: Arc<dyn Answers>,
+        settings: HttpSettings,
+    ) -> Arc<HttpDoor> {
+        Arc::new(HttpDoor {
+            intake,
+            answers,
+            settings,
+            pace: Limiter::new(limits::RATE_KEYS_MAX),
+            strangers: Limiter::new(limits::RATE_KEYS_MAX),
+        })
+    }
+
+    fn target<'a>(&'a self, path: &'a str) -> Target<'a> {
+        let hook = |rest: &'a str| {
+            let (source, below) = rest.split_once('/').unwrap_or((rest, ""));
+            match below {
+                "-/healthy" | "-/ready" => Target::Healthy,
+                "api/v2/status" => Target::Status,
+                "api/v2/alerts" => Target::Take(Route::Alertmanager, source),
+                _ => Target::Take(Route::Hook, source),
+            }
+        };
+        match path {
+            "/healthz" | "/-/healthy" | "/-/ready" => Target::Healthy,
+            "/api/v2/status" => Target::Status,
+            "/v1/events" => Target::Take(Route::Native, &self.settings.native_source),
+            "/api/v2/alerts" => {
+                Target::Take(Route::Alertmanager, &self.settings.alertmanager_source)
+            }
+            "/v2/enqueue" => Target::Keyed(Route::PagerDuty),
+            "/v2/alerts" => Target::Keyed(Route::Opsgenie),
+            _ => match path.strip_prefix("/hooks/") {
+                Some(rest) if !rest.is_empty() => hook(rest),
+                _ if path.starts_with("/v2/alerts/") || path.starts_with("/v2/heartbeats/") => {
+                    Target::Keyed(Route::Opsgenie)
+                }
+                _ => Target::Nothing,
+            },
+        }
+    }
+
+    async fn handle(&self, request: hyper::Request<Incoming>, peer: &Peer) -> Answer {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let (route, named) = match self.target(path) {
+            Target::Take(route, name) => (route, Some(name)),
+            Target::Keyed(route) => (route, None),
+            Target::Healthy => return plain(200, "OK"),
+            Target::Status => return Answer::json(200, STATUS),
+            Target::Nothing => return self.refuse(Route::Hook, 404, Refused::Unknown, NO_ROUTE),
+        };
+        let method = head.method.as_str();
+        if !matches!(method, "POST" | "PUT" | "PATCH" | "GET" | "DELETE") {
+            let reason = "this path takes POST; hooks of senders that can only GET take GET";
+            return self.refuse(route, 405, Refused::Malformed, reason);
+        }
+        if method == "GET" && !matches!(route, Route::Hook | Route::Opsgenie) {
+            return self.refuse(route, 405, Refused::Malformed, "this path takes POST");
+        }
+        let body = match self.body(body, &head.headers).await {
+            Ok(body) => body,
+            Err(error) => return self.refuse_body(route, &error),
+        };
+        let headers = text_headers(&head.headers);
+        let request = Request {
+            method,
+            path,
+            query: head.uri.query().unwrap_or(""),
+            headers: &headers,
+            body: &body,
+            received_at: self.intake.clock.now(),
+        };
+        let forwarded = request.header("x-forwarded-for");
+        let client = auth::client_address(peer.address, forwarded, &self.settings.trusted_proxies);
+        let served = Served {
+            request,
+            bytes: body.clone(),
+            client,
+        };
+        self.take(route, named, &served, peer).await
+    }
+
+    async fn body(&self, body: Incoming, headers: &hyper::HeaderMap) -> Result<Bytes, BodyError> {
+        let bytes_max = self.settings.body_bytes_max;
+        let bytes = body::collect(body, bytes_max, self.settings.body_time).await?;
+        let encoding = headers
+            .get(hyper::header::CONTENT_ENCODING)
+            .and_then(|value| value.to_str().ok());
+        body::decompress(bytes, encoding, bytes_max)
+    }
+
+    async fn take(
+        &self,
+        route: Route,
+        named: Option<&str>,
+        served: &Served<'_>,
+        peer: &Peer,
+    ) -> Answer {
+        let sources = self.intake.sources.load();
+        let (source, by_key) = match named {
+            Some(name) => (sources.named(name), false),
+            None => match self.key_of(route, &served.request) {
+                Some(key) if sources.keyed(&key).is_some() => (sources.keyed(&key), true),
+                _ => (sources.named(self.fallback(route)), false),
+            },
+        };
+        let source = source.cloned();
+        drop(sources);
+        let Some(source) = source else {
+            return self.refuse(route, 404, Refused::Unknown, "there is no such source");
+        };
+        if let Err(answer) = self.admit(route, &source, served, peer, by_key) {
+            return answer;
+        }
+        if body::is_too_deep(&served.bytes) {
+            let reason = format!(
+                "the body nests deeper than {} levels",
+                limits::JSON_DEPTH_MAX
+            );
+            return self.refuse(route, 400, Refused::Malformed, &reason);
+        }
+        let deliveries = match self.decode(route, &source, served).await {
+            Ok(deliveries) => deliveries,
+            Err((status, reason)) => {
+                return self.refuse(route, status, Refused::Malformed, &reason);
+            }
+        };
+        match self.intake.accept(&source, deliveries).await {
+            Ok(accepted) => self.accepted(route, &served.request, &accepted),
+            Err(error) => self.refuse_store(route, &source, &error),
+        }
+    }
+
+    fn accepted(&self, route: Route, request: &Request, accepted: &Accepted) -> Answer {
+        self.answers.accepted(route, request, accepted)
+    }
+
+    fn fallback(&self, route: Route) -> &str {
+        match route {
+            Route::PagerDuty => &self.settings.pagerduty_source,
+            _ => &self.settings.opsgenie_source,
+        }
+    }
+
+    fn key_of<'a>(&self, route: Route, request: &Request<'a>) -> Option<Cow<'a, str>> {
+        #[derive(Deserialize)]
+        struct Keyed<'b> {
+            #[serde(borrow)]
+            routing_key: Option<Cow<'b, str>>,
+        }
+        match route {
+            Route::PagerDuty => request
+                .header("x-routing-key")
+                .map(Cow::Borrowed)
+                .or_else(|| {
+                    serde_json::from_slice::<Keyed<'a>>(request.body)
+                        .ok()?
+                        .routing_key
+                }),
+            _ => auth::genie_key(request).map(Cow::Borrowed),
+        }
+    }
+
+    fn admit(
+        &self,
+        route: Route,
+        source: &Source,
+        served: &Served<'_>,
+        peer: &Peer,
+        by_key: bool,
+    ) -> Result<(), Answer> {
+        let now = self.intake.clock.monotonic();
+        let stranger = hash_of(&served.client);
+        let pace = Duration::from_secs(60) / limits::UNAUTHORIZED_PER_MINUTE_MAX;
+        let burst = limits::UNAUTHORIZED_PER_MINUTE_MAX;
+        if let Some(wait) = self.strangers.exhausted(stranger, pace, burst, now) {
+            return Err(self.too_many(route, source, wait));
+        }
+        let shown = Shown {
+            request: &served.request,
+            client: served.client,
+            loopback: self.settings.loopback,
+            certificate: peer.certificate.as_deref(),
+            by_key,
+        };
+        if !auth::is_allowed(source, &shown) {
+            let _ = self.strangers.admit(stranger, pace, burst, now);
+            self.ended(source, Outcome::Unauthorized);
+            let refusal = Refusal {
+                status: 401,
+                reason: "not authorized".to_owned(),
+                retry_after: None,
+            };
+            return Err(self.answers.refused(route, &refusal));
+        }
+        if let Some(pace) = source.pace {
+            let rate = source.config.rate.unwrap_or(1);
+            let burst = rate.saturating_mul(limits::RATE_BURST_SECONDS);
+            if let Err(wait) = self.pace.admit(source.index, pace, burst, now) {
+                return Err(self.too_many(route, source, wait));
+            }
+        }
+        Ok(())
+    }
+
+    async fn decode(
+        &self,
+        route: Route,
+        source: &Arc<Source>,
+        served: &Served<'_>,
+    ) -> Result<Vec<Delivery>, (u16, String)> {
+        if route != Route::Native {
+            let tried = self.try_decode(source, served).await;
+            return Ok(vec![delivery(source, &served.request, tried)]);
+        }
+        let elements = native::split(served.request.body).map_err(|reason| (400, reason))?;
+        if elements.is_empty() {
+            return Err((400, "the list holds no event".to_owned()));
+        }
+        if elements.len() > limits::EVENTS_PER_MESSAGE_MAX {
+            let most = limits::EVENTS_PER_MESSAGE_MAX;
+            return Err((413, format!("one request may carry at most {most} events")));
+        }
+        let mut deliveries = Vec::with_capacity(elements.len());
+        for (place, element) in elements.into_iter().enumerate() {
+            let one = Served {
+                request: Request {
+                    body: element,
+                    ..served.request
+                },
+                bytes: served.bytes.slice_ref(element),
+                client: served.client,
+            };
+            let tried = self.try_decode(source, &one).await;
+            // The whole request stands beside the first event, an event in quarantine beside its
+            // own row.
+            let mut next = delivery(source, &one.request, tried);
+            if next.tried.1.is_ok() {
+                next.raw = if place == 0 {
+                    dump(source, &served.request)
+                } else {
+                    Vec::new()
+                };
+            }
+            deliveries.push(next);
+        }
+        Ok(deliveries)
+    }
+
+    async fn try_decode(&self, source: &Arc<Source>, served: &Served<'_>) -> Tried {
+        let (fence, decoder) = (&self.intake.fence, &self.intake.decoder);
+        let request = &served.request;
+        if request.body.len() <= limits::DECODE_IN_PLACE_BYTES_MAX {
+            let kind = &source.config.kind;
+            return fence.decode(kind, request.body, || decoder.http(source, request));
+        }
+        let (decoder, apart) = (decoder.clone(), source.clone());
+        let (method, path) = (request.method.to_owned(), request.path.to_owned());
+        let (query, headers) = (request.query.to_owned(), request.headers.to_vec());
+        let received_at = request.received_at;
+        let decode = move |body: &[u8]| {
+            let request = Request {
+                method: &method,
+                path: &path,
+                query: &query,
+                headers: &headers,
+                body,
+                received_at,
+            };
+            decoder.http(&apart, &request)
+        };
+        fence
+            .decode_apart(&source.config.kind, served.bytes.clone(), decode)
+            .await
+    }
+
+    fn ended(&self, source: &Source, outcome: Outcome) {
+        self.intake.metrics.received(&source.name, 1);
+        self.intake.metrics.outcome(&source.name, outcome, 1);
+    }
+
+    fn too_many(&self, route: Route, source: &Source, wait: Duration) -> Answer {
+        self.ended(source, Outcome::RateLimited);
+        let refusal = Refusal {
+            status: 429,
+            reason: "too many requests".to_owned(),
+            retry_after: Some(wait.as_secs() + 1),
+        };
+        self.answers.refused(route, &refusal)
+    }
+
+    fn refuse(&self, route: Route, status: u16, why: Refused, reason: &str) -> Answer {
+        self.intake.metrics.refused("http", why);
+        let refusal = Refusal {
+            status,
+            reason: reason.to_owned(),
+            retry_after: None,
+        };
+        self.answers.refused(route, &refusal)
+    }
+
+    fn refuse_body(&self, route: Route, error: &BodyError) -> Answer {
+        let (status, why) = match error {
+            BodyError::TooLarge(_) => (413, Refused::TooLarge),
+            BodyError::TooSlow(_) => (408, Refused::TooSlow),
+            BodyError::Broken(_) => (400, Refused::Malformed),
+            BodyError::Encoding(_) => (415, Refused::Malformed),
+        };
+        self.refuse(route, status, why, &error.to_string())
+    }
+
+    fn refuse_store(&self, route: Route, source: &Source, error: &StoreError) -> Answer {
+        let why = match error {
+            StoreError::Full { .. } => Refused::BacklogFull,
+            _ => Refused::StoreUnavailable,
+        };
+        tracing::warn!(source = %source.name, %error, "A request could not be stored.");
+        self.intake.metrics.refused("http", why);
+        let refusal = Refusal {
+            status: 503,
+            reason: "it cannot be stored now; try again".to_owned(),
+            retry_after: Some(limits::RETRY_AFTER_SECONDS),
+        };
+        self.answers.refused(route, &refusal)
+    }
+}
+
+const NO_ROUTE: &str = "there is nothing at this path; hooks are at /hooks/SOURCE, native events \
+                        at /v1/events";
+
+/// What Alertmanager's clients look at before they send.
+const STATUS: &str = r#"{"cluster":{"status":"disabled","peers":[]},"versionInfo":{"version":"0.27.0","revision":"","branch":"","buildUser":"","buildDate":"","goVersion":""},"config":{"original":""},"uptime":"1970-01-01T00:00:00.000Z"}"#;
+
+fn plain(status: u16, text: &str) -> Answer {
+    Answer {
+        status,
+        content_type: "text/plain; charset=utf-8",
+        body: text.as_bytes().to_vec(),
+        retry_after: None,
+    }
+}
+
+fn delivery(source: &Source, request: &Request, tried: Tried) -> Delivery {
+    let summary = if tried.1.is_err() {
+        summary_of(request.body)
+    } else {
+        String::new()
+    };
+    Delivery {
+        tried,
+        raw: dump(source, request),
+        group: String::new(),
+        summary,
+    }
+}
+
+fn dump(source: &Source, request: &Request) -> Vec<u8> {
+    let is_secret = |name: &str| {
+        source.config.credentials.iter().any(|one| match one {
+            Credential::Header { name: secret, .. } | Credential::Query { name: secret, .. } => {
+                secret.eq_ignore_ascii_case(name)
+            }
+            _ => false,
+        })
+    };
+    raw::dump(request, &is_secret)
+}
+
+fn text_headers(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect()
+}
+
+fn hash_of(address: &IpAddr) -> u64 {
+    let mut hasher = FxHasher::default();
+    address.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn response(answer: Answer) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = hyper::StatusCode::from_u16(answer.status)
+        .unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    if let Some(seconds) = answer.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+impl Door for HttpDoor {
+    fn serve(
+        self: Arc<Self>,
+        stream: Stream,
+        peer: Peer,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let in_request = Arc::new(AtomicBool::new(false));
+            let head_time = self.settings.head_time;
+            let stream = Patient::new(stream, in_request.clone(), head_time);
+            let idle_time = self.settings.idle_time;
+            let (door, peer) = (&self, &peer);
+            let service = service_fn(move |request| {
+                in_request.store(true, Ordering::Relaxed);
+                let in_request = in_request.clone();
+                async move {
+                    let answer = door.handle(request, peer).await;
+                    in_request.store(false, Ordering::Relaxed);
+                    Ok::<_, Infallible>(response(answer))
+                }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(idle_time)
+                .max_header_size(limits::HTTP_HEADER_BYTES_MAX)
+                .max_buf_size(2 * limits::HTTP_HEADER_BYTES_MAX)
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                let why = if error.is_timeout() {
+                    Refused::TooSlow
+                } else {
+                    Refused::Malformed
+                };
+                if error.is_parse() || error.is_timeout() {
+                    self.intake.metrics.refused("http", why);
+                }
+                tracing::debug!(client = %peer.address, %error, "An HTTP connection broke.");
+            }
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        "http"
+    }
+}
