@@ -487,7 +487,12 @@ impl Engine {
         incident.ended = Some(how);
         incident.resolved_at = Some(at);
         incident.waiting = false;
-        incident.improving_since = None;
+        let lower_after = self.decisions.settings.lower_after;
+        if let Some(since) = incident.improving_since.take() {
+            self.state
+                .wakes
+                .remove(&(since.plus(lower_after), Wake::Lower(id)));
+        }
         if let Some(period) = incident.periods.last_mut().filter(|p| p.until.is_none()) {
             period.until = Some(at.max(period.from));
         }

@@ -167,12 +167,13 @@ impl Engine {
             }
             return;
         }
-        incident.improving_since = None;
-        let from = if current.is_none() {
-            incident.opened_at
-        } else {
-            now
-        };
+        let (opened_at, improving) = (incident.opened_at, incident.improving_since.take());
+        if let Some(since) = improving {
+            self.state
+                .wakes
+                .remove(&(since.plus(lower_after), Wake::Lower(id)));
+        }
+        let from = if current.is_none() { opened_at } else { now };
         self.follow(id, found, from);
     }
 
