@@ -189,7 +189,7 @@ pub enum DeskDid {
 /// Which tickets a listing wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeskFilter {
-    /// Only those whose status is (`false`) or is not (`true`) one of the end states.
+    /// `true`: only tickets that are not over; `false`: only those that are.
     pub open: Option<bool>,
     /// Only this status.
     pub status: Option<TicketStatus>,
