@@ -5,6 +5,9 @@
 //! transaction holds the effects of a batch and the journal cursor. `desk.db` belongs to the
 //! built-in desk. The store decides nothing.
 
+pub mod codec;
+pub mod desk_store;
+
 use crate::model::id::{AlertId, IncidentId, TicketId};
 use crate::model::incident::TimelineEntry;
 pub use crate::model::saved::{

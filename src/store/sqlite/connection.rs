@@ -1,0 +1,212 @@
+//! Connections as the store wants them: the settings that make a commit durable, a small pool of
+//! readers, and SQLite's errors in our words.
+
+use super::super::StoreError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The oldest SQLite without the WAL-reset bug, as `sqlite3_libversion_number` counts.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// Readers of one file at the same time.
+const READERS_MAX: usize = 4;
+
+/// How long a reader waits for the one writer.
+const READER_BUSY: Duration = Duration::from_secs(5);
+
+/// The remedy for damage.
+pub(super) const REMEDY: &str = "Acknowledged data may be lost: bring back a backup with \
+    `alertbridge restore`, or keep what is readable with `alertbridge recover --accept-loss`";
+
+/// What the system refused to do with a path.
+pub(super) fn unavailable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unavailable {
+        what: path.display().to_string(),
+        reason: error.to_string(),
+    }
+}
+
+/// Acknowledged data that is not as it was written.
+pub(super) fn damaged(path: &Path, reason: impl Into<String>) -> StoreError {
+    StoreError::Damaged {
+        file: path.display().to_string(),
+        reason: reason.into(),
+        remedy: REMEDY.to_owned(),
+    }
+}
+
+/// SQLite's error in our words: damage is told apart from what may pass.
+pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            damaged(path, error.to_string())
+        }
+        _ => unavailable(path, error),
+    }
+}
+
+/// A guard whose holder may have panicked: our guarded values stay whole under a panic.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Refuses to run on a SQLite that can corrupt a WAL.
+pub(super) fn check_sqlite_version() -> Result<(), StoreError> {
+    if rusqlite::version_number() >= SQLITE_VERSION_MIN {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable {
+        what: "any database".to_owned(),
+        reason: format!(
+            "SQLite {} can corrupt a write-ahead log; 3.51.3 or later is needed",
+            rusqlite::version()
+        ),
+    })
+}
+
+/// A connection that writes: WAL, synced commits, one page cache of a few megabytes.
+pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(busy)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA wal_autocheckpoint = 2000;
+         PRAGMA cache_size = -16384;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// A connection that reads and cannot write.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(READER_BUSY)?;
+    connection.execute_batch(
+        "PRAGMA query_only = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cache_size = -8192;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// A few reading connections, opened when needed. A caller waits when all are in use.
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<(Vec<Connection>, usize)>,
+    returned: Condvar,
+}
+
+impl Readers {
+    /// Readers of one file.
+    pub(super) fn new(path: &Path) -> Readers {
+        Readers {
+            path: path.to_owned(),
+            idle: Mutex::new((Vec::new(), 0)),
+            returned: Condvar::new(),
+        }
+    }
+
+    /// Runs one reading job. A connection that failed is not used again.
+    pub(super) fn with<T>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, StoreError> {
+        let mut seat = self.sit_down();
+        let connection = match seat.connection.take() {
+            Some(connection) => Ok(connection),
+            None => open_reader(&self.path),
+        };
+        let connection = connection.map_err(|error| explain(&self.path, &error))?;
+        match job(&connection) {
+            Ok(value) => {
+                locked(&self.idle).0.push(connection);
+                Ok(value)
+            }
+            Err(ReadError::Sqlite(error)) => Err(explain(&self.path, &error)),
+            Err(ReadError::Damaged(reason)) => Err(damaged(&self.path, reason)),
+            Err(ReadError::Store(error)) => Err(error),
+        }
+    }
+
+    fn sit_down(&self) -> Seat<'_> {
+        let mut guard = locked(&self.idle);
+        while guard.1 >= READERS_MAX {
+            guard = self
+                .returned
+                .wait(guard)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        guard.1 += 1;
+        Seat {
+            connection: guard.0.pop(),
+            readers: self,
+        }
+    }
+}
+
+/// A place among the readers; leaving it lets the next one in, also after a panic.
+struct Seat<'a> {
+    connection: Option<Connection>,
+    readers: &'a Readers,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        locked(&self.readers.idle).1 -= 1;
+        self.readers.returned.notify_one();
+    }
+}
+
+/// Why a reading job failed.
+pub(super) enum ReadError {
+    /// SQLite said so.
+    Sqlite(rusqlite::Error),
+    /// What was read is not what was written.
+    Damaged(String),
+    /// Already in our words.
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> ReadError {
+        ReadError::Sqlite(error)
+    }
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> ReadError {
+        ReadError::Store(error)
+    }
+}
+
+/// A count or id as SQLite keeps it.
+pub(super) fn to_sql(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A count or id from SQLite; negative values, which are never written, become 0.
+pub(super) fn from_sql(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// A limit as SQLite takes it.
+pub(super) fn limit_to_sql(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
