@@ -72,3 +72,27 @@ pub const RATE_KEYS_MAX: usize = 50_000;
 pub const RATE_BURST_SECONDS: u32 = 10;
 /// After a 503, try again in so many seconds.
 pub const RETRY_AFTER_SECONDS: u64 = 5;
+/// Largest encoded input, bytes.
+pub const INPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest raw message kept beside its input, bytes.
+pub const RAW_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most appends that wait for the journal's writer.
+pub const APPENDS_WAITING_MAX: usize = 16_384;
+/// Most bytes of appends that wait for the journal's writer, KiB.
+pub const APPENDS_WAITING_KIB_MAX: usize = 256 * 1024;
+/// Most appends that one commit of the journal serves.
+pub const COMMIT_APPENDS_MAX: usize = 4096;
+/// Most bytes that one commit of the journal takes, unless a single append is larger.
+pub const COMMIT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Most inputs kept in memory for the engine.
+pub const TAIL_ROWS_MAX: usize = 100_000;
+/// Most bytes of inputs kept in memory for the engine.
+pub const TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most that the journal may hold for the engine, bytes.
+pub const BACKLOG_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
+/// Most of the free disk that the backlog may take, percent.
+pub const BACKLOG_DISK_PERCENT_MAX: u64 = 80;
+/// Most of the backlog's budget that one source may take, percent.
+pub const BACKLOG_SHARE_PERCENT: u64 = 50;
+/// Most journal rows above the cursor whose checksums are read before the start.
+pub const ROWS_CHECKED_AT_OPEN_MAX: u64 = 200_000;

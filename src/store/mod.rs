@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod desk_store;
+pub mod sqlite;
 
 use crate::model::id::{AlertId, IncidentId, TicketId};
 use crate::model::incident::TimelineEntry;
@@ -15,6 +16,8 @@ pub use crate::model::saved::{
 };
 use crate::model::{Input, Sequenced, Time};
 use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// An input that a door wants to append.
 #[derive(Clone, Debug)]
@@ -108,6 +111,15 @@ pub trait Journal: Send + Sync {
 
     /// Inputs after `after`, in order, at most `limit`.
     fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError>;
+
+    /// Inputs after `after`, in order, at most `limit`, for the engine: from memory while it keeps
+    /// up, else from the disk. Waits for the first one at most `wait`; none came if it is empty.
+    fn next(
+        &self,
+        after: u64,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<Arc<Sequenced>>, StoreError>;
 
     /// The last place that was given out and committed; 0: the journal is empty.
     fn last_seq(&self) -> u64;

@@ -96,6 +96,15 @@ impl Journal for FakeJournal {
         Ok(Vec::new())
     }
 
+    fn next(
+        &self,
+        _after: u64,
+        _limit: usize,
+        _wait: std::time::Duration,
+    ) -> Result<Vec<Arc<Sequenced>>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn last_seq(&self) -> u64 {
         self.rows.lock().unwrap().len() as u64
     }

@@ -103,7 +103,10 @@ fn check_owner(
     }
     Err(damaged(
         path,
-        format!("it is not a {} of alertbridge (application id {owner:#x})", schema.what),
+        format!(
+            "it is not a {} of alertbridge (application id {owner:#x})",
+            schema.what
+        ),
     ))
 }
 
@@ -133,7 +136,10 @@ fn check_applied(
         if stored.as_deref() != Some(checksum(step.sql).as_str()) {
             return Err(damaged(
                 path,
-                format!("schema step {} is not the one that this program has", step.name),
+                format!(
+                    "schema step {} is not the one that this program has",
+                    step.name
+                ),
             ));
         }
     }

@@ -1,0 +1,422 @@
+//! The engine's state in `state.db`. The engine thread alone commits: one synced transaction holds
+//! the effects of a batch and the journal cursor, so both are there or neither is. Everyone reads,
+//! through connections that cannot write.
+
+use super::super::{
+    AlertBytes, IncidentFilter, LoadedState, StateDelta, StateStore, StoreError, codec,
+};
+use super::connection::{
+    ReadError, Readers, damaged, explain, from_sql, limit_to_sql, locked, open_writer, to_sql,
+};
+use super::faults::CommitFaults;
+use super::migrate::{STATE, migrate};
+use super::seal::Place;
+use crate::model::Time;
+use crate::model::id::{AlertId, IncidentId, TicketId};
+use crate::model::incident::TimelineEntry;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Kinds of things that only grow; they are listed, not loaded.
+const KINDS_NOT_LOADED: &str = "'audit'";
+
+/// How the state store behaves.
+#[derive(Clone, Debug)]
+pub struct StateOptions {
+    /// How long a commit waits when someone else has the file's lock.
+    pub busy: Duration,
+    /// Commits that tests let fail.
+    pub faults: CommitFaults,
+}
+
+impl Default for StateOptions {
+    fn default() -> StateOptions {
+        StateOptions {
+            busy: Duration::from_secs(5),
+            faults: CommitFaults::default(),
+        }
+    }
+}
+
+/// The state of one data directory.
+pub struct SqliteState {
+    path: PathBuf,
+    options: StateOptions,
+    pub(super) writer: Mutex<Option<Connection>>,
+    readers: Readers,
+}
+
+impl SqliteState {
+    /// Opens `state.db` in `dir`, making it if it is missing.
+    pub fn open(dir: &Path, options: StateOptions) -> Result<SqliteState, StoreError> {
+        super::connection::check_sqlite_version()?;
+        let path = dir.join("state.db");
+        super::wal::check(&path)?;
+        let mut connection =
+            open_writer(&path, options.busy).map_err(|error| explain(&path, &error))?;
+        migrate(&mut connection, &path, &STATE)?;
+        let state = SqliteState {
+            readers: Readers::new(&path),
+            writer: Mutex::new(Some(connection)),
+            options,
+            path,
+        };
+        state.cursor()?;
+        Ok(state)
+    }
+
+    /// A word that the store remembers: the installation's generation and the like.
+    pub fn word(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.readers.with(|connection| {
+            Ok(connection
+                .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()?)
+        })
+    }
+
+    /// Remembers a word; empty: forgets it.
+    pub fn set_word(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.write(|connection| {
+            if value.is_empty() {
+                connection.execute("DELETE FROM meta WHERE name = ?1", [name])?;
+            } else {
+                connection.execute(
+                    "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
+                    [name, value],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn copy_to(&self, target: &Path) -> Result<(), StoreError> {
+        self.readers.with(|connection| {
+            super::backup::copy_database(connection, &self.path, target)?;
+            Ok(())
+        })
+    }
+
+    /// One synced transaction. After a failure the connection is opened again next time.
+    pub(super) fn write<T>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, StoreError> {
+        let mut writer = locked(&self.writer);
+        let connection = match writer.take() {
+            Some(connection) => connection,
+            None => open_writer(&self.path, self.options.busy)
+                .map_err(|error| explain(&self.path, &error))?,
+        };
+        let done = (|| {
+            connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            let value = job(&connection)?;
+            self.options.faults.check(&self.path)?;
+            connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(value)
+        })();
+        match done {
+            Ok(value) => {
+                *writer = Some(connection);
+                Ok(value)
+            }
+            Err(ReadError::Sqlite(error)) => Err(explain(&self.path, &error)),
+            Err(ReadError::Damaged(reason)) => Err(damaged(&self.path, reason)),
+            Err(ReadError::Store(error)) => Err(error),
+        }
+    }
+
+    fn bodies(
+        &self,
+        table: &'static str,
+        sql: &str,
+        params: impl Params,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.readers
+            .with(|connection| numbered_bodies(connection, table, sql, params))
+    }
+
+    fn alert_rows(&self, sql: &str, params: impl Params) -> Result<Vec<AlertBytes>, StoreError> {
+        self.readers.with(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params)?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let id: i64 = row.get(0)?;
+                let body = open_blob(Place::number("alerts", id), row, 1)?;
+                let text = match row.get_ref(2)? {
+                    rusqlite::types::ValueRef::Null => Vec::new(),
+                    _ => open_blob(Place::number("alert_texts", id), row, 2)?,
+                };
+                found.push((body, text));
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// The body in a column, checked against its place.
+pub(super) fn open_blob(
+    place: Place<'_>,
+    row: &Row<'_>,
+    column: usize,
+) -> Result<Vec<u8>, ReadError> {
+    place.open(
+        row.get_ref(column)?
+            .as_blob()
+            .map_err(rusqlite::Error::from)?,
+    )
+}
+
+/// Rows of `id, body`.
+fn numbered_bodies(
+    connection: &Connection,
+    table: &'static str,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<Vec<u8>>, ReadError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(open_blob(Place::number(table, row.get(0)?), row, 1)?);
+    }
+    Ok(found)
+}
+
+/// Rows of `incident, contract, body`.
+fn case_bodies(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<Vec<u8>>, ReadError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let place = Place {
+            table: "cases",
+            number: row.get(0)?,
+            key: row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
+        };
+        found.push(open_blob(place, row, 2)?);
+    }
+    Ok(found)
+}
+
+/// The journal cursor and the served instant.
+pub(super) fn position(connection: &Connection) -> Result<(u64, Time), ReadError> {
+    let row: Option<(i64, i64, i64)> = connection
+        .prepare_cached("SELECT cursor, served_until, crc FROM position")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    match row {
+        None => Ok((0, Time(0))),
+        Some((cursor, served, sum)) if position_sum(cursor, served) == sum => {
+            Ok((from_sql(cursor), Time(served)))
+        }
+        Some(_) => Err(ReadError::Damaged(
+            "the journal cursor does not match its checksum".to_owned(),
+        )),
+    }
+}
+
+pub(super) fn position_sum(cursor: i64, served: i64) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&cursor.to_le_bytes());
+    hasher.update(&served.to_le_bytes());
+    i64::from(hasher.finalize())
+}
+
+impl StateStore for SqliteState {
+    fn load(&self) -> Result<LoadedState, StoreError> {
+        self.readers.with(|connection| {
+            let snapshot = connection.unchecked_transaction()?;
+            let (cursor, served_until) = position(&snapshot)?;
+            let live = "IN (SELECT id FROM incidents WHERE live = 1)";
+            Ok(LoadedState {
+                cursor,
+                served_until,
+                alerts: numbered_bodies(
+                    &snapshot,
+                    "alerts",
+                    "SELECT id, body FROM alerts ORDER BY id",
+                    [],
+                )?,
+                incidents: numbered_bodies(
+                    &snapshot,
+                    "incidents",
+                    "SELECT id, body FROM incidents WHERE live = 1 ORDER BY id",
+                    [],
+                )?,
+                cases: case_bodies(
+                    &snapshot,
+                    &format!(
+                        "SELECT incident, contract, body FROM cases WHERE incident {live} \
+                         ORDER BY incident, contract"
+                    ),
+                    [],
+                )?,
+                tickets: numbered_bodies(
+                    &snapshot,
+                    "tickets",
+                    &format!("SELECT id, body FROM tickets WHERE incident {live} ORDER BY id"),
+                    [],
+                )?,
+                things: loaded_things(&snapshot)?,
+            })
+        })
+    }
+
+    fn commit(&self, delta: &StateDelta) -> Result<(), StoreError> {
+        self.write(|connection| super::state_write::apply(connection, delta))
+    }
+
+    fn incidents(
+        &self,
+        filter: IncidentFilter,
+        before: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let before = before.map_or(i64::MAX, |id| to_sql(id.0));
+        let sql = match filter {
+            IncidentFilter::Open => {
+                "SELECT id, body FROM incidents WHERE open = 1 AND id < ?1 \
+                 ORDER BY id DESC LIMIT ?2"
+            }
+            IncidentFilter::Closed => {
+                "SELECT id, body FROM incidents WHERE open = 0 AND id < ?1 \
+                 ORDER BY id DESC LIMIT ?2"
+            }
+            IncidentFilter::All => {
+                "SELECT id, body FROM incidents WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+            }
+        };
+        self.bodies("incidents", sql, [before, limit_to_sql(limit)])
+    }
+
+    fn incident(&self, id: IncidentId) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT id, body FROM incidents WHERE id = ?1";
+        Ok(self.bodies("incidents", sql, [to_sql(id.0)])?.pop())
+    }
+
+    fn alerts_of(
+        &self,
+        incident: IncidentId,
+        after: Option<AlertId>,
+        limit: usize,
+    ) -> Result<Vec<AlertBytes>, StoreError> {
+        let incident = to_sql(incident.0);
+        let Some(after) = after else {
+            let sql = "SELECT a.id, a.body, t.body FROM alerts AS a \
+                       LEFT JOIN alert_texts AS t USING (id) WHERE a.incident = ?1 \
+                       ORDER BY a.active DESC, a.id LIMIT ?2";
+            return self.alert_rows(sql, [incident, limit_to_sql(limit)]);
+        };
+        // Active alerts come first, so "after" depends on whether that alert is active now.
+        let sql = "SELECT a.id, a.body, t.body FROM alerts AS a \
+                   LEFT JOIN alert_texts AS t USING (id) WHERE a.incident = ?1 \
+                   AND (-a.active, a.id) > (SELECT -coalesce(max(active), 0), ?2 FROM alerts \
+                   WHERE id = ?2) ORDER BY a.active DESC, a.id LIMIT ?3";
+        self.alert_rows(sql, [incident, to_sql(after.0), limit_to_sql(limit)])
+    }
+
+    fn alerts(&self, after: Option<AlertId>, limit: usize) -> Result<Vec<AlertBytes>, StoreError> {
+        let sql = "SELECT a.id, a.body, t.body FROM alerts AS a \
+                   LEFT JOIN alert_texts AS t USING (id) WHERE a.id > ?1 ORDER BY a.id LIMIT ?2";
+        let after = after.map_or(-1, |id| to_sql(id.0));
+        self.alert_rows(sql, [after, limit_to_sql(limit)])
+    }
+
+    fn alert(&self, id: AlertId) -> Result<Option<AlertBytes>, StoreError> {
+        let sql = "SELECT a.id, a.body, t.body FROM alerts AS a \
+                   LEFT JOIN alert_texts AS t USING (id) WHERE a.id = ?1";
+        Ok(self.alert_rows(sql, [to_sql(id.0)])?.pop())
+    }
+
+    fn cases_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let sql = "SELECT incident, contract, body FROM cases WHERE incident = ?1 \
+                   ORDER BY contract";
+        self.readers
+            .with(|connection| case_bodies(connection, sql, [to_sql(incident.0)]))
+    }
+
+    fn tickets_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let sql = "SELECT id, body FROM tickets WHERE incident = ?1 ORDER BY id";
+        self.bodies("tickets", sql, [to_sql(incident.0)])
+    }
+
+    fn ticket(&self, id: TicketId) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT id, body FROM tickets WHERE id = ?1";
+        Ok(self.bodies("tickets", sql, [to_sql(id.0)])?.pop())
+    }
+
+    fn work(&self, tracker: &str, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let sql = "SELECT id, body FROM tickets WHERE tracker = ?1 AND work IS NOT NULL \
+                   ORDER BY work, id LIMIT ?2";
+        self.bodies("tickets", sql, params![tracker, limit_to_sql(limit)])
+    }
+
+    fn tickets(&self, before: Option<TicketId>, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let sql = "SELECT id, body FROM tickets WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+        let before = before.map_or(i64::MAX, |id| to_sql(id.0));
+        self.bodies("tickets", sql, [before, limit_to_sql(limit)])
+    }
+
+    fn timeline(
+        &self,
+        incident: IncidentId,
+        after: usize,
+        limit: usize,
+    ) -> Result<Vec<TimelineEntry>, StoreError> {
+        let sql = "SELECT incident, body FROM timeline WHERE incident = ?1 ORDER BY n \
+                   LIMIT ?2 OFFSET ?3";
+        let params = [to_sql(incident.0), limit_to_sql(limit), limit_to_sql(after)];
+        let bodies = self.bodies("timeline", sql, params)?;
+        bodies.iter().map(|body| codec::decode(body)).collect()
+    }
+
+    fn things(
+        &self,
+        kind: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.readers.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT kind, key, value FROM things WHERE kind = ?1 AND (?2 IS NULL OR key > ?2) \
+                 ORDER BY key LIMIT ?3",
+            )?;
+            let rows = statement.query(params![kind, after, limit_to_sql(limit)])?;
+            let found = thing_rows(rows)?;
+            Ok(found
+                .into_iter()
+                .map(|(_, key, value)| (key, value))
+                .collect())
+        })
+    }
+
+    fn cursor(&self) -> Result<u64, StoreError> {
+        self.readers.with(|connection| Ok(position(connection)?.0))
+    }
+}
+
+fn loaded_things(connection: &Connection) -> Result<Vec<(String, String, Vec<u8>)>, ReadError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT kind, key, value FROM things WHERE kind NOT IN ({KINDS_NOT_LOADED}) \
+         ORDER BY kind, key"
+    ))?;
+    thing_rows(statement.query([])?)
+}
+
+fn thing_rows(mut rows: rusqlite::Rows<'_>) -> Result<Vec<(String, String, Vec<u8>)>, ReadError> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (kind, key): (String, String) = (row.get(0)?, row.get(1)?);
+        let value = open_blob(super::state_write::thing_place(&kind, &key).place(), row, 2)?;
+        found.push((kind, key, value));
+    }
+    Ok(found)
+}
