@@ -72,6 +72,32 @@ pub const RATE_KEYS_MAX: usize = 50_000;
 pub const RATE_BURST_SECONDS: u32 = 10;
 /// After a 503, try again in so many seconds.
 pub const RETRY_AFTER_SECONDS: u64 = 5;
+/// Largest mail that is kept in memory while it arrives, bytes.
+pub const MAIL_MEMORY_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of whole mails in memory at once, for decoding and storing.
+pub const MAIL_IN_HAND_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Longest time a whole mail waits for room in memory, seconds.
+pub const MAIL_WAIT_SECONDS: u64 = 30;
+/// Most simultaneous SMTP or LMTP connections.
+pub const SMTP_CONNECTIONS_MAX: usize = 500;
+/// Most simultaneous SMTP or LMTP connections of one address.
+pub const SMTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 50;
+/// Longest command line of a mail session, bytes.
+pub const SMTP_LINE_BYTES_MAX: usize = 4096;
+/// Most recipients of one mail.
+pub const SMTP_RECIPIENTS_MAX: usize = 100;
+/// Most refused commands of one session.
+pub const SMTP_ERRORS_MAX: u32 = 20;
+/// Most commands of one session.
+pub const SMTP_COMMANDS_MAX: u32 = 10_000;
+/// Longest silence within a mail session, seconds.
+pub const SMTP_IDLE_SECONDS: u64 = 300;
+/// Longest mail session, seconds.
+pub const SMTP_SESSION_SECONDS: u64 = 3600;
+/// Longest time for the data of one mail, seconds.
+pub const SMTP_DATA_SECONDS: u64 = 600;
+/// Most bytes of one session.
+pub const SMTP_SESSION_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Largest encoded input, bytes.
 pub const INPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest raw message kept beside its input, bytes.

@@ -6,104 +6,17 @@
 mod intake_support;
 
 use alertbridge::intake::Refused;
-use alertbridge::intake::answers::StandardAnswers;
-use alertbridge::intake::http::{HttpDoor, HttpSettings};
-use alertbridge::intake::listener::{Listener, ListenerLimits, Running};
+use alertbridge::intake::http::HttpSettings;
+use alertbridge::intake::listener::ListenerLimits;
 use alertbridge::intake::source::SourceConfig;
 use alertbridge::intake::tls::{self, TlsSlot};
 use alertbridge::model::{Input, Outcome};
-use intake_support::{Bench, Mode, bench, until};
-use std::net::SocketAddr;
+use intake_support::http_door::{Door, answer, ask, open, open_with, post};
+use intake_support::{Mode, until};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-
-struct Door {
-    bench: Bench,
-    address: SocketAddr,
-    running: Running,
-}
-
-async fn open_with(
-    sources: Vec<SourceConfig>,
-    settings: HttpSettings,
-    limits: ListenerLimits,
-    slot: TlsSlot,
-) -> Door {
-    let bench = bench(sources);
-    let any = "127.0.0.1:0".parse().unwrap();
-    let listener = Listener::bind(any, limits, bench.counts.clone())
-        .await
-        .unwrap()
-        .with_tls(slot);
-    let address = listener.local_addr().unwrap();
-    let door = HttpDoor::new(bench.intake.clone(), Arc::new(StandardAnswers), settings);
-    Door {
-        bench,
-        address,
-        running: listener.serve(door),
-    }
-}
-
-async fn open(sources: Vec<SourceConfig>) -> Door {
-    open_with(
-        sources,
-        HttpSettings::default(),
-        ListenerLimits::default(),
-        TlsSlot::default(),
-    )
-    .await
-}
-
-fn post(path: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-    let body = body.as_ref();
-    let mut bytes = format!(
-        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n{headers}\r\n",
-        body.len()
-    )
-    .into_bytes();
-    bytes.extend_from_slice(body);
-    bytes
-}
-
-/// Reads one answer: status, head, body.
-async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> (u16, String, String) {
-    let mut bytes = Vec::new();
-    let end = loop {
-        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            break end;
-        }
-        let mut chunk = [0; 4096];
-        let read = stream.read(&mut chunk).await.unwrap_or(0);
-        if read == 0 {
-            return (0, String::new(), String::new());
-        }
-        bytes.extend_from_slice(&chunk[..read]);
-    };
-    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-    let length: usize = head
-        .to_lowercase()
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: ").map(str::to_owned))
-        .map_or(0, |length| length.parse().unwrap());
-    let mut body = bytes[end + 4..].to_vec();
-    while body.len() < length {
-        let mut chunk = [0; 4096];
-        let read = stream.read(&mut chunk).await.unwrap();
-        assert!(read > 0, "the answer is cut off");
-        body.extend_from_slice(&chunk[..read]);
-    }
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, head, String::from_utf8(body).unwrap())
-}
-
-async fn ask(door: &Door, request: Vec<u8>) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(door.address).await.unwrap();
-    // The door may refuse before it has read everything.
-    let _ = stream.write_all(&request).await;
-    answer(&mut stream).await
-}
 
 async fn hook(door: &Door, body: &str) -> (u16, String) {
     let (status, _, body) = ask(door, post("/hooks/tiny", "", body)).await;
@@ -588,4 +501,50 @@ async fn tls_client_certificates_and_a_new_certificate_without_a_restart() {
         door.bench.counts.refused_of(Refused::Handshake) >= 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn notify_spools_while_the_daemon_is_down_and_delivers_oldest_first() {
+    use alertbridge::intake::notify::{self, Client};
+    use alertbridge::intake::spool::{Entry, Spool};
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    let client = Client::new(Duration::from_secs(5), None).unwrap();
+    let entry = |url: String, key: &str| Entry {
+        url,
+        content_type: "application/json".to_owned(),
+        body: format!("{{\"key\":\"{key}\"}}"),
+    };
+    let door = open(vec![]).await;
+    let url = format!("http://{}/hooks/tiny", door.address);
+    door.bench.journal.set(Mode::Fail);
+    for key in ["one", "two"] {
+        notify::spool(&spool, &entry(url.clone(), key)).unwrap();
+        let flushed = notify::flush(&spool, &client).await.unwrap();
+        assert_eq!(flushed.delivered, 0);
+        assert!(flushed.trouble.unwrap().contains("503"));
+    }
+    assert_eq!(spool.entries().unwrap().len(), 2);
+    door.bench.journal.set(Mode::Commit);
+    std::fs::write(dir.path().join("0.json"), "damaged").unwrap();
+    let flushed = notify::flush(&spool, &client).await.unwrap();
+    assert_eq!(
+        (flushed.delivered, flushed.refused, flushed.left),
+        (2, 1, 0)
+    );
+    let keys: Vec<_> = door
+        .bench
+        .journal
+        .inputs()
+        .iter()
+        .map(|input| match input {
+            Input::Message(message) => message.events[0].identity.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(keys, ["one", "two"]);
+    door.running.end(Duration::from_secs(5)).await;
+    notify::spool(&spool, &entry(url, "three")).unwrap();
+    let flushed = notify::flush(&spool, &client).await.unwrap();
+    assert_eq!((flushed.delivered, flushed.left), (0, 1));
 }

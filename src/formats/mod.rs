@@ -4,8 +4,19 @@
 //! (route, configuration kind, detection, metric label, documentation row, fuzz target, golden
 //! tests) follows from the registry line.
 
+mod alertmanager;
+pub mod body;
+pub mod draft;
+pub mod fields;
+mod grafana;
 pub mod mail;
+mod native;
+pub mod signals;
+pub mod view;
+pub mod words;
+mod zabbix;
 
+use crate::limits::EVENTS_PER_MESSAGE_MAX;
 pub use crate::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
     Reply,
@@ -14,7 +25,55 @@ use crate::model::{Event, Time};
 use serde::{Deserialize, Serialize};
 
 /// The senders over HTTP, in the order of the documentation.
-pub static ALL: &[&dyn Format] = &[];
+pub static ALL: &[&dyn Format] = &[
+    &native::Native,
+    &alertmanager::Alertmanager,
+    &grafana::Grafana,
+    &zabbix::Zabbix,
+];
+
+/// The sender of that registry name.
+pub fn by_name(name: &str) -> Option<&'static dyn Format> {
+    ALL.iter().copied().find(|format| format.name() == name)
+}
+
+/// The sender that a message looks like. [`Detection::Certain`] beats [`Detection::Possible`];
+/// among equals the first in [`ALL`] wins.
+pub fn detect(request: &Request) -> Option<&'static dyn Format> {
+    let mut possible = None;
+    for format in ALL.iter().copied() {
+        match format.detect(request) {
+            Detection::Certain => return Some(format),
+            Detection::Possible => possible = possible.or(Some(format)),
+            Detection::No => {}
+        }
+    }
+    possible
+}
+
+/// Decodes a message as that sender's, within the bounds of [`crate::limits`].
+pub fn decode_as(name: &str, request: &Request) -> Result<Decoded, Undecodable> {
+    let format = by_name(name).ok_or_else(|| {
+        Undecodable::because(format!(
+            "`{name}` is not a sender; `docs/senders.md` lists them"
+        ))
+    })?;
+    decode(format, request)
+}
+
+/// The same with the sender in hand.
+pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecodable> {
+    let mut decoded = format.decode(request)?;
+    let count = decoded.events.len();
+    if count > EVENTS_PER_MESSAGE_MAX {
+        decoded.events.truncate(EVENTS_PER_MESSAGE_MAX);
+        decoded.problems.push(format!(
+            "{count} events; the first {EVENTS_PER_MESSAGE_MAX} were taken: let the sender split its messages"
+        ));
+    }
+    decoded.events.iter_mut().for_each(draft::bound);
+    Ok(decoded)
+}
 
 /// One request as a door received it: authenticated, within limits, decompressed.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +167,29 @@ impl Decoded {
         Decoded {
             ignored: Some(reason.into()),
             ..Decoded::default()
+        }
+    }
+
+    /// From the members of a message, each judged by itself: those that could not be read become
+    /// problems, and only if none could does the message fail.
+    pub fn from_members(
+        members: impl IntoIterator<Item = Result<Event, Undecodable>>,
+    ) -> Result<Decoded, Undecodable> {
+        let mut decoded = Decoded::default();
+        for (number, member) in members.into_iter().enumerate() {
+            match member {
+                Ok(event) => decoded.events.push(event),
+                Err(error) if decoded.problems.len() < 100 => {
+                    decoded
+                        .problems
+                        .push(format!("member {}: {}", number + 1, error.reason))
+                }
+                Err(_) => {}
+            }
+        }
+        match decoded.problems.first() {
+            Some(first) if decoded.events.is_empty() => Err(Undecodable::because(first.clone())),
+            _ => Ok(decoded),
         }
     }
 }

@@ -2,6 +2,8 @@
 //! counters that add up.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod http_door;
+
 use alertbridge::formats::{Decoded, Request, Undecodable};
 use alertbridge::intake::accept::Intake;
 use alertbridge::intake::fence::Fence;

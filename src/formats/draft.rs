@@ -1,0 +1,314 @@
+//! From parts to an [`Event`]: optional parts may be absent, texts are cut to their bounds, and
+//! what was odd is noted in the event's `problems`. Without an identity there is no event.
+
+use super::fields::Fields;
+use super::{Decoded, Undecodable};
+use crate::limits::{
+    EVENT_LABEL_BYTES_MAX, EVENT_LABELS_MAX, EVENT_SUMMARY_BYTES_MAX, EVENT_TEXT_BYTES_MAX,
+};
+use crate::model::{
+    ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, text,
+};
+
+/// Most links of one event.
+const LINKS_MAX: usize = 16;
+
+/// An event in the making.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    event: Event,
+}
+
+/// Setters for optional texts; an absent text leaves the field as it is.
+macro_rules! optional_texts {
+    ($($(#[$doc:meta])* $name:ident),+) => {
+        $($(#[$doc])*
+        pub fn $name(mut self, value: Option<String>) -> Draft {
+            if value.is_some() {
+                self.event.$name = value;
+            }
+            self
+        })+
+    };
+}
+
+impl Draft {
+    /// Starts with what an event cannot do without. `wanted` names the fields that make the
+    /// identity, for the error.
+    pub fn new(
+        state: EventState,
+        identity: Option<Identity>,
+        wanted: &str,
+    ) -> Result<Draft, Undecodable> {
+        let identity = identity.ok_or_else(|| {
+            Undecodable::because(format!(
+                "nothing tells this problem from another: {wanted} is missing or empty"
+            ))
+        })?;
+        let longest = match &identity {
+            Identity::Key(key) => key.len(),
+            Identity::Object {
+                site,
+                host,
+                component,
+                check,
+            } => [site, host, component, check]
+                .iter()
+                .map(|part| part.len())
+                .max()
+                .unwrap_or(0),
+        };
+        if longest > EVENT_LABEL_BYTES_MAX {
+            return Err(Undecodable::because(format!(
+                "a part of the identity ({wanted}) is {longest} bytes long; at most \
+                 {EVENT_LABEL_BYTES_MAX} are allowed"
+            )));
+        }
+        let mut event = Event::new(state, identity, "");
+        match event.identity.clone() {
+            Identity::Key(key) => event.dedup_key = Some(key),
+            Identity::Object {
+                site,
+                host,
+                component,
+                check,
+            } => {
+                let some = |part: String| (!part.is_empty()).then_some(part);
+                event.site = some(site);
+                event.host = some(host);
+                event.component = some(component);
+                event.check = some(check);
+            }
+        }
+        Ok(Draft { event })
+    }
+
+    optional_texts!(
+        /// The sender's own id of the problem, if the identity is not that id.
+        dedup_key,
+        /// Site, data centre, tenant or organisation.
+        site,
+        /// Host or device.
+        host,
+        /// Part of the host.
+        component,
+        /// What is checked.
+        check,
+        /// A service id of the inventory.
+        service
+    );
+
+    /// One line for people.
+    pub fn summary(mut self, summary: impl Into<Option<String>>) -> Draft {
+        if let Some(summary) = summary.into() {
+            self.event.summary = summary;
+        }
+        self
+    }
+
+    /// Longer text for people.
+    pub fn details(mut self, details: impl Into<Option<String>>) -> Draft {
+        if let Some(details) = details.into() {
+            self.event.details = details;
+        }
+        self
+    }
+
+    /// The sender's word, and what it means here. [`SeverityHint::Unknown`] leaves an earlier hint.
+    pub fn severity(mut self, word: Option<String>, hint: SeverityHint) -> Draft {
+        if word.is_some() {
+            self.event.severity = word;
+        }
+        self.hint(hint)
+    }
+
+    /// What the signals suggest; [`SeverityHint::Unknown`] leaves an earlier hint.
+    pub fn hint(mut self, hint: SeverityHint) -> Draft {
+        if hint != SeverityHint::Unknown {
+            self.event.severity_hint = hint;
+        }
+        self
+    }
+
+    /// Kind of the component, if known.
+    pub fn kind(mut self, kind: impl Into<Option<ComponentKind>>) -> Draft {
+        if let Some(kind) = kind.into() {
+            self.event.component_kind = Some(kind);
+        }
+        self
+    }
+
+    /// A label, if it has a value.
+    pub fn label(mut self, name: &str, value: impl Into<Option<String>>) -> Draft {
+        if let Some(value) = value.into() {
+            self.event.labels.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// Labels under the names that they have at the sender.
+    pub fn labels(mut self, labels: impl IntoIterator<Item = (String, String)>) -> Draft {
+        self.event.labels.extend(labels);
+        self
+    }
+
+    /// The texts at these paths as labels of the same names.
+    pub fn label_fields(mut self, fields: Fields, paths: &[&str]) -> Draft {
+        for path in paths {
+            if let Some(value) = fields.text(path) {
+                self.event.labels.insert((*path).to_owned(), value);
+            }
+        }
+        self
+    }
+
+    /// A link back to the sender; anything but `http` and `https` is left out.
+    pub fn link(mut self, link: Option<String>) -> Draft {
+        let links = &mut self.event.links;
+        if let Some(link) = link.filter(|l| l.starts_with("http://") || l.starts_with("https://"))
+            && links.len() < LINKS_MAX
+            && link.len() <= EVENT_LABEL_BYTES_MAX
+            && !links.contains(&link)
+        {
+            links.push(link);
+        }
+        self
+    }
+
+    /// When the problem began.
+    pub fn starts_at(mut self, time: Option<Time>) -> Draft {
+        self.event.starts_at = time.or(self.event.starts_at);
+        self
+    }
+
+    /// When it ended, or when the event expires.
+    pub fn ends_at(mut self, time: Option<Time>) -> Draft {
+        self.event.ends_at = time.or(self.event.ends_at);
+        self
+    }
+
+    /// When the sender made this event.
+    pub fn sent_at(mut self, time: Option<Time>) -> Draft {
+        self.event.sent_at = time.or(self.event.sent_at);
+        self
+    }
+
+    /// A notice about monitoring itself; the state becomes [`EventState::Info`].
+    pub fn suppressed(mut self, why: impl Into<Option<Suppressed>>) -> Draft {
+        if let Some(why) = why.into() {
+            self.event.suppressed = Some(why);
+            self.event.state = EventState::Info;
+        }
+        self
+    }
+
+    /// The sender's test button.
+    pub fn test(mut self, test: bool) -> Draft {
+        self.event.test |= test;
+        self
+    }
+
+    /// Something odd, as a sentence that names the field.
+    pub fn problem(mut self, problem: impl Into<Option<String>>) -> Draft {
+        if let Some(problem) = problem.into() {
+            self.event.problems.push(problem);
+        }
+        self
+    }
+
+    /// The event, within its bounds and with a summary.
+    pub fn finish(self) -> Event {
+        let mut event = self.event;
+        if event.summary.trim().is_empty() {
+            event.summary = fallback_summary(&event);
+        }
+        bound(&mut event);
+        event
+    }
+
+    /// A message with this one event.
+    pub fn decoded(self) -> Decoded {
+        Decoded {
+            events: vec![self.finish()],
+            ..Decoded::default()
+        }
+    }
+}
+
+fn fallback_summary(event: &Event) -> String {
+    let parts = [&event.host, &event.component, &event.check];
+    let named: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    if named.is_empty() {
+        event.identity.to_string()
+    } else {
+        named.join(" ")
+    }
+}
+
+/// Cuts texts to their bounds. Idempotent.
+pub fn bound(event: &mut Event) {
+    event.summary = text::bounded(&text::one_line(&event.summary), EVENT_SUMMARY_BYTES_MAX);
+    event.details = text::bounded(event.details.trim(), EVENT_TEXT_BYTES_MAX);
+    for field in [
+        &mut event.dedup_key,
+        &mut event.severity,
+        &mut event.site,
+        &mut event.host,
+        &mut event.component,
+        &mut event.check,
+        &mut event.service,
+    ] {
+        *field = field
+            .as_deref()
+            .map(|value| text::bounded(&text::one_line(value), EVENT_LABEL_BYTES_MAX));
+    }
+    if event.labels.len() > EVENT_LABELS_MAX {
+        let count = event.labels.len();
+        event.labels = std::mem::take(&mut event.labels)
+            .into_iter()
+            .take(EVENT_LABELS_MAX)
+            .collect();
+        event.problems.push(format!(
+            "{count} labels; the first {EVENT_LABELS_MAX} by name were kept"
+        ));
+    }
+    event.labels = std::mem::take(&mut event.labels)
+        .into_iter()
+        .map(|(name, value)| {
+            (
+                text::bounded(&name, EVENT_LABEL_BYTES_MAX),
+                text::bounded(&value, EVENT_LABEL_BYTES_MAX),
+            )
+        })
+        .collect();
+    event.problems.truncate(32);
+    for problem in &mut event.problems {
+        *problem = text::bounded(&text::one_line(problem), EVENT_SUMMARY_BYTES_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_an_identity_there_is_no_event_and_the_error_names_the_field() {
+        let error = Draft::new(EventState::Firing, None, "`event_id`").unwrap_err();
+        assert!(error.reason.contains("`event_id`"));
+    }
+
+    #[test]
+    fn a_suppressed_event_is_information_and_texts_are_bounded() {
+        let event = Draft::new(EventState::Firing, Identity::key("k"), "key")
+            .unwrap()
+            .summary("two\nlines".to_owned())
+            .details("x".repeat(EVENT_TEXT_BYTES_MAX * 2))
+            .link(Some("javascript:alert(1)".to_owned()))
+            .suppressed(Suppressed::Flapping)
+            .finish();
+        assert_eq!(event.state, EventState::Info);
+        assert_eq!(event.summary, "two lines");
+        assert!(event.details.len() <= EVENT_TEXT_BYTES_MAX);
+        assert!(event.links.is_empty());
+    }
+}

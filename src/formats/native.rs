@@ -1,0 +1,156 @@
+//! The bridge's own event, one or a list: `POST /v1/events` and `alertbridge notify`.
+//!
+//! Needed: `summary`, and `dedup_key` or `host` with `component` or `check`. Unknown fields are
+//! named in the event's problems and kept as labels.
+
+use super::draft::Draft;
+use super::fields::Fields;
+use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
+use crate::model::{Event, EventState, Identity, SeverityHint, Suppressed};
+use serde_json::Value;
+
+/// The native event.
+pub struct Native;
+
+const KNOWN: [&str; 17] = [
+    "dedup_key",
+    "state",
+    "severity",
+    "summary",
+    "details",
+    "site",
+    "host",
+    "component",
+    "check",
+    "service",
+    "labels",
+    "links",
+    "starts_at",
+    "ends_at",
+    "test",
+    "suppressed",
+    "severity_hint",
+];
+
+impl Format for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn about(&self) -> About {
+        About {
+            title: "alertbridge native event",
+            says: "problem, repeat, acknowledged, recovery, notice, test",
+            identity: "`dedup_key`, or `site`, `host`, `component` and `check`",
+            auth: "bearer, basic, header, HMAC, certificate, address",
+        }
+    }
+
+    fn detect(&self, request: &Request) -> Detection {
+        if request.path.ends_with("/v1/events") {
+            return Detection::Certain;
+        }
+        let Ok(body) = body::read(request) else {
+            return Detection::No;
+        };
+        let first = body
+            .value
+            .as_array()
+            .and_then(|list| list.first())
+            .unwrap_or(&body.value);
+        let fields = Fields::of(first);
+        let named = fields.has("dedup_key") || (fields.has("host") && fields.has("check"));
+        if named && fields.has("summary") {
+            Detection::Possible
+        } else {
+            Detection::No
+        }
+    }
+
+    fn decode(&self, request: &Request) -> Result<Decoded, Undecodable> {
+        let body = body::read(request)?;
+        match &body.value {
+            Value::Array(list) => Decoded::from_members(list.iter().map(event)),
+            one => event(one).map(|event| Decoded {
+                events: vec![event],
+                ..Decoded::default()
+            }),
+        }
+    }
+}
+
+fn event(value: &Value) -> Result<Event, Undecodable> {
+    let fields = Fields::of(value);
+    if !value.is_object() {
+        return Err(Undecodable::because(
+            "an event is a JSON object with `summary`",
+        ));
+    }
+    let part = |name: &str| fields.text(name).unwrap_or_default();
+    let identity = fields
+        .text("dedup_key")
+        .and_then(Identity::key)
+        .or_else(|| {
+            Identity::object(
+                &part("site"),
+                &part("host"),
+                &part("component"),
+                &part("check"),
+            )
+        });
+    let word = fields.text("state").unwrap_or_else(|| "firing".to_owned());
+    let (state, odd) = match words::state(&word) {
+        Some(state) => (state, None),
+        None => (
+            EventState::Firing,
+            Some(format!("state `{word}` is not known: taken as firing")),
+        ),
+    };
+    let severity = fields.text("severity");
+    let hint = fields
+        .text("severity_hint")
+        .and_then(|word| serde_json::from_value(Value::String(word)).ok())
+        .or_else(|| severity.as_deref().map(words::hint))
+        .unwrap_or(SeverityHint::Unknown);
+    let suppressed: Option<Suppressed> = fields
+        .text("suppressed")
+        .and_then(|word| serde_json::from_value(Value::String(word)).ok());
+    if fields.text("summary").is_none() {
+        return Err(Undecodable::because(
+            "`summary` is missing; one line for people was expected",
+        ));
+    }
+    let mut draft = Draft::new(
+        state,
+        identity,
+        "`dedup_key` or `host` with `component` or `check`",
+    )?
+    .site(fields.text("site"))
+    .host(fields.text("host"))
+    .component(fields.text("component"))
+    .check(fields.text("check"))
+    .service(fields.text("service"))
+    .severity(severity, hint)
+    .summary(fields.text("summary"))
+    .details(fields.text("details"))
+    .labels(fields.labels("labels"))
+    .starts_at(fields.time("starts_at"))
+    .ends_at(fields.time("ends_at"))
+    .suppressed(suppressed)
+    .test(fields.flag("test").unwrap_or(false))
+    .problem(odd);
+    for link in fields.list("links") {
+        draft = draft.link(link.as_text());
+    }
+    for (name, _) in fields.entries() {
+        if !KNOWN.contains(&name) {
+            draft = draft.problem(format!("field `{name}` is not known: kept as a label"));
+            draft = draft.label(name, fields.text(name));
+        }
+    }
+    let mut event = draft.finish();
+    if !fields.has("severity_hint") {
+        super::signals::apply(&mut event);
+    }
+    Ok(event)
+}
