@@ -15,7 +15,6 @@
 //! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
 //! | [`trackers`] | one file a tracker behind one trait | yes |
 //! | [`api`] | board, REST, health, metrics | yes |
-//! | [`telemetry`] | every metric and the log set-up | yes |
 //! | [`config`] | TOML files and environment, strict, all problems at once | loader only |
 //! | [`daemon`] | builds the rooms in order and tears them down in reverse | yes |
 //! | [`cli`] | one file a verb | yes |
@@ -36,5 +35,4 @@ pub mod limits;
 pub mod model;
 pub mod rules;
 pub mod store;
-pub mod telemetry;
 pub mod trackers;

@@ -2,6 +2,8 @@
 //! operations, not alerts. An adaptor reports what came of a call; it never retries, sleeps, logs
 //! or reads a clock. What a tracker cannot do is declared and handled by the dispatcher.
 
+pub mod desk;
+
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
 use crate::model::time::Time;
 use futures_util::future::BoxFuture;

@@ -1,0 +1,81 @@
+//! The body of a ticket, as plain text, from what the store knows when it is sent. Text of alerts
+//! stands behind `> `, so that it is never taken for ours.
+
+use crate::model::alert::{Alert, AlertText};
+use crate::model::incident::Incident;
+use crate::model::text::{bounded, one_line};
+use crate::model::ticket::WantedTicket;
+use crate::store::{StateStore, StoreError, codec};
+
+/// Most alerts listed in a ticket.
+const ALERTS_MAX: usize = 50;
+
+/// The body, within `bytes_max`.
+pub(super) fn body(
+    state: &dyn StateStore,
+    ticket: &WantedTicket,
+    bytes_max: usize,
+) -> Result<String, StoreError> {
+    let Some(bytes) = state.incident(ticket.incident)? else {
+        return Ok(String::new());
+    };
+    let incident: Incident = codec::decode(&bytes)?;
+    let mut text = format!("{}: {}\n\n", incident.id, incident.title);
+    if incident.sensitive {
+        text.push_str("The content is sensitive: see the operators' board.\n");
+        return Ok(text);
+    }
+    let severity = incident
+        .severity
+        .map_or_else(|| "unknown".to_owned(), |s| s.to_string());
+    text.push_str(&format!(
+        "Severity: {severity} ({})\n",
+        incident.basis.word()
+    ));
+    text.push_str(&format!("Reason: {}\n", incident.reason));
+    if !incident.next_failure.is_empty() {
+        text.push_str(&format!("Next failure: {}\n", incident.next_failure));
+    }
+    if incident.needs_triage {
+        text.push_str("The impact is unknown: please look, and confirm, assign or acknowledge.\n");
+    }
+    for (name, list) in [
+        ("Services", &incident.services),
+        ("Accounts", &incident.accounts),
+    ] {
+        if !list.is_empty() {
+            let shown: Vec<&str> = list.iter().take(20).map(String::as_str).collect();
+            let more = list.len().saturating_sub(shown.len());
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            text.push_str(&format!("{name}: {}{more}\n", shown.join(", ")));
+        }
+    }
+    text.push_str(&format!(
+        "Since: {}\n\nAlerts ({}):\n",
+        incident.opened_at, incident.members
+    ));
+    for (alert, words) in state.alerts_of(incident.id, None, ALERTS_MAX)? {
+        let alert: Alert = codec::decode(&alert)?;
+        let words: AlertText = codec::decode(&words)?;
+        let host = words.host.unwrap_or_default();
+        text.push_str(&format!(
+            "> {} {} {host} {} (source {}, since {})\n",
+            alert.id,
+            alert.state.word(),
+            one_line(&words.summary),
+            words.source,
+            alert.fired_at
+        ));
+    }
+    if incident.members as usize > ALERTS_MAX {
+        text.push_str(&format!(
+            "and {} more\n",
+            incident.members as usize - ALERTS_MAX
+        ));
+    }
+    Ok(bounded(&text, bytes_max))
+}
