@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 use alertbridge::formats::{self, Request, view};
-use alertbridge::model::{AlertKey, Identity, Time};
+use alertbridge::model::{AlertKey, Event, Identity, Time};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Just after the resolved API alerts were sent.
@@ -26,13 +26,87 @@ fn messages() -> Vec<(String, PathBuf)> {
         let name = sender.file_name().unwrap().to_string_lossy().into_owned();
         for file in std::fs::read_dir(&sender).unwrap() {
             let file = file.unwrap().path();
-            if !file.to_string_lossy().ends_with(".expected.json") {
+            let text = file.to_string_lossy().into_owned();
+            if !text.ends_with(".expected.json") && !text.ends_with(".toml") {
                 found.push((name.clone(), file));
             }
         }
     }
     found.sort();
     found
+}
+
+/// A fixture as a door would hand it over: a body, or a whole request (`.http`) as captured.
+struct Fixture {
+    path: String,
+    query: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Fixture {
+    fn read(file: &Path) -> Fixture {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let bytes = std::fs::read(file).unwrap();
+        if name.ends_with(".http") {
+            return Fixture::of_dump(&bytes);
+        }
+        let path = if name.starts_with("amapi-") {
+            "/api/v2/alerts"
+        } else {
+            "/hooks/x"
+        };
+        Fixture {
+            path: path.to_owned(),
+            query: String::new(),
+            headers: Vec::new(),
+            body: bytes,
+        }
+    }
+
+    fn of_dump(bytes: &[u8]) -> Fixture {
+        let end = bytes
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .map(|at| (at, 4));
+        let end = end.or_else(|| {
+            bytes
+                .windows(2)
+                .position(|w| w == b"\n\n")
+                .map(|at| (at, 2))
+        });
+        let (end, gap) = end.unwrap();
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let mut lines = head.lines();
+        let target = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let headers = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
+        Fixture {
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: headers.collect(),
+            body: bytes[end + gap..].to_vec(),
+        }
+    }
+
+    fn request(&self, name: &str) -> Request<'_> {
+        Request {
+            path: &self.path,
+            query: &self.query,
+            headers: &self.headers,
+            ..request(&self.body, name)
+        }
+    }
+}
+
+/// The events of a fixture.
+fn decoded(sender: &str, file: &str) -> Vec<Event> {
+    let fixture = Fixture::read(&folder().join(sender).join(file));
+    formats::decode_as(sender, &fixture.request(file))
+        .unwrap()
+        .events
 }
 
 fn request<'a>(body: &'a [u8], name: &str) -> Request<'a> {
@@ -58,9 +132,9 @@ fn every_message_decodes_as_its_golden_file_says() {
     let update = std::env::var_os("ALERTBRIDGE_UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
     for (sender, file) in messages() {
-        let body = std::fs::read(&file).unwrap();
+        let fixture = Fixture::read(&file);
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let outcome = formats::decode_as(&sender, &request(&body, &name));
+        let outcome = formats::decode_as(&sender, &fixture.request(&name));
         let found = view::message(&name, Some(&sender), view::MessageKind::Webhook, &outcome);
         let found = serde_json::to_string_pretty(&found).unwrap() + "\n";
         let golden = file.with_extension("expected.json");
@@ -89,18 +163,15 @@ fn every_sender_of_the_registry_has_a_folder_and_every_folder_a_sender() {
 #[test]
 fn every_message_is_recognised_as_its_sender() {
     for (sender, file) in messages() {
-        let body = std::fs::read(&file).unwrap();
+        let fixture = Fixture::read(&file);
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let found = formats::detect(&request(&body, &name)).map(formats::Format::name);
+        let found = formats::detect(&fixture.request(&name)).map(formats::Format::name);
         assert_eq!(found, Some(sender.as_str()), "{}", file.display());
     }
 }
 
 fn identities(sender: &str, file: &str) -> Vec<Identity> {
-    let body = std::fs::read(folder().join(sender).join(file)).unwrap();
-    let decoded = formats::decode_as(sender, &request(&body, file)).unwrap();
-    decoded
-        .events
+    decoded(sender, file)
         .into_iter()
         .map(|event| event.identity)
         .collect()
@@ -152,18 +223,82 @@ fn mutate(value: &mut serde_json::Value, seed: &mut u64) {
     }
 }
 
+/// A body with members dropped, retyped and cut; what is no JSON loses whole pieces instead.
+fn mutated(body: &[u8], seed: &mut u64) -> Vec<u8> {
+    if let Ok(mut value) = serde_json::from_slice(body) {
+        mutate(&mut value, seed);
+        return serde_json::to_vec(&value).unwrap();
+    }
+    let text = String::from_utf8_lossy(body);
+    let mut kept = String::new();
+    for piece in text.split_inclusive(['\n', '&', '<']) {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        if !(*seed >> 33).is_multiple_of(6) {
+            kept.push_str(piece);
+        }
+    }
+    kept.into_bytes()
+}
+
+/// Problems of a fixture folder by `problems.toml`: a name, and the files (`file` or `file#2` for
+/// its second event) that speak of it.
+fn problems(sender: &str) -> BTreeMap<String, BTreeMap<String, Identity>> {
+    let file = folder().join(sender).join("problems.toml");
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        return BTreeMap::new();
+    };
+    let listed: BTreeMap<String, Vec<String>> = toml::from_str(&text).unwrap();
+    let identity = |place: &String| {
+        let (file, number) = place.split_once('#').unwrap_or((place, "1"));
+        let number: usize = number.parse().unwrap();
+        let mut events = decoded(sender, file);
+        assert!(
+            events.len() >= number,
+            "{sender}/{place}: there is no such event"
+        );
+        events.remove(number - 1).identity
+    };
+    listed
+        .into_iter()
+        .map(|(name, places)| {
+            let places = places
+                .into_iter()
+                .map(|place| (place.clone(), identity(&place)));
+            (name, places.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn one_problem_has_one_identity_and_two_problems_never_share_one() {
+    for format in formats::ALL {
+        let mut seen: BTreeMap<Identity, String> = BTreeMap::new();
+        for (name, places) in problems(format.name()) {
+            let identities: BTreeSet<&Identity> = places.values().collect();
+            assert_eq!(
+                identities.len(),
+                1,
+                "{}: {name}: {places:#?}",
+                format.name()
+            );
+            for identity in identities {
+                let other = seen.insert(identity.clone(), name.clone());
+                assert_eq!(other, None, "{}: {name} has {identity}", format.name());
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn mutated_messages_never_panic(seed in any::<u64>(), cut in 0..4000_usize) {
         let all = messages();
         let (sender, file) = &all[(seed % all.len() as u64) as usize];
-        let body = std::fs::read(file).unwrap();
-        let mut value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let fixture = Fixture::read(file);
         let mut seed = seed;
-        mutate(&mut value, &mut seed);
-        let mutated = serde_json::to_vec(&value).unwrap();
-        for body in [&mutated[..], &body[..cut.min(body.len())]] {
+        let mutated = mutated(&fixture.body, &mut seed);
+        for body in [&mutated[..], &fixture.body[..cut.min(fixture.body.len())]] {
             if let Ok(decoded) = formats::decode_as(sender, &request(body, "x")) {
                 for event in decoded.events {
                     let key = AlertKey::of("s", &event.identity);

@@ -5,14 +5,28 @@
 //! tests) follows from the registry line.
 
 mod alertmanager;
+mod auvik;
 pub mod body;
+mod centreon;
+mod checkmk;
 pub mod draft;
 pub mod fields;
 mod grafana;
+mod icinga2;
+mod librenms;
+mod logicmonitor;
 pub mod mail;
+mod nagios;
 mod native;
+mod notification;
+mod observium;
+mod opennms;
+mod opmanager;
+mod prtg;
 pub mod signals;
+mod solarwinds;
 pub mod view;
+mod whatsupgold;
 pub mod words;
 mod zabbix;
 
@@ -30,6 +44,19 @@ pub static ALL: &[&dyn Format] = &[
     &alertmanager::Alertmanager,
     &grafana::Grafana,
     &zabbix::Zabbix,
+    &nagios::Nagios,
+    &icinga2::Icinga2,
+    &checkmk::Checkmk,
+    &librenms::Librenms,
+    &prtg::Prtg,
+    &solarwinds::Solarwinds,
+    &logicmonitor::Logicmonitor,
+    &auvik::Auvik,
+    &opmanager::Opmanager,
+    &centreon::Centreon,
+    &opennms::Opennms,
+    &observium::Observium,
+    &whatsupgold::Whatsupgold,
 ];
 
 /// The sender of that registry name.
