@@ -42,7 +42,8 @@ impl Format for Alertmanager {
         }
         if mentions(request, &["\"groupKey\"", "\"commonLabels\""]) {
             let grafana = mentions(request, &["\"orgId\""]);
-            return if grafana {
+            let cloudvision = mentions(request, &["\"eventType\"", "\"deviceId\""]);
+            return if grafana || cloudvision {
                 Detection::No
             } else {
                 Detection::Certain

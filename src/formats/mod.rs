@@ -5,27 +5,47 @@
 //! tests) follows from the registry line.
 
 mod alertmanager;
+mod aruba;
 mod auvik;
 pub mod body;
 mod centreon;
 mod checkmk;
+mod cloudvision;
+mod codes;
 pub mod draft;
 pub mod fields;
+mod fortigate;
 mod grafana;
 mod icinga2;
+mod icinga_notifications;
 mod librenms;
 mod logicmonitor;
+mod loginsight;
 pub mod mail;
+mod meraki;
+mod mist;
 mod nagios;
 mod native;
 mod notification;
 mod observium;
+mod ome;
+mod oneview;
+mod ontap;
 mod opennms;
 mod opmanager;
+mod paloalto;
+mod proxmox;
 mod prtg;
+mod redfish;
 pub mod signals;
+mod snmptrap;
 mod solarwinds;
+mod synology;
+mod syslog;
+mod truenas;
+mod unifi;
 pub mod view;
+mod vrops;
 mod whatsupgold;
 pub mod words;
 mod zabbix;
@@ -46,17 +66,36 @@ pub static ALL: &[&dyn Format] = &[
     &zabbix::Zabbix,
     &nagios::Nagios,
     &icinga2::Icinga2,
+    &icinga_notifications::IcingaNotifications,
     &checkmk::Checkmk,
     &librenms::Librenms,
     &prtg::Prtg,
     &solarwinds::Solarwinds,
+    &meraki::Meraki,
+    &mist::Mist,
+    &redfish::Redfish,
     &logicmonitor::Logicmonitor,
     &auvik::Auvik,
     &opmanager::Opmanager,
     &centreon::Centreon,
     &opennms::Opennms,
     &observium::Observium,
+    &proxmox::Proxmox,
+    &ontap::Ontap,
+    &snmptrap::Snmptrap,
+    &syslog::Syslog,
     &whatsupgold::Whatsupgold,
+    &aruba::Aruba,
+    &unifi::Unifi,
+    &fortigate::Fortigate,
+    &paloalto::Paloalto,
+    &cloudvision::Cloudvision,
+    &ome::Ome,
+    &oneview::Oneview,
+    &vrops::Vrops,
+    &loginsight::Loginsight,
+    &truenas::Truenas,
+    &synology::Synology,
 ];
 
 /// The sender of that registry name.

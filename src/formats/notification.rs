@@ -149,7 +149,16 @@ impl<'a> Notification<'a> {
             EventState::Resolved => draft.ends_at(at),
             EventState::Info => draft,
         };
-        Ok(finish(draft, service.is_some()))
+        let mut event = finish(draft, service.is_some());
+        let weak = matches!(
+            event.severity.as_deref(),
+            Some("WARNING" | "CRITICAL" | "WARN" | "CRIT")
+        );
+        let output = self.output(true).unwrap_or_default();
+        if service.is_some() && weak && signals::says_spare_lost(&output) {
+            event.severity_hint = SeverityHint::Redundancy;
+        }
+        Ok(event)
     }
 
     fn changed(&self, service: bool) -> Option<Time> {

@@ -106,6 +106,27 @@ const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
         ComponentKind::Resource,
         None,
     ),
+    (
+        &[
+            "vmnic",
+            "path redundancy",
+            "lost redundant",
+            "lost network redundancy",
+            "vsan disk",
+        ],
+        ComponentKind::Link,
+        Some(SeverityHint::Redundancy),
+    ),
+    (
+        &[
+            "redundancy lost",
+            "redundancy is lost",
+            "not redundant",
+            "no longer redundant",
+        ],
+        ComponentKind::Other,
+        Some(SeverityHint::Redundancy),
+    ),
     (&["backup", "replication"], ComponentKind::Job, None),
 ];
 
@@ -154,6 +175,24 @@ const DEGRADATIONS: &[&str] = &[
 pub fn says_degraded(text: &str) -> bool {
     let text = text.to_lowercase();
     DEGRADATIONS.iter().any(|word| has_word(&text, word))
+}
+
+/// Whether the output of a check says that some, but not all, of several are left: `degraded`,
+/// `not redundant`, `3 of 4`.
+pub fn says_spare_lost(output: &str) -> bool {
+    let output = output.to_lowercase();
+    let words: Vec<&str> = output.split_whitespace().collect();
+    let some = words.windows(3).any(|three| match three {
+        [left, "of", all] => {
+            let number = |word: &str| {
+                let digits = word.trim_matches(|c: char| !c.is_ascii_digit());
+                digits.parse::<u32>().ok()
+            };
+            matches!((number(left), number(all)), (Some(left), Some(all)) if 0 < left && left < all)
+        }
+        _ => false,
+    });
+    some || has_word(&output, "degraded") || output.contains("not redundant")
 }
 
 /// Words, kind and hint of a row.
@@ -233,6 +272,15 @@ mod tests {
         event.severity_hint = SeverityHint::Outage;
         apply(&mut event);
         event
+    }
+
+    #[test]
+    fn some_of_several_is_a_loss_of_redundancy_and_all_of_them_is_not() {
+        assert!(says_spare_lost("WARNING - 2 of 4 members are up"));
+        assert!(says_spare_lost("RAID 6 is degraded(!)"));
+        assert!(!says_spare_lost("3 of 3 nodes are down"));
+        assert!(!says_spare_lost("0 of 3 nodes are up"));
+        assert!(!says_spare_lost("out of memory"));
     }
 
     #[test]
