@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use alertbridge::formats::{self, Request, view};
+use alertbridge::formats::{self, Detection, Request, view};
 use alertbridge::model::{AlertKey, Event, Identity, Time};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -167,6 +167,83 @@ fn every_message_is_recognised_as_its_sender() {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let found = formats::detect(&fixture.request(&name)).map(formats::Format::name);
         assert_eq!(found, Some(sender.as_str()), "{}", file.display());
+    }
+}
+
+#[test]
+fn no_other_sender_is_certain_of_a_message() {
+    for (sender, file) in messages() {
+        let fixture = Fixture::read(&file);
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let request = fixture.request(&name);
+        let others: Vec<&str> = formats::ALL
+            .iter()
+            .filter(|format| format.detect(&request) == Detection::Certain)
+            .map(|format| format.name())
+            .filter(|name| *name != sender)
+            .collect();
+        assert!(others.is_empty(), "{}: {others:?}", file.display());
+    }
+}
+
+/// Bodies that say nothing: no identity can be made of them.
+const EMPTY: [&str; 12] = [
+    "",
+    " ",
+    "{}",
+    "[]",
+    "[{}]",
+    "null",
+    "{\"a\":1}",
+    "{\"events\":[{}],\"Events\":[{}],\"alerts\":[{}],\"Data\":[{}],\"topic\":\"alarms\"}",
+    "{\"status\":\"firing\",\"state\":1,\"severity\":\"critical\"}",
+    "<a/>",
+    "a=b",
+    "\u{0}\u{1}",
+];
+
+#[test]
+fn what_says_nothing_becomes_no_event() {
+    for format in formats::ALL {
+        for body in EMPTY {
+            let outcome = formats::decode(*format, &request(body.as_bytes(), "x"));
+            let events = outcome.map(|decoded| decoded.events).unwrap_or_default();
+            assert_eq!(events, [], "{} of {body:?}", format.name());
+        }
+    }
+}
+
+fn fill(value: &mut serde_json::Value, with: &serde_json::Value) {
+    match value {
+        serde_json::Value::Object(map) => map.values_mut().for_each(|inner| fill(inner, with)),
+        serde_json::Value::Array(list) => list.iter_mut().for_each(|inner| fill(inner, with)),
+        scalar => *scalar = with.clone(),
+    }
+}
+
+#[test]
+fn fields_without_values_or_with_unresolved_macros_become_no_event() {
+    let fillings = [
+        serde_json::json!(null),
+        serde_json::json!(""),
+        serde_json::json!("{EVENT.ID}"),
+        serde_json::json!("$HOSTNAME$"),
+        serde_json::json!("${N=Alerting;M=AlertID}"),
+        serde_json::json!("*UNKNOWN*"),
+    ];
+    for (sender, file) in messages() {
+        let fixture = Fixture::read(&file);
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(&fixture.body) else {
+            continue;
+        };
+        for filling in &fillings {
+            let mut value = value.clone();
+            fill(&mut value, filling);
+            let body = serde_json::to_vec(&value).unwrap();
+            let outcome = formats::decode_as(&sender, &request(&body, "x"));
+            let events = outcome.map(|decoded| decoded.events).unwrap_or_default();
+            assert_eq!(events, [], "{} filled with {filling}", file.display());
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn event(fields: Fields) -> Result<Event, Undecodable> {
         .component(component_of(fields))
         .check(fields.first(&["event_name", "eventname", "trigger_name"]))
         .severity(word, hint)
-        .summary(fields.first(&["event_name", "alert_subject"]))
+        .summary(fields.first(&["event_name", "eventname", "alert_subject"]))
         .details(fields.first(&["trigger_description", "alert_message"]))
         .label(
             "host_name",
