@@ -91,12 +91,23 @@ impl Fixture {
         }
     }
 
+    /// A capture says when it was received: leases end by that.
+    fn received_at(&self) -> Option<Time> {
+        let header = self
+            .headers
+            .iter()
+            .find(|(name, _)| name == "x-received-at");
+        header.and_then(|(_, value)| Time::parse_rfc3339(value))
+    }
+
     fn request(&self, name: &str) -> Request<'_> {
+        let plain = request(&self.body, name);
         Request {
+            received_at: self.received_at().unwrap_or(plain.received_at),
             path: &self.path,
             query: &self.query,
             headers: &self.headers,
-            ..request(&self.body, name)
+            ..plain
         }
     }
 }

@@ -80,6 +80,7 @@ impl Format for Fortigate {
             .label("subtype", log.text("subtype"))
             .sent_at(at)
             .problem(problem)
+            .problem(codes::unnamed(meaning, part.as_deref()))
             .problem(words::unknown_severity(level.as_deref()))
             .problem(body.repaired.map(str::to_owned));
         if state == EventState::Resolved {

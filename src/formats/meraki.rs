@@ -46,6 +46,7 @@ impl Format for Meraki {
         let told = told(fields, &id);
         let level = fields.text("alertLevel");
         let part = part_of(fields, &told);
+        let unnamed = codes::unnamed(codes::find_one(MERAKI, &id), part.as_deref());
         let at = fields.time("occurredAt");
         let mut draft = Draft::new(
             told.state,
@@ -68,6 +69,7 @@ impl Format for Meraki {
         .link(fields.first(&["deviceUrl", "networkUrl"]))
         .sent_at(at)
         .problem(words::unknown_severity(level.as_deref()))
+        .problem(unnamed)
         .test(is_test(fields));
         draft = match told.state {
             EventState::Resolved => draft.ends_at(at),

@@ -167,6 +167,7 @@ struct Told {
     part: Option<String>,
     kind: Option<crate::model::ComponentKind>,
     hint: SeverityHint,
+    meaning: Option<Meaning>,
 }
 
 fn told(meaning: Option<Meaning>, code: &str, severity: Option<&str>) -> Told {
@@ -182,6 +183,7 @@ fn told(meaning: Option<Meaning>, code: &str, severity: Option<&str>) -> Told {
         part: None,
         kind: meaning.map(|meaning| meaning.kind),
         hint: meaning.map_or_else(|| level(severity), |meaning| meaning.hint),
+        meaning,
     }
 }
 
@@ -215,6 +217,7 @@ fn build(
     let summary = [Some(named), kind.clone(), text.clone()];
     let summary: Vec<String> = summary.into_iter().flatten().collect();
     let known = matches!(severity.as_deref(), Some("success" | "warn") | None);
+    let unnamed = codes::unnamed(told.meaning, told.part.as_deref());
     let problem = words::unknown_severity(severity.as_deref()).filter(|_| !known);
     let mut draft = Draft::new(told.state, identity, "the device's MAC with `type`")?
         .dedup_key(fields.text("id"))
@@ -229,7 +232,8 @@ fn build(
         .label("mac", mac)
         .label_fields(fields, &["org_id", "site_id", "model", "device_type"])
         .sent_at(at)
-        .problem(problem);
+        .problem(problem)
+        .problem(unnamed);
     if told.state == EventState::Resolved {
         draft = draft.ends_at(at);
     }

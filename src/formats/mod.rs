@@ -24,9 +24,13 @@ mod loginsight;
 pub mod mail;
 mod meraki;
 mod mist;
+mod mon;
+mod monit;
+mod munin;
 mod nagios;
 mod native;
 mod notification;
+mod nut;
 mod observium;
 mod ome;
 mod oneview;
@@ -48,6 +52,7 @@ pub mod view;
 mod vrops;
 mod whatsupgold;
 pub mod words;
+mod xymon;
 mod zabbix;
 
 use crate::limits::EVENTS_PER_MESSAGE_MAX;
@@ -96,6 +101,11 @@ pub static ALL: &[&dyn Format] = &[
     &loginsight::Loginsight,
     &truenas::Truenas,
     &synology::Synology,
+    &monit::Monit,
+    &xymon::Xymon,
+    &munin::Munin,
+    &mon::Mon,
+    &nut::Nut,
 ];
 
 /// The sender of that registry name.

@@ -80,6 +80,16 @@ pub(super) fn find_one(rows: &'static [Row], code: &str) -> Option<Meaning> {
     find(rows, code).into_iter().next()
 }
 
+/// The sentence for an event about one of several parts that does not name it; it would be taken
+/// for another part's.
+pub(super) fn unnamed(meaning: Option<Meaning>, part: Option<&str>) -> Option<String> {
+    let meaning = meaning.filter(|meaning| !meaning.whole && part.is_none())?;
+    Some(format!(
+        "nothing names the part ({}): another part's problem would look the same",
+        meaning.family
+    ))
+}
+
 fn matches(pattern: &str, code: &str) -> bool {
     match (pattern.strip_suffix('*'), pattern.strip_prefix('*')) {
         (Some(start), _) => code.starts_with(start),
