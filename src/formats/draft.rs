@@ -83,6 +83,11 @@ impl Draft {
         Ok(Draft { event })
     }
 
+    /// The state so far.
+    pub fn state(&self) -> EventState {
+        self.event.state
+    }
+
     optional_texts!(
         /// The sender's own id of the problem, if the identity is not that id.
         dedup_key,
@@ -223,6 +228,13 @@ impl Draft {
             event.summary = fallback_summary(&event);
         }
         bound(&mut event);
+        event
+    }
+
+    /// The event, with kind and hint from its words where the sender's fields do not say.
+    pub fn finish_with_signals(self) -> Event {
+        let mut event = self.finish();
+        super::signals::apply(&mut event);
         event
     }
 

@@ -230,6 +230,19 @@ pub fn mentions_any(request: &Request, markers: &[&str]) -> bool {
     markers.iter().any(|marker| text.contains(marker))
 }
 
+/// Whether something other than null stands at each of these paths of the body, or of its first
+/// element if it is a list.
+pub fn holds(request: &Request, paths: &[&str]) -> bool {
+    let Ok(body) = super::body::read(request) else {
+        return false;
+    };
+    let first = match &body.value {
+        Value::Array(list) => list.first().unwrap_or(&NULL),
+        one => one,
+    };
+    paths.iter().all(|path| Fields::of(first).has(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

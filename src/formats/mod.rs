@@ -5,13 +5,16 @@
 //! tests) follows from the registry line.
 
 mod alertmanager;
+mod azure;
 pub mod body;
 pub mod draft;
 pub mod fields;
+mod gcp;
 mod grafana;
 pub mod mail;
 mod native;
 pub mod signals;
+mod sns;
 pub mod view;
 pub mod words;
 mod zabbix;
@@ -30,6 +33,9 @@ pub static ALL: &[&dyn Format] = &[
     &alertmanager::Alertmanager,
     &grafana::Grafana,
     &zabbix::Zabbix,
+    &sns::Sns,
+    &azure::Azure,
+    &gcp::Gcp,
 ];
 
 /// The sender of that registry name.
@@ -166,6 +172,14 @@ impl Decoded {
     pub fn ignored(reason: impl Into<String>) -> Decoded {
         Decoded {
             ignored: Some(reason.into()),
+            ..Decoded::default()
+        }
+    }
+
+    /// A message with one event.
+    pub fn one(event: Event) -> Decoded {
+        Decoded {
+            events: vec![event],
             ..Decoded::default()
         }
     }
