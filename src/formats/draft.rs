@@ -247,6 +247,27 @@ impl Draft {
     }
 }
 
+/// An identity for a problem that its sender gives no id: a hash of what it says about itself, so
+/// that a repeat is the same problem. `None` if all parts are empty.
+pub fn derived_key(parts: &[&str]) -> Option<Identity> {
+    use sha2::{Digest, Sha256};
+    if parts.iter().all(|part| part.trim().is_empty()) {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let hex: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Identity::key(hex)
+}
+
 fn fallback_summary(event: &Event) -> String {
     let parts = [&event.host, &event.component, &event.check];
     let named: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
@@ -307,6 +328,13 @@ mod tests {
     fn without_an_identity_there_is_no_event_and_the_error_names_the_field() {
         let error = Draft::new(EventState::Firing, None, "`event_id`").unwrap_err();
         assert!(error.reason.contains("`event_id`"));
+    }
+
+    #[test]
+    fn a_derived_key_keeps_parts_apart_and_needs_one() {
+        assert_eq!(derived_key(&["", " "]), None);
+        assert_eq!(derived_key(&["a", "b"]), derived_key(&["a", "b"]));
+        assert_ne!(derived_key(&["ab", ""]), derived_key(&["a", "b"]));
     }
 
     #[test]

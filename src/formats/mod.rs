@@ -7,14 +7,21 @@
 mod alertmanager;
 mod azure;
 pub mod body;
+mod datadog;
 pub mod draft;
 pub mod fields;
 mod gcp;
 mod grafana;
 pub mod mail;
 mod native;
+mod netdata;
+mod newrelic;
+mod opsgenie;
+mod pagerduty;
+mod sentry;
 pub mod signals;
 mod sns;
+mod uptimekuma;
 pub mod view;
 pub mod words;
 mod zabbix;
@@ -36,6 +43,13 @@ pub static ALL: &[&dyn Format] = &[
     &sns::Sns,
     &azure::Azure,
     &gcp::Gcp,
+    &pagerduty::PagerDuty,
+    &opsgenie::Opsgenie,
+    &datadog::Datadog,
+    &newrelic::NewRelic,
+    &sentry::Sentry,
+    &netdata::Netdata,
+    &uptimekuma::UptimeKuma,
 ];
 
 /// The sender of that registry name.
