@@ -18,7 +18,13 @@ const RECEIVED_AT: &str = "2026-08-21T06:31:45.600Z";
 const LEASED_AT: &str = "2026-08-21T06:11:00Z";
 
 /// Messages that carry no mark of their sender; the source's kind tells it.
-const UNMARKED: &[&str] = &[];
+const UNMARKED: &[&str] = &[
+    "template-broken.txt",
+    "text.txt",
+    "payload-map.json",
+    "http_post2.json",
+    "v2.form",
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/formats")

@@ -3,10 +3,9 @@
 //! `camelCase` and in `PascalCase`.
 
 use super::draft::Draft;
-use super::fields::{Fields, mentions_any};
+use super::fields::{Fields, lower_names, mentions_any};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{EventState, Identity, SeverityHint};
-use serde_json::Value;
 
 /// Azure Monitor.
 pub struct Azure;
@@ -91,19 +90,6 @@ impl Format for Azure {
             .labels(data.labels("customproperties"))
             .finish_with_signals();
         Ok(Decoded::one(event))
-    }
-}
-
-/// The tree with all names of its objects in lower case.
-fn lower_names(value: Value) -> Value {
-    match value {
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(name, value)| (name.to_lowercase(), lower_names(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        Value::Array(list) => list.into_iter().map(lower_names).collect(),
-        other => other,
     }
 }
 

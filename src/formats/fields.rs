@@ -230,6 +230,19 @@ pub fn mentions_any(request: &Request, markers: &[&str]) -> bool {
     markers.iter().any(|marker| text.contains(marker))
 }
 
+/// The tree with all names of its objects in lower case, for senders whose spelling varies.
+pub fn lower_names(value: Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), lower_names(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Array(list) => list.into_iter().map(lower_names).collect(),
+        other => other,
+    }
+}
+
 /// The host in a URL, without port and brackets.
 pub fn host_of_url(text: &str) -> Option<String> {
     let url = url::Url::parse(text.trim()).ok()?;

@@ -6,22 +6,39 @@
 
 mod alertmanager;
 mod azure;
+mod betterstack;
 pub mod body;
+mod botkube;
+mod cloudevents;
+mod cloudflare;
 mod datadog;
 pub mod draft;
+mod elastalert;
 pub mod fields;
 mod gcp;
 mod grafana;
+mod graylog;
+mod healthchecks;
+mod kapacitor;
+mod kibana;
 pub mod mail;
 mod native;
 mod netdata;
 mod newrelic;
 mod opsgenie;
 mod pagerduty;
+mod pingdom;
+mod robusta;
+mod sensu;
 mod sentry;
 pub mod signals;
+mod site24x7;
 mod sns;
+mod splunk;
+mod statuscake;
+mod statuspage;
 mod uptimekuma;
+mod uptimerobot;
 pub mod view;
 pub mod words;
 mod zabbix;
@@ -50,6 +67,23 @@ pub static ALL: &[&dyn Format] = &[
     &sentry::Sentry,
     &netdata::Netdata,
     &uptimekuma::UptimeKuma,
+    &healthchecks::Healthchecks,
+    &uptimerobot::UptimeRobot,
+    &pingdom::Pingdom,
+    &statuscake::StatusCake,
+    &betterstack::BetterStack,
+    &site24x7::Site24x7,
+    &kibana::Kibana,
+    &elastalert::ElastAlert,
+    &graylog::Graylog,
+    &splunk::Splunk,
+    &kapacitor::Kapacitor,
+    &sensu::Sensu,
+    &robusta::Robusta,
+    &botkube::Botkube,
+    &cloudflare::Cloudflare,
+    &statuspage::Statuspage,
+    &cloudevents::CloudEvents,
 ];
 
 /// The sender of that registry name.
@@ -83,7 +117,9 @@ pub fn decode_as(name: &str, request: &Request) -> Result<Decoded, Undecodable> 
 
 /// The same with the sender in hand.
 pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecodable> {
-    let mut decoded = format.decode(request)?;
+    let mut decoded = format
+        .decode(request)
+        .map_err(|error| broken(request, error))?;
     let count = decoded.events.len();
     if count > EVENTS_PER_MESSAGE_MAX {
         decoded.events.truncate(EVENTS_PER_MESSAGE_MAX);
@@ -93,6 +129,16 @@ pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecod
     }
     decoded.events.iter_mut().for_each(draft::bound);
     Ok(decoded)
+}
+
+/// A body that only looks like JSON or XML explains why nothing was found in it.
+fn broken(request: &Request, mut error: Undecodable) -> Undecodable {
+    if let Ok(body) = body::read(request)
+        && let (body::Kind::Text, Some(why)) = (body.kind, body.repaired)
+    {
+        error.reason = format!("{why}: {}", error.reason);
+    }
+    error
 }
 
 /// One request as a door received it: authenticated, within limits, decompressed.

@@ -64,7 +64,9 @@ impl Format for Sentry {
             plugin(fields)
         } else if fields.has("action") && fields.has("installation") {
             let action = fields.word("action");
-            let kind = request.header("sentry-hook-resource").unwrap_or("installation");
+            let kind = request
+                .header("sentry-hook-resource")
+                .unwrap_or("installation");
             return Ok(Decoded::ignored(format!(
                 "`{kind}` `{action}` of Sentry is no alert"
             )));

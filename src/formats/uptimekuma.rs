@@ -134,7 +134,8 @@ fn beat(heartbeat: Fields, monitor: Fields, message: &str) -> Result<Event, Unde
     .problem(odd_word);
     let draft = match state {
         EventState::Resolved => draft.ends_at(at).starts_at(heartbeat.time("lastDownTime")),
-        EventState::Firing => draft.starts_at(at),
+        // A reminder is no new beginning.
+        EventState::Firing if heartbeat.flag("important") != Some(false) => draft.starts_at(at),
         _ => draft,
     };
     Ok(draft.finish_with_signals())
