@@ -2,7 +2,7 @@
 //! and classic forms. Names of fields are read in lower case: Azure has sent the same document in
 //! `camelCase` and in `PascalCase`.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, lower_names, mentions_any};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{EventState, Identity, SeverityHint};
@@ -191,11 +191,12 @@ fn log_search(essentials: Fields, context: Fields) -> Result<Draft, Undecodable>
     pairs.sort();
     let identity = match (&rule, &target) {
         (Some(rule), Some(target)) => {
-            let mut key = format!("log/{rule}/{}", target.to_lowercase());
+            let target = target.to_lowercase();
+            let mut parts = vec!["log", rule.as_str(), target.as_str()];
             for (name, value) in &pairs {
-                key.push_str(&format!("/{name}={value}"));
+                parts.extend([name.as_str(), value.as_str()]);
             }
-            Identity::key(key)
+            key_of(&parts)
         }
         _ => None,
     };
@@ -227,7 +228,7 @@ fn service_health(essentials: Fields, context: Fields) -> Result<Draft, Undecoda
     let properties = context.at("properties");
     let identity = properties
         .text("trackingid")
-        .and_then(|id| Identity::key(format!("servicehealth/{id}")));
+        .and_then(|id| key_of(&["servicehealth", &id]));
     let kind = properties.text("incidenttype");
     let over = context.word("status").eq_ignore_ascii_case("resolved")
         || matches!(
@@ -272,7 +273,7 @@ fn resource_health(essentials: Fields, context: Fields) -> Result<Draft, Undecod
     let target = essentials.text("alerttargetids.0");
     let identity = target
         .as_ref()
-        .and_then(|id| Identity::key(format!("resourcehealth/{}", id.to_lowercase())));
+        .and_then(|id| key_of(&["resourcehealth", &id.to_lowercase()]));
     let properties = context.at("properties");
     let health = properties.text("currenthealthstatus");
     let over = health.as_deref() == Some("Available")
@@ -316,10 +317,9 @@ fn activity(essentials: Fields, context: Fields) -> Result<Draft, Undecodable> {
     let correlation = context.text("correlationid");
     let target = essentials.text("alerttargetids.0");
     let identity = match (&correlation, &operation, &target) {
-        (Some(correlation), Some(operation), Some(target)) => Identity::key(format!(
-            "activity/{correlation}/{operation}/{}",
-            target.to_lowercase()
-        )),
+        (Some(correlation), Some(operation), Some(target)) => {
+            key_of(&["activity", correlation, operation, &target.to_lowercase()])
+        }
         _ => guid_of(essentials).and_then(Identity::key),
     };
     let resource = resource_of(essentials);
@@ -353,7 +353,7 @@ fn budget(essentials: Fields, context: Fields) -> Result<Draft, Undecodable> {
     let month: String = essentials.word("fireddatetime").chars().take(7).collect();
     let identity = data.text("budgetid").and_then(|id| {
         let kind = data.word("thresholdtype");
-        Identity::key(format!("{}/{kind}/{month}", id.to_lowercase()))
+        key_of(&[&id.to_lowercase(), &kind, &month])
     });
     let name = data.text("budgetname");
     Ok(
@@ -376,11 +376,7 @@ fn older(data: Fields) -> Result<crate::model::Event, Undecodable> {
     let rule = context.text("id");
     let resource = context.text("resourceid");
     let identity = match (&rule, &resource) {
-        (Some(rule), Some(resource)) => Identity::key(format!(
-            "{}/{}",
-            rule.to_lowercase(),
-            resource.to_lowercase()
-        )),
+        (Some(rule), Some(resource)) => key_of(&[&rule.to_lowercase(), &resource.to_lowercase()]),
         _ => None,
     };
     let status = data.text("status");

@@ -72,7 +72,7 @@ fn incident(data: Fields) -> Result<Event, Undecodable> {
     let draft = Draft::new(state, identity, "`data.id`")?
         .host(url.as_deref().and_then(host_of_url))
         .check(name)
-        .hint(SeverityHint::Outage)
+        .hint(hint_of(&odd))
         .summary(summary)
         .details(attributes.text("response_content"))
         .label("cause", cause)
@@ -93,6 +93,14 @@ fn incident(data: Fields) -> Result<Event, Undecodable> {
     .finish_with_signals())
 }
 
+/// An incident is a check that fails, unless its state is not understood.
+fn hint_of(odd: &Option<String>) -> SeverityHint {
+    match odd {
+        None => SeverityHint::Outage,
+        Some(_) => SeverityHint::Unknown,
+    }
+}
+
 fn template(fields: Fields) -> Result<Event, Undecodable> {
     let identity = fields
         .first(&["incident_id", "INCIDENT_ID"])
@@ -109,7 +117,7 @@ fn template(fields: Fields) -> Result<Event, Undecodable> {
     let draft = Draft::new(state, identity, "`incident_id`")?
         .host(url.as_deref().and_then(host_of_url))
         .check(name)
-        .hint(SeverityHint::Outage)
+        .hint(hint_of(&odd))
         .summary(summary)
         .label("cause", cause)
         .link(url)

@@ -1,10 +1,10 @@
 //! Botkube's webhook sink: what Kubernetes says about an object. There is no recovery; `success`
 //! and `info` are notices.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{EventState, Identity};
+use crate::model::EventState;
 
 /// Botkube.
 pub struct Botkube;
@@ -44,13 +44,14 @@ impl Format for Botkube {
         let fields = Fields::of(&body.value);
         let data = fields.at("data");
         let part = |name: &str| data.word(name);
-        let identity = match (data.text("Kind"), data.text("Name")) {
-            (Some(kind), Some(name)) => Identity::key(format!(
-                "{}/{}/{kind}/{name}/{}",
-                part("Cluster"),
-                part("Namespace"),
-                part("Reason")
-            )),
+        let identity = match (&data.text("Kind"), &data.text("Name")) {
+            (Some(kind), Some(name)) => key_of(&[
+                &part("Cluster"),
+                &part("Namespace"),
+                kind,
+                name,
+                &part("Reason"),
+            ]),
             _ => None,
         };
         let level = data.first(&["Level", "Type"]);

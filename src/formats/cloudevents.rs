@@ -2,10 +2,10 @@
 //! attributes in headers. What a problem is, the standard does not say: source and subject make
 //! the identity, the end of the type or `data.state` the state.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, bare_host, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{Event, EventState, Identity};
+use crate::model::{Event, EventState};
 use serde_json::{Map, Value};
 
 /// CloudEvents.
@@ -100,8 +100,8 @@ fn event(fields: Fields) -> Result<Event, Undecodable> {
     let source = fields.text("source");
     let subject = fields.text("subject");
     let identity = match (&source, &subject, fields.text("id")) {
-        (Some(source), Some(subject), _) => Identity::key(format!("{source}/{subject}")),
-        (Some(source), None, Some(id)) => Identity::key(format!("{source}#{id}")),
+        (Some(source), Some(subject), _) => key_of(&[source, subject]),
+        (Some(source), None, Some(id)) => key_of(&[source, "", &id]),
         _ => None,
     };
     let kind = fields.text("type");

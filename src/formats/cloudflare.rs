@@ -1,7 +1,7 @@
 //! Cloudflare notifications: those with a state (health checks, attacks) carry a correlation id
 //! and an event; one-shot ones have neither and never end. The test has only a text.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, holds, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{EventState, Identity};
@@ -66,7 +66,7 @@ impl Format for Cloudflare {
             data.first(&IDS),
         ) {
             (Some(id), ..) => Identity::key(id),
-            (None, Some(policy), Some(id)) => Identity::key(format!("{policy}/{id}")),
+            (None, Some(policy), Some(id)) => key_of(&[policy, &id]),
             _ => None,
         };
         let (state, odd) = match fields.text("alert_event") {

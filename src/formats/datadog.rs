@@ -2,7 +2,7 @@
 //! default one, where only the prefix of the title says the state. Values are texts; variables
 //! that Datadog does not know stay as `$NAME`.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{EventState, Identity, SeverityHint};
@@ -132,10 +132,10 @@ fn identity_of(fields: Fields, title: Option<&Title>) -> Option<Identity> {
     }
     let org = fields.first(&["org_id", "org.id"]).unwrap_or_default();
     if let Some(id) = fields.text("alert_id") {
-        return Identity::key(format!("{org}/{id}/{}", fields.word("alert_scope")));
+        return key_of(&[&org, &id, &fields.word("alert_scope")]);
     }
     let title = title?;
-    Identity::key(format!("{org}/{}/{}", title.rest, title.scope))
+    key_of(&[&org, &title.rest, &title.scope])
 }
 
 fn taken_apart(title: &str) -> Option<Title> {

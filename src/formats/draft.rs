@@ -247,6 +247,19 @@ impl Draft {
     }
 }
 
+/// A key of several parts, joined so that no two sets of parts share one: `|` between them, and
+/// `|` and `\\` within them escaped. `None` if all parts are empty.
+pub fn key_of(parts: &[&str]) -> Option<Identity> {
+    if parts.iter().all(|part| part.trim().is_empty()) {
+        return None;
+    }
+    let escaped: Vec<String> = parts
+        .iter()
+        .map(|part| part.trim().replace('\\', "\\\\").replace('|', "\\|"))
+        .collect();
+    Identity::key(escaped.join("|"))
+}
+
 /// An identity for a problem that its sender gives no id: a hash of what it says about itself, so
 /// that a repeat is the same problem. `None` if all parts are empty.
 pub fn derived_key(parts: &[&str]) -> Option<Identity> {
@@ -328,6 +341,14 @@ mod tests {
     fn without_an_identity_there_is_no_event_and_the_error_names_the_field() {
         let error = Draft::new(EventState::Firing, None, "`event_id`").unwrap_err();
         assert!(error.reason.contains("`event_id`"));
+    }
+
+    #[test]
+    fn a_key_of_parts_keeps_them_apart() {
+        assert_eq!(key_of(&["a", "b"]), Identity::key("a|b"));
+        assert_ne!(key_of(&["a|b", "c"]), key_of(&["a", "b|c"]));
+        assert_ne!(key_of(&["a\\", "b"]), key_of(&["a\\|b", ""]));
+        assert_eq!(key_of(&["", " "]), None);
     }
 
     #[test]

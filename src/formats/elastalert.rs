@@ -2,10 +2,10 @@
 //! There is no recovery. Only a static payload names the rule; without it one source must serve
 //! one rule.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, bare_host, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{EventState, Identity, SeverityHint};
+use crate::model::{EventState, SeverityHint};
 
 /// ElastAlert2.
 pub struct ElastAlert;
@@ -53,10 +53,11 @@ impl Format for ElastAlert {
         let rule = fields.first(&["rule", "rule_name", "rule.name", "alertname", "title"]);
         let object = fields.first(&OBJECTS);
         let identity = match (&rule, &object) {
-            (Some(rule), Some(object)) => Identity::key(format!("{rule}/{object}")),
-            (Some(rule), None) => Identity::key(rule),
-            (None, Some(object)) => Identity::key(format!("/{object}")),
             (None, None) => None,
+            (rule, object) => key_of(&[
+                rule.as_deref().unwrap_or(""),
+                object.as_deref().unwrap_or(""),
+            ]),
         };
         let nameless = rule.is_none().then(|| {
             "`rule` is missing: put it into http_post_static_payload, or give each rule a source \

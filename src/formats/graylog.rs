@@ -1,10 +1,10 @@
 //! Graylog: event notifications (1 and the templated 2) and the alarm callback of old versions.
 //! Graylog only says that something happened; there is no recovery.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, bare_host, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{Event, EventState, Identity, SeverityHint};
+use crate::model::{Event, EventState, SeverityHint};
 
 /// Graylog.
 pub struct Graylog;
@@ -68,12 +68,9 @@ fn notification(fields: Fields) -> Result<Event, Undecodable> {
         let values: Vec<&str> = groups.values().map(String::as_str).collect();
         (!values.is_empty()).then(|| values.join("|"))
     });
-    let identity = definition.as_ref().and_then(|definition| {
-        Identity::key(match &key {
-            Some(key) => format!("{definition}/{key}"),
-            None => definition.clone(),
-        })
-    });
+    let identity = definition
+        .as_ref()
+        .and_then(|definition| key_of(&[definition, key.as_deref().unwrap_or("")]));
     let severity = event.text("priority");
     let (hint, odd) = words::judged_hint("event.priority", severity.as_deref(), &PRIORITIES);
     let host = ["source", "host", "hostname", "gl2_source_input"]
@@ -106,12 +103,9 @@ fn notification(fields: Fields) -> Result<Event, Undecodable> {
 /// A template of the user's: title and key, with the names that the manual proposes.
 fn templated(fields: Fields) -> Result<Event, Undecodable> {
     let title = fields.first(&["title", "event_definition_title"]);
-    let identity = title.as_ref().and_then(|title| {
-        Identity::key(match fields.text("key") {
-            Some(key) => format!("{title}/{key}"),
-            None => title.clone(),
-        })
-    });
+    let identity = title
+        .as_ref()
+        .and_then(|title| key_of(&[title, &fields.word("key")]));
     let severity = fields.text("priority");
     let (hint, odd) = words::judged_hint("priority", severity.as_deref(), &PRIORITIES);
     let draft = Draft::new(EventState::Firing, identity, "`title` and `key`")?
@@ -128,7 +122,7 @@ fn callback(fields: Fields) -> Result<Event, Undecodable> {
     let result = fields.at("check_result");
     let condition = result.at("triggered_condition");
     let identity = match (fields.text("stream.id"), condition.text("id")) {
-        (Some(stream), Some(condition)) => Identity::key(format!("{stream}/{condition}")),
+        (Some(stream), Some(condition)) => key_of(&[&stream, &condition]),
         _ => None,
     };
     let state = match result.flag("triggered") {

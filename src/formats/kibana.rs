@@ -1,7 +1,7 @@
 //! Kibana rule actions by the webhook connector: the recommended template, one alert a message,
 //! and summaries that put the lists of new, ongoing and recovered alerts inline.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{Event, EventState, Identity, SeverityHint};
@@ -24,7 +24,7 @@ impl Format for Kibana {
     }
 
     fn detect(&self, request: &Request) -> Detection {
-        if holds(request, &["rule_id", "alert_id"])
+        if holds(request, &["rule_id", "alert_uuid"])
             || holds(request, &["rule_id", "action_group"])
             || (holds(request, &["rule_id", "rule_name"])
                 && (holds(request, &["new"])
@@ -56,9 +56,9 @@ impl Format for Kibana {
     }
 }
 
-fn key_of(rule: Option<String>, alert: Option<String>) -> Option<Identity> {
+fn identity_of(rule: Option<String>, alert: Option<String>) -> Option<Identity> {
     match (rule, alert) {
-        (Some(rule), Some(alert)) => Identity::key(format!("{rule}/{alert}")),
+        (Some(rule), Some(alert)) => key_of(&[&rule, &alert]),
         _ => None,
     }
 }
@@ -109,7 +109,7 @@ fn one(fields: Fields) -> Result<Event, Undecodable> {
     let at = fields.time("date");
     let draft = Draft::new(
         state,
-        key_of(fields.text("rule_id"), alert.clone()),
+        identity_of(fields.text("rule_id"), alert.clone()),
         "`rule_id` and `alert_id`",
     )?
     .dedup_key(fields.text("alert_uuid"))
@@ -154,7 +154,7 @@ fn member(fields: Fields, alert: Fields, over: bool) -> Result<Event, Undecodabl
     let at = fields.time("date");
     let draft = Draft::new(
         state,
-        key_of(rule, id.clone()),
+        identity_of(rule, id.clone()),
         "`rule_id` and `kibana.alert.instance.id`",
     )?
     .dedup_key(alert.text("kibana.alert.uuid"))

@@ -1,7 +1,7 @@
 //! New Relic: workflow webhooks (issues) and the retired channel format (incidents) that still
 //! comes from bridges.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{Event, EventState, Identity, SeverityHint};
@@ -117,7 +117,7 @@ fn older(fields: Fields) -> Result<Event, Undecodable> {
     let account = fields.word("account_id");
     let identity = fields
         .text("incident_id")
-        .and_then(|id| Identity::key(format!("incident/{account}/{id}")));
+        .and_then(|id| key_of(&["incident", &account, &id]));
     let word = fields.text("current_state");
     let (state, odd) = words::judged_state("current_state", word.as_deref(), &[]);
     let severity = fields.text("severity");

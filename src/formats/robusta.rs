@@ -1,10 +1,10 @@
 //! Robusta's webhook sink: JSON, cut off behind any field when it grows too long, or plain lines
 //! with the title first.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{Event, EventState, Identity, SeverityHint};
+use crate::model::{Event, EventState, SeverityHint};
 
 /// Robusta.
 pub struct Robusta;
@@ -53,7 +53,7 @@ fn finding(fields: Fields) -> Result<Event, Undecodable> {
     let cluster = fields.word("cluster_name");
     let identity = fields
         .text("fingerprint")
-        .and_then(|fingerprint| Identity::key(format!("{cluster}/{fingerprint}")));
+        .and_then(|fingerprint| key_of(&[&cluster, &fingerprint]));
     let title = fields.word("title");
     let over = title.starts_with(RESOLVED);
     let notice = matches!(
@@ -104,7 +104,7 @@ fn text(lines: &str) -> Result<Event, Undecodable> {
         .lines()
         .find_map(|line| line.trim().strip_prefix("Source:"))
         .map(str::trim);
-    let identity = cluster.and_then(|cluster| Identity::key(format!("{cluster}/{name}")));
+    let identity = cluster.and_then(|cluster| key_of(&[cluster, "", name]));
     let state = if over {
         EventState::Resolved
     } else {

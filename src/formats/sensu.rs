@@ -26,7 +26,8 @@ impl Format for Sensu {
 
     fn detect(&self, request: &Request) -> Detection {
         let bare = holds(request, &["entity.metadata.name", "check.metadata.name"])
-            || holds(request, &["entity.metadata.name", "entity.entity_class"]);
+            || holds(request, &["entity.metadata.name", "entity.entity_class"])
+            || holds(request, &["check.metadata.name", "check.status"]);
         let wrapped = holds(request, &["spec.entity.metadata.name", "api_version"]);
         if bare || wrapped {
             Detection::Certain

@@ -1,7 +1,7 @@
 //! Site24x7: JSON or a form with names in capitals; users choose which are sent. Localised times
 //! are left alone. Monitor ids are larger than a floating point number holds.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, holds, host_of_url};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{EventState, Identity, SeverityHint};
@@ -51,7 +51,7 @@ impl Format for Site24x7 {
         let kind = fields.text("MONITORTYPE");
         let identity = match (fields.first(&["MONITOR_ID", "MONITORID"]), &name, &kind) {
             (Some(id), ..) => Identity::key(id),
-            (None, Some(name), Some(kind)) => Identity::key(format!("{kind}/{name}")),
+            (None, Some(name), Some(kind)) => key_of(&[kind, name]),
             _ => None,
         };
         let status = fields.text("STATUS");

@@ -2,7 +2,7 @@
 //! people publish themselves. `Message` of the SNS envelope is text, mostly JSON inside; with raw
 //! delivery the body is that text. Signatures and the handshake are checked before, at the door.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{self, Fields, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{EventState, Identity, SeverityHint, Suppressed, Time};
@@ -136,9 +136,7 @@ fn alarm(fields: Fields) -> Result<Decoded, Undecodable> {
     let account = fields.text("AWSAccountId");
     let identity = match (&arn, &account, &region, &name) {
         (Some(arn), ..) => Identity::key(arn),
-        (None, Some(account), Some(region), Some(name)) => {
-            Identity::key(format!("{account}/{region}/{name}"))
-        }
+        (None, Some(account), Some(region), Some(name)) => key_of(&[account, region, name]),
         _ => None,
     };
     let word = fields.text("NewStateValue");
@@ -267,7 +265,7 @@ fn health(fields: Fields) -> Result<Decoded, Undecodable> {
         .or_else(|| fields.text("account"));
     let identity = detail.text("eventArn").and_then(|arn| {
         let account = account.clone().unwrap_or_default();
-        Identity::key(format!("{arn}/{account}"))
+        key_of(&[&arn, &account])
     });
     let category = detail.text("eventTypeCategory");
     let planned = category.as_deref() == Some("scheduledChange");
@@ -329,7 +327,7 @@ fn bridged(fields: Fields, kind: &str) -> Result<Decoded, Undecodable> {
     let resource = fields.text("resources.0");
     let source = fields.text("source");
     let identity = match (&resource, &source) {
-        (Some(resource), Some(source)) => Identity::key(format!("{source}/{kind}/{resource}")),
+        (Some(resource), Some(source)) => key_of(&[source, kind, resource]),
         _ => None,
     };
     let word = fields.first(&["detail.state.value", "detail.state", "detail.status"]);
@@ -356,7 +354,7 @@ fn text(envelope: &Envelope, message: &str) -> Result<Decoded, Undecodable> {
     let topic = outer.text("TopicArn");
     let subject = outer.text("Subject");
     let identity = match (&topic, &subject) {
-        (Some(topic), Some(subject)) => Identity::key(format!("{topic}/{subject}")),
+        (Some(topic), Some(subject)) => key_of(&[topic, subject]),
         _ => None,
     };
     let attributes = outer.at("MessageAttributes");
@@ -411,27 +409,19 @@ fn budget(outer: Fields, message: &str) -> Result<Option<Decoded>, Undecodable> 
     let month: String = sent_at
         .map(|at| at.to_string().chars().take(7).collect())
         .unwrap_or_default();
-    let parts = [
-        account.clone().unwrap_or_default(),
-        name.clone(),
-        kind,
-        month,
-    ];
+    let owner = account.clone().unwrap_or_default();
+    let identity = key_of(&[&owner, &name, &kind, &month]);
     let amounts: Vec<String> = ["ACTUAL Amount:", "FORECASTED Amount:", "Alert Threshold:"]
         .iter()
         .filter_map(|name| Some(format!("{name} {}", line(name)?)))
         .collect();
     let summary = format!("AWS budget {name}: {}", amounts.join(", "));
-    let draft = Draft::new(
-        EventState::Info,
-        Identity::key(parts.join("/")),
-        "`Budget Name`",
-    )?
-    .check(Some(name))
-    .summary(summary)
-    .details(message.to_owned())
-    .hint(SeverityHint::Info)
-    .label("account", account)
-    .sent_at(sent_at);
+    let draft = Draft::new(EventState::Info, identity, "`Budget Name`")?
+        .check(Some(name))
+        .summary(summary)
+        .details(message.to_owned())
+        .hint(SeverityHint::Info)
+        .label("account", account)
+        .sent_at(sent_at);
     Ok(Some(Decoded::one(draft.finish())))
 }

@@ -1,10 +1,10 @@
 //! Splunk's webhook alert action: the search's name and the first row of its result. State and
 //! severity exist only if the search writes them into the row.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, bare_host, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{EventState, Identity};
+use crate::model::EventState;
 
 /// Splunk.
 pub struct Splunk;
@@ -55,14 +55,14 @@ impl Format for Splunk {
             .collect();
         let identity = match &name {
             Some(name) => {
-                let mut key = name.clone();
+                let mut parts = vec![name.as_str()];
                 for (column, value) in &objects {
-                    key.push_str(&format!("/{column}={value}"));
+                    parts.extend([column.as_str(), value.as_str()]);
                 }
-                Identity::key(key)
+                key_of(&parts)
             }
             None => match (fields.text("owner"), fields.text("app")) {
-                (Some(owner), Some(app)) => Identity::key(format!("ad hoc/{owner}/{app}")),
+                (Some(owner), Some(app)) => key_of(&["", &owner, &app]),
                 _ => None,
             },
         };

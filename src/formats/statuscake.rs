@@ -1,7 +1,7 @@
 //! StatusCake: forms, a GET or JSON. Spelling of names and words varies; there is no id but in
 //! some accounts, and no time. `Token` is a secret and stays out of the event.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, host_of_url, lower_names};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{EventState, Identity, SeverityHint};
@@ -46,7 +46,7 @@ impl Format for StatusCake {
         let (name, url) = (text("name"), text("url"));
         let identity = match (text("testid"), &name, &url) {
             (Some(id), ..) => Identity::key(id),
-            (None, Some(name), Some(url)) => Identity::key(format!("{name}/{url}")),
+            (None, Some(name), Some(url)) => key_of(&[name, url]),
             _ => None,
         };
         let word = text("status");

@@ -2,7 +2,7 @@
 //! small custom body of title, monitor and status. Times are UTC without a zone. Certificate and
 //! domain notices have neither monitor nor heartbeat: only their text tells.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, holds, host_of_url, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
 use crate::model::{ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time};
@@ -100,7 +100,7 @@ fn beat(heartbeat: Fields, monitor: Fields, message: &str) -> Result<Event, Unde
     let severity = tag("severity");
     let (hint, odd_word) = match &severity {
         Some(word) => words::judged_hint("tag severity", Some(word), &[]),
-        None if state == EventState::Firing => (SeverityHint::Outage, None),
+        None if state == EventState::Firing && odd.is_none() => (SeverityHint::Outage, None),
         None => (SeverityHint::Unknown, None),
     };
     let host = monitor
@@ -146,7 +146,7 @@ fn custom(fields: Fields) -> Result<Event, Undecodable> {
     let word = fields.text("status");
     let (state, odd) = words::judged_state("status", word.as_deref(), &STATES);
     let hint = match state {
-        EventState::Firing => SeverityHint::Outage,
+        EventState::Firing if odd.is_none() => SeverityHint::Outage,
         _ => SeverityHint::Unknown,
     };
     let identity = name.as_ref().and_then(Identity::key);
@@ -165,15 +165,15 @@ fn notice(message: &str) -> Result<Event, Undecodable> {
         let (name, url) = names.trim_start_matches('[').split_once("][")?;
         message
             .contains("certificate")
-            .then(|| (format!("certificate/{name}/{url}"), host_of_url(url)))
+            .then(|| (key_of(&["certificate", name, url]), host_of_url(url)))
     });
     let domain = || {
         let rest = message.split_once("Domain name ")?.1;
         let (name, _) = rest.split_once(" will expire")?;
-        Some((format!("domain/{name}"), Some(name.to_owned())))
+        Some((key_of(&["domain", name]), Some(name.to_owned())))
     };
     let (key, host) = match certificate.or_else(domain) {
-        Some((key, host)) => (Identity::key(key), host),
+        Some((key, host)) => (key, host),
         None => (None, None),
     };
     let draft = Draft::new(
