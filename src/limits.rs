@@ -122,3 +122,9 @@ pub const BACKLOG_DISK_PERCENT_MAX: u64 = 80;
 pub const BACKLOG_SHARE_PERCENT: u64 = 50;
 /// Most journal rows above the cursor whose checksums are read before the start.
 pub const ROWS_CHECKED_AT_OPEN_MAX: u64 = 200_000;
+/// Most steps that one expression of a mapping may take.
+pub const MAPPING_FUEL: u64 = 50_000;
+/// Most regular expressions of a mapping that are kept compiled.
+pub const MAPPING_PATTERNS_MAX: usize = 256;
+/// Largest compiled regular expression of a mapping, bytes.
+pub const MAPPING_PATTERN_BYTES_MAX: usize = 1024 * 1024;

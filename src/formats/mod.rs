@@ -22,6 +22,7 @@ mod healthchecks;
 mod kapacitor;
 mod kibana;
 pub mod mail;
+pub mod mapped;
 mod native;
 mod netdata;
 mod newrelic;
@@ -117,9 +118,14 @@ pub fn decode_as(name: &str, request: &Request) -> Result<Decoded, Undecodable> 
 
 /// The same with the sender in hand.
 pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecodable> {
-    let mut decoded = format
-        .decode(request)
-        .map_err(|error| broken(request, error))?;
+    let decoded = format.decode(request);
+    decoded
+        .map(within_bounds)
+        .map_err(|error| broken(request, error))
+}
+
+/// A decoded message cut to the bounds of [`crate::limits`].
+fn within_bounds(mut decoded: Decoded) -> Decoded {
     let count = decoded.events.len();
     if count > EVENTS_PER_MESSAGE_MAX {
         decoded.events.truncate(EVENTS_PER_MESSAGE_MAX);
@@ -128,7 +134,7 @@ pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecod
         ));
     }
     decoded.events.iter_mut().for_each(draft::bound);
-    Ok(decoded)
+    decoded
 }
 
 /// A body that only looks like JSON or XML explains why nothing was found in it.
