@@ -272,6 +272,51 @@ fn a_message_without_values_has_no_identity() {
     }
 }
 
+const PAGE_HEAD: &str = "\
+# Senders
+
+What each sender can say, what tells one of its problems from another, and how it can prove that it
+is the sender. The kind is what `kind` of a source takes; without a configured source it is also the
+path below `/hooks/`. Anything else is read by a [mapping](mappings.md).
+
+This page is made from the registry in `src/formats/mod.rs`; a test compares it. Write it anew with
+`ALERTBRIDGE_UPDATE_GOLDEN=1 cargo test --test formats`.
+
+| sender | kind | says | identity | authentication | messages it is tested with |
+| --- | --- | --- | --- | --- | --- |
+";
+
+fn page() -> String {
+    let mut page = PAGE_HEAD.to_owned();
+    let messages = messages();
+    for format in formats::ALL {
+        let (name, about) = (format.name(), format.about());
+        let count = messages.iter().filter(|(sender, _)| sender == name).count();
+        let cells = [
+            about.title.to_owned(),
+            format!("`{name}`"),
+            about.says.to_owned(),
+            about.identity.to_owned(),
+            about.auth.to_owned(),
+            format!("[{count}](../tests/data/formats/{name})"),
+        ];
+        let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        page.push_str(&format!("| {} |\n", escaped.join(" | ")));
+    }
+    page
+}
+
+#[test]
+fn the_page_of_senders_is_that_of_the_registry() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/senders.md");
+    let page = page();
+    if std::env::var_os("ALERTBRIDGE_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(found, page, "docs/senders.md: write it anew");
+}
+
 fn mutate(value: &mut serde_json::Value, seed: &mut u64) {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
     let dice = *seed >> 33;

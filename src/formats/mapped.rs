@@ -15,6 +15,9 @@ use minijinja::Value;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// Most problems of one message that are told.
+const PROBLEMS_MAX: usize = 100;
+
 /// `[mapping.NAME]`: each value is an expression.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -169,36 +172,40 @@ impl Mapping {
         let items = self.items(&base)?;
         let count = items.len();
         let mut skipped = 0;
-        let mut problems = Vec::new();
-        let mut events = Vec::new();
+        let mut decoded = Decoded::default();
         for (index, item) in items
             .into_iter()
             .take(EVENTS_PER_MESSAGE_MAX + 1)
             .enumerate()
         {
             let context = base.with(item, index);
-            if self.when && !self.takes(&context, &mut problems) {
+            if self.when && !self.takes(&context, &mut decoded.problems) {
                 skipped += 1;
                 continue;
             }
-            events.push(self.event(&context));
+            match self.event(&context) {
+                Ok(event) => decoded.events.push(event),
+                Err(error) if count == 1 => return Err(error),
+                Err(error) if decoded.problems.len() < PROBLEMS_MAX => decoded
+                    .problems
+                    .push(format!("item {index}: {}", error.reason)),
+                Err(_) => {}
+            }
         }
-        if events.is_empty() && problems.is_empty() {
-            return Ok(Decoded::ignored(match count {
-                0 => format!("mapping `{}`: there is no item", self.name),
-                _ => format!(
-                    "mapping `{}`: `when` takes none of {skipped} items",
-                    self.name
-                ),
-            }));
+        if !decoded.events.is_empty() {
+            return Ok(within_bounds(decoded));
         }
-        let mut decoded = if events.is_empty() {
-            Err(Undecodable::because(problems.join("; ")))
-        } else {
-            Decoded::from_members(events)
-        }?;
-        decoded.problems.extend(problems);
-        Ok(within_bounds(decoded))
+        match decoded.problems.first() {
+            Some(first) => Err(Undecodable::because(first.clone())),
+            None if count == 0 => Ok(Decoded::ignored(format!(
+                "mapping `{}`: there is no item",
+                self.name
+            ))),
+            None => Ok(Decoded::ignored(format!(
+                "mapping `{}`: `when` takes none of {skipped} items",
+                self.name
+            ))),
+        }
     }
 
     fn items(&self, base: &expressions::Context) -> Result<Vec<Value>, Undecodable> {
@@ -234,7 +241,7 @@ impl Mapping {
             Ok(value) => value.is_true(),
             Err(error) => {
                 let problem = format!("mapping `{}`: {error}", self.name);
-                if !problems.contains(&problem) && problems.len() < 100 {
+                if !problems.contains(&problem) && problems.len() < PROBLEMS_MAX {
                     problems.push(problem);
                 }
                 true

@@ -64,7 +64,7 @@ fn environment(absent: UndefinedBehavior) -> Environment<'static> {
     environment.remove_global("debug");
     environment.add_filter("in_zone", in_zone);
     let patterns = Patterns::default();
-    environment.add_filter("capture", move |text: &str, pattern: &str| {
+    environment.add_filter("capture", move |text: &Value, pattern: &str| {
         patterns.capture(text, pattern)
     });
     environment
@@ -228,9 +228,12 @@ impl Context {
     }
 }
 
-/// A date and time without an offset, as RFC 3339 by the clocks of a zone. Of an hour that a zone
+/// A date and time without an offset, as RFC 3339 by the clocks of a zone; nothing of nothing. Of an hour that a zone
 /// repeats, the first one counts.
-fn in_zone(text: &str, zone: &str) -> Result<String, Error> {
+fn in_zone(value: &Value, zone: &str) -> Result<Value, Error> {
+    let Some(text) = value.as_str() else {
+        return Ok(Value::UNDEFINED);
+    };
     let refused = |what: String| Error::new(ErrorKind::InvalidOperation, what);
     let civil: jiff::civil::DateTime = text
         .trim()
@@ -241,7 +244,7 @@ fn in_zone(text: &str, zone: &str) -> Result<String, Error> {
     let zoned = civil
         .to_zoned_datetime(zone)
         .map_err(|error| refused(format!("in_zone: {error}")))?;
-    Ok(zoned.timestamp().to_string())
+    Ok(Value::from(zoned.timestamp().to_string()))
 }
 
 /// Regular expressions of a mapping, compiled at their first use.
@@ -252,8 +255,11 @@ struct Patterns {
 
 impl Patterns {
     /// The first group of a match, or the whole match; nothing if there is none.
-    fn capture(&self, text: &str, pattern: &str) -> Result<Value, Error> {
+    fn capture(&self, value: &Value, pattern: &str) -> Result<Value, Error> {
         let regex = self.compiled(pattern)?;
+        let Some(text) = value.as_str() else {
+            return Ok(Value::UNDEFINED);
+        };
         let found = regex.captures(text).and_then(|groups| {
             let found = groups.get(1).or_else(|| groups.get(0))?;
             Some(Value::from(found.as_str()))

@@ -225,7 +225,7 @@ fn members_are_judged_one_by_one() {
     let decoded = decode(JOBS, body).unwrap();
     assert_eq!(decoded.events.len(), 1);
     assert!(
-        decoded.problems[0].starts_with("member 2: mapping `m`: "),
+        decoded.problems[0].starts_with("item 1: mapping `m`: "),
         "{:?}",
         decoded.problems
     );
