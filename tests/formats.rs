@@ -66,8 +66,16 @@ fn message(body: Vec<u8>, name: &str) -> Dump {
 }
 
 fn received_at(name: &str) -> Time {
-    let firing = name == "amapi-prometheus-firing.json";
-    let at = if firing { LEASED_AT } else { RECEIVED_AT };
+    let firing = [
+        "amapi-prometheus-firing.json",
+        "amapi-prometheus-resend.json",
+        "amapi-vmalert-local-offset.json",
+    ];
+    let at = if firing.contains(&name) {
+        LEASED_AT
+    } else {
+        RECEIVED_AT
+    };
     Time::parse_rfc3339(at).unwrap()
 }
 
