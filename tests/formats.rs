@@ -7,7 +7,7 @@
 
 use alertbridge::formats::{self, view};
 use alertbridge::intake::raw::Dump;
-use alertbridge::model::{AlertKey, Identity, Time};
+use alertbridge::model::{AlertKey, EventState, Identity, Time};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -245,6 +245,31 @@ fn replicas_have_one_identity_and_members_their_own() {
     ] {
         let members = identities(sender, file);
         assert_eq!(members.iter().collect::<BTreeSet<_>>().len(), 3, "{file}");
+    }
+}
+
+#[test]
+fn test_messages_are_a_problem_and_its_recovery() {
+    for format in formats::ALL {
+        let Some(bodies) = format.test_messages() else {
+            continue;
+        };
+        let mut found = Vec::new();
+        for body in bodies {
+            let dump = message(body.as_bytes().to_vec(), "test");
+            let request = dump.request(received_at("test"));
+            let detected = formats::detect(&request).map(formats::Format::name);
+            assert_eq!(detected, Some(format.name()), "{body}");
+            let decoded = formats::decode(*format, &request).unwrap();
+            let [event] = decoded.events.as_slice() else {
+                unreachable!("{} events: {body}", decoded.events.len());
+            };
+            assert_eq!(event.problems, Vec::<String>::new(), "{body}");
+            found.push((event.identity.clone(), event.state));
+        }
+        assert_eq!(found[0].0, found[1].0, "{}", format.name());
+        assert_eq!(found[0].1, EventState::Firing, "{}", format.name());
+        assert_eq!(found[1].1, EventState::Resolved, "{}", format.name());
     }
 }
 

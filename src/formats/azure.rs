@@ -45,6 +45,13 @@ impl Format for Azure {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"schemaId":"azureMonitorCommonAlertSchema","data":{"essentials":{"alertId":"/subscriptions/11111111-1111-1111-1111-111111111111/providers/Microsoft.AlertsManagement/alerts/11111111-1111-1111-1111-111111111111","alertRule":"test-alertbridge","severity":"Sev3","monitorCondition":"Fired","monitoringService":"Platform","alertTargetIDs":["/subscriptions/11111111-1111-1111-1111-111111111111/resourcegroups/test/providers/test/test/alertbridge-test"]},"alertContext":{}}}"#,
+            r#"{"schemaId":"azureMonitorCommonAlertSchema","data":{"essentials":{"alertId":"/subscriptions/11111111-1111-1111-1111-111111111111/providers/Microsoft.AlertsManagement/alerts/11111111-1111-1111-1111-111111111111","alertRule":"test-alertbridge","severity":"Sev3","monitorCondition":"Resolved","monitoringService":"Platform","alertTargetIDs":["/subscriptions/11111111-1111-1111-1111-111111111111/resourcegroups/test/providers/test/test/alertbridge-test"]},"alertContext":{}}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions_any(
             request,

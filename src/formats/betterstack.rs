@@ -24,6 +24,13 @@ impl Format for BetterStack {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"data":{"id":"alertbridge-test","type":"incident","attributes":{"name":"alertbridge-test","cause":"test","started_at":"2026-01-01T00:00:00Z"}}}"#,
+            r#"{"data":{"id":"alertbridge-test","type":"incident","attributes":{"name":"alertbridge-test","cause":"test","started_at":"2026-01-01T00:00:00Z","resolved_at":"2026-01-01T00:01:00Z"}}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["data.id", "data.attributes.started_at"])
             || holds(request, &["data.id", "data.attributes.cause"])

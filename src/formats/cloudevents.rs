@@ -38,6 +38,13 @@ impl Format for CloudEvents {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"specversion":"1.0","id":"alertbridge-test","source":"/alertbridge","subject":"alertbridge-test","type":"alertbridge.test.raised","data":{"summary":"Test event"}}"#,
+            r#"{"specversion":"1.0","id":"alertbridge-test","source":"/alertbridge","subject":"alertbridge-test","type":"alertbridge.test.cleared","data":{"summary":"Test event"}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let typed = request
             .header("content-type")

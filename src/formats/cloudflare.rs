@@ -40,6 +40,13 @@ impl Format for Cloudflare {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"text":"Test notification","policy_id":"test","policy_name":"test","alert_type":"test","alert_correlation_id":"alertbridge-test","alert_event":"ALERT_STATE_EVENT_START","data":{}}"#,
+            r#"{"text":"Test notification","policy_id":"test","policy_name":"test","alert_type":"test","alert_correlation_id":"alertbridge-test","alert_event":"ALERT_STATE_EVENT_END","data":{}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let known = request.header("cf-webhook-auth").is_some()
             || holds(request, &["alert_type", "policy_id"])

@@ -49,6 +49,13 @@ impl Format for Datadog {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"alert_id":"0","alert_cycle_key":"alertbridge-test","alert_transition":"Triggered","alert_type":"info","alert_title":"Test monitor","hostname":"alertbridge-test"}"#,
+            r#"{"alert_id":"0","alert_cycle_key":"alertbridge-test","alert_transition":"Recovered","alert_type":"info","alert_title":"Test monitor","hostname":"alertbridge-test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["alert_transition"]) || holds(request, &["alert_cycle_key"]) {
             return Detection::Certain;

@@ -23,6 +23,13 @@ impl Format for Gcp {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"version":"test","incident":{"incident_id":"alertbridge-test","state":"open","summary":"Test incident","policy_name":"test","condition_name":"test"}}"#,
+            r#"{"version":"test","incident":{"incident_id":"alertbridge-test","state":"closed","summary":"Test incident","policy_name":"test","condition_name":"test"}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["incident.incident_id", "incident.state"])
             || holds(

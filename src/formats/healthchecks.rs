@@ -30,6 +30,13 @@ impl Format for Healthchecks {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"code":"00000000-0000-0000-0000-000000000000","name":"TEST","status":"down","check":{"n_pings":42}}"#,
+            r#"{"code":"00000000-0000-0000-0000-000000000000","name":"TEST","status":"up","check":{"n_pings":42}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let agent = request
             .header("user-agent")

@@ -25,6 +25,13 @@ impl Format for Kapacitor {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"id":"alertbridge-test","message":"test","level":"WARNING","previousLevel":"OK","data":{"series":[{"name":"test"}]}}"#,
+            r#"{"id":"alertbridge-test","message":"test","level":"OK","previousLevel":"WARNING","data":{"series":[{"name":"test"}]}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["id", "level", "previousLevel"])
             || holds(request, &["id", "level", "data.series"])

@@ -23,6 +23,13 @@ impl Format for Kibana {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"rule_id":"alertbridge-test","rule_name":"Test rule","alert_id":"alertbridge-test","action_group":"active","reason":"test"}"#,
+            r#"{"rule_id":"alertbridge-test","rule_name":"Test rule","alert_id":"alertbridge-test","action_group":"recovered","reason":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["rule_id", "alert_uuid"])
             || holds(request, &["rule_id", "action_group"])

@@ -14,6 +14,7 @@ use expressions::{Expressions, FieldError};
 use minijinja::Value;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Most problems of one message that are told.
 const PROBLEMS_MAX: usize = 100;
@@ -313,7 +314,7 @@ fn missing(config: &MappingConfig) -> Vec<(String, String)> {
 /// All mappings of a configuration, by name. A source's `kind` names one.
 #[derive(Debug, Default)]
 pub struct Mappings {
-    by_name: BTreeMap<String, Mapping>,
+    by_name: BTreeMap<String, Arc<Mapping>>,
 }
 
 impl Mappings {
@@ -333,7 +334,7 @@ impl Mappings {
                 });
             }
             match Mapping::compile(name, config) {
-                Ok(mapping) => drop(mappings.by_name.insert(name.clone(), mapping)),
+                Ok(mapping) => drop(mappings.by_name.insert(name.clone(), Arc::new(mapping))),
                 Err(found) => errors.extend(found),
             }
         }
@@ -345,7 +346,7 @@ impl Mappings {
     }
 
     /// The mapping of that name.
-    pub fn get(&self, name: &str) -> Option<&Mapping> {
+    pub fn get(&self, name: &str) -> Option<&Arc<Mapping>> {
         self.by_name.get(name)
     }
 

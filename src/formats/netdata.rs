@@ -30,6 +30,13 @@ impl Format for Netdata {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"host":"alertbridge-test","alarm_id":1,"name":"test_alarm","chart":"test.chart","status":"WARNING","old_status":"CLEAR","info":"test"}"#,
+            r#"{"host":"alertbridge-test","alarm_id":1,"name":"test_alarm","chart":"test.chart","status":"CLEAR","old_status":"WARNING","info":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let cloud = holds(request, &["alert", "chart", "severity", "space"])
             || holds(request, &["alert", "chart", "alert_url"])

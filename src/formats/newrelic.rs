@@ -28,6 +28,13 @@ impl Format for NewRelic {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"id":"alertbridge-test","issueUrl":"https://one.newrelic.com/","title":"Test issue","priority":"LOW","state":"ACTIVATED","trigger":"STATE_CHANGE"}"#,
+            r#"{"id":"alertbridge-test","issueUrl":"https://one.newrelic.com/","title":"Test issue","priority":"LOW","state":"CLOSED","trigger":"STATE_CHANGE"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let issue = holds(request, &["issueUrl", "state"])
             || holds(request, &["alertConditionNames", "totalIncidents"]);

@@ -24,6 +24,13 @@ impl Format for PagerDuty {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"routing_key":"test","event_action":"trigger","dedup_key":"alertbridge-test","payload":{"summary":"Test event","source":"alertbridge-test","severity":"info"}}"#,
+            r#"{"routing_key":"test","event_action":"resolve","dedup_key":"alertbridge-test","payload":{"summary":"Test event","source":"alertbridge-test","severity":"info"}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let path = request.path;
         if path.ends_with("/v2/enqueue") || path.ends_with("/v2/change/enqueue") {

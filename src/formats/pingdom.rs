@@ -27,6 +27,13 @@ impl Format for Pingdom {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"check_id":"alertbridge-test","check_name":"alertbridge-test","check_type":"HTTP","current_state":"DOWN","importance_level":"LOW"}"#,
+            r#"{"check_id":"alertbridge-test","check_name":"alertbridge-test","check_type":"HTTP","current_state":"UP","importance_level":"LOW"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["check_id", "current_state"])
             || holds(request, &["check_name", "current_state", "check_type"])

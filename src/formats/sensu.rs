@@ -24,6 +24,13 @@ impl Format for Sensu {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"entity":{"metadata":{"name":"alertbridge-test","namespace":"test"},"entity_class":"proxy"},"check":{"metadata":{"name":"test","namespace":"test"},"status":1,"output":"test"}}"#,
+            r#"{"entity":{"metadata":{"name":"alertbridge-test","namespace":"test"},"entity_class":"proxy"},"check":{"metadata":{"name":"test","namespace":"test"},"status":0,"output":"test"}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let bare = holds(request, &["entity.metadata.name", "check.metadata.name"])
             || holds(request, &["entity.metadata.name", "entity.entity_class"])

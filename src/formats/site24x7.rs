@@ -36,6 +36,13 @@ impl Format for Site24x7 {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"MONITOR_ID":"alertbridge-test","MONITORNAME":"alertbridge-test","MONITORTYPE":"URL","STATUS":"TROUBLE","INCIDENT_REASON":"test"}"#,
+            r#"{"MONITOR_ID":"alertbridge-test","MONITORNAME":"alertbridge-test","MONITORTYPE":"URL","STATUS":"UP","INCIDENT_REASON":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["MONITORNAME", "STATUS"]) || holds(request, &["MONITOR_ID", "STATUS"]) {
             Detection::Certain

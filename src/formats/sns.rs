@@ -48,6 +48,13 @@ impl Format for Sns {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"AlarmName":"alertbridge-test","AWSAccountId":"000000000000","NewStateValue":"ALARM","NewStateReason":"test","Region":"test","AlarmArn":"arn:aws:cloudwatch:test:000000000000:alarm:alertbridge-test"}"#,
+            r#"{"AlarmName":"alertbridge-test","AWSAccountId":"000000000000","NewStateValue":"OK","NewStateReason":"test","Region":"test","AlarmArn":"arn:aws:cloudwatch:test:000000000000:alarm:alertbridge-test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let envelope = request.header("x-amz-sns-message-type").is_some()
             || request.header("x-amz-sns-rawdelivery").is_some()

@@ -23,6 +23,13 @@ impl Format for StatusCake {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"Name":"alertbridge-test","URL":"https://alertbridge-test.invalid/","Status":"Down","StatusCode":"0","Checkrate":"60"}"#,
+            r#"{"Name":"alertbridge-test","URL":"https://alertbridge-test.invalid/","Status":"Up","StatusCode":"0","Checkrate":"60"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let Ok(body) = body::read(request) else {
             return Detection::No;

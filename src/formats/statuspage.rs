@@ -53,6 +53,13 @@ impl Format for Statuspage {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"page":{"id":"test","status_indicator":"none"},"incident":{"id":"alertbridge-test","name":"Test incident","status":"investigating","impact":"minor"}}"#,
+            r#"{"page":{"id":"test","status_indicator":"none"},"incident":{"id":"alertbridge-test","name":"Test incident","status":"resolved","impact":"minor"}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["page", "incident.incident_updates"])
             || holds(request, &["page", "component.status", "component_update"])

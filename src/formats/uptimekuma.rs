@@ -32,6 +32,13 @@ impl Format for UptimeKuma {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"heartbeat":{"monitorID":"alertbridge-test","status":0,"msg":"test"},"monitor":{"id":"alertbridge-test","name":"alertbridge-test"},"msg":"[alertbridge-test] test"}"#,
+            r#"{"heartbeat":{"monitorID":"alertbridge-test","status":1,"msg":"test"},"monitor":{"id":"alertbridge-test","name":"alertbridge-test"},"msg":"[alertbridge-test] test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let json = mentions(request, &["\"heartbeat\"", "\"monitor\"", "\"msg\""]);
         let query = holds(request, &["heartbeat", "monitor", "msg"]);

@@ -23,6 +23,13 @@ impl Format for UptimeRobot {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"monitorID":"alertbridge-test","monitorFriendlyName":"alertbridge-test","alertType":"1","alertDetails":"test"}"#,
+            r#"{"monitorID":"alertbridge-test","monitorFriendlyName":"alertbridge-test","alertType":"2","alertDetails":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if holds(request, &["monitorID", "alertType"])
             || holds(request, &["monitorFriendlyName", "alertType"])
