@@ -144,3 +144,7 @@ pub const INCIDENT_ALERTS_SHOWN_MAX: usize = 100;
 pub const TIMELINE_LINES_SHOWN_MAX: usize = 500;
 /// Longest time that a command waits to be applied, seconds.
 pub const COMMAND_WAIT_SECONDS: u64 = 30;
+/// Oldest SNS message that is believed, seconds.
+pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
+/// Furthest that an SNS message may be ahead of our clock, seconds.
+pub const SNS_AHEAD_SECONDS_MAX: u64 = 15 * 60;
