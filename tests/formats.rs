@@ -1,21 +1,25 @@
 //! Golden files: every message below `tests/data/formats/SENDER/` is decoded as that sender and
 //! compared with `CASE.expected.json`, the object that `alertbridge try --json` prints.
-//! `ALERTBRIDGE_UPDATE_GOLDEN=1` writes them anew. A file that ends in `.http` is a whole request
-//! with CRLF line ends, for what method, path, query or headers say; anything else is a body.
+//! `ALERTBRIDGE_UPDATE_GOLDEN=1` writes them anew.
 
 #![allow(clippy::unwrap_used)]
 
-use alertbridge::formats::{self, view};
+use alertbridge::formats::{self, Detection, Request, view};
 use alertbridge::intake::raw::Dump;
-use alertbridge::model::{AlertKey, EventState, Identity, Time};
+use alertbridge::model::{AlertKey, Event, EventState, Identity, Time};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Just after the resolved API alerts were sent.
 const RECEIVED_AT: &str = "2026-08-21T06:31:45.600Z";
-/// Within the lease of the firing API alerts.
+/// Within the lease of the firing API alerts, which [`LEASED`] names.
 const LEASED_AT: &str = "2026-08-21T06:11:00Z";
+const LEASED: [&str; 3] = [
+    "amapi-prometheus-firing.json",
+    "amapi-prometheus-resend.json",
+    "amapi-vmalert-local-offset.json",
+];
 
 /// Messages that carry no mark of their sender; the source's kind tells it.
 const UNMARKED: &[&str] = &[
@@ -38,7 +42,8 @@ fn messages() -> Vec<(String, PathBuf)> {
         let name = sender.file_name().unwrap().to_string_lossy().into_owned();
         for file in std::fs::read_dir(&sender).unwrap() {
             let file = file.unwrap().path();
-            if !file.to_string_lossy().ends_with(".expected.json") {
+            let text = file.to_string_lossy().into_owned();
+            if !text.ends_with(".expected.json") && !text.ends_with(".toml") {
                 found.push((name.clone(), file));
             }
         }
@@ -47,15 +52,56 @@ fn messages() -> Vec<(String, PathBuf)> {
     found
 }
 
-fn message(body: Vec<u8>, name: &str) -> Dump {
-    if name.ends_with(".http") {
-        return Dump::read(&body).unwrap();
+/// A fixture as a door would hand it over: a body, or a whole request (`.http`) as captured.
+struct Fixture {
+    name: String,
+    dump: Dump,
+}
+
+impl Fixture {
+    fn read(file: &Path) -> Fixture {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let bytes = std::fs::read(file).unwrap();
+        if name.ends_with(".http") {
+            let dump = Dump::read(&bytes).unwrap_or_else(|| of_lines(&bytes));
+            return Fixture { name, dump };
+        }
+        let path = if name.starts_with("amapi-") {
+            "/api/v2/alerts"
+        } else {
+            "/hooks/x"
+        };
+        let dump = posted(path, bytes);
+        Fixture { name, dump }
     }
-    let path = if name.starts_with("amapi-") {
-        "/api/v2/alerts"
-    } else {
-        "/hooks/x"
-    };
+
+    fn request(&self) -> Request<'_> {
+        let firing = LEASED.contains(&self.name.as_str());
+        let at = if firing { LEASED_AT } else { RECEIVED_AT };
+        self.dump.request(Time::parse_rfc3339(at).unwrap())
+    }
+
+    /// The same request with another body.
+    fn with(&self, body: Vec<u8>) -> Fixture {
+        Fixture {
+            name: self.name.clone(),
+            dump: Dump {
+                body,
+                ..self.dump.clone()
+            },
+        }
+    }
+}
+
+/// A request whose lines end without CR.
+fn of_lines(bytes: &[u8]) -> Dump {
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let (head, body) = text.split_once("\n\n").unwrap();
+    let whole = format!("{}\r\n\r\n{body}", head.replace('\n', "\r\n"));
+    Dump::read(whole.as_bytes()).unwrap()
+}
+
+fn posted(path: &str, body: Vec<u8>) -> Dump {
     Dump {
         method: "POST".to_owned(),
         path: path.to_owned(),
@@ -65,24 +111,20 @@ fn message(body: Vec<u8>, name: &str) -> Dump {
     }
 }
 
-fn received_at(name: &str) -> Time {
-    let firing = [
-        "amapi-prometheus-firing.json",
-        "amapi-prometheus-resend.json",
-        "amapi-vmalert-local-offset.json",
-    ];
-    let at = if firing.contains(&name) {
-        LEASED_AT
-    } else {
-        RECEIVED_AT
-    };
-    Time::parse_rfc3339(at).unwrap()
+/// The body alone, so that nothing but it can give an identity.
+fn alone(body: &[u8]) -> Fixture {
+    Fixture {
+        name: String::new(),
+        dump: posted("/hooks/x", body.to_vec()),
+    }
 }
 
-fn read(file: &Path) -> (String, Dump) {
-    let name = file.file_name().unwrap().to_string_lossy().into_owned();
-    let dump = message(std::fs::read(file).unwrap(), &name);
-    (name, dump)
+/// The events of a fixture.
+fn decoded(sender: &str, file: &str) -> Vec<Event> {
+    let fixture = Fixture::read(&folder().join(sender).join(file));
+    formats::decode_as(sender, &fixture.request())
+        .unwrap()
+        .events
 }
 
 #[test]
@@ -90,9 +132,14 @@ fn every_message_decodes_as_its_golden_file_says() {
     let update = std::env::var_os("ALERTBRIDGE_UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
     for (sender, file) in messages() {
-        let (name, dump) = read(&file);
-        let outcome = formats::decode_as(&sender, &dump.request(received_at(&name)));
-        let found = view::message(&name, Some(&sender), view::MessageKind::Webhook, &outcome);
+        let fixture = Fixture::read(&file);
+        let outcome = formats::decode_as(&sender, &fixture.request());
+        let found = view::message(
+            &fixture.name,
+            Some(&sender),
+            view::MessageKind::Webhook,
+            &outcome,
+        );
         let found = serde_json::to_string_pretty(&found).unwrap() + "\n";
         let golden = file.with_extension("expected.json");
         if update {
@@ -120,118 +167,95 @@ fn every_sender_of_the_registry_has_a_folder_and_every_folder_a_sender() {
 #[test]
 fn every_message_is_recognised_as_its_sender() {
     for (sender, file) in messages() {
-        let (name, dump) = read(&file);
-        let request = dump.request(received_at(&name));
-        let found = formats::detect(&request).map(formats::Format::name);
-        let marked = !UNMARKED.contains(&format!("{sender}/{name}").as_str());
+        let fixture = Fixture::read(&file);
+        let found = formats::detect(&fixture.request()).map(formats::Format::name);
+        let marked = !UNMARKED.contains(&format!("{sender}/{}", fixture.name).as_str());
         let expected = marked.then_some(sender.as_str());
         assert_eq!(found, expected, "{}", file.display());
     }
 }
 
-fn identities(sender: &str, file: &str) -> Vec<Identity> {
-    let (name, dump) = read(&folder().join(sender).join(file));
-    let decoded = formats::decode_as(sender, &dump.request(received_at(&name))).unwrap();
-    decoded
-        .events
-        .into_iter()
-        .map(|event| event.identity)
-        .collect()
+#[test]
+fn no_other_sender_is_certain_of_a_message() {
+    for (sender, file) in messages() {
+        let fixture = Fixture::read(&file);
+        let request = fixture.request();
+        let others: Vec<&str> = formats::ALL
+            .iter()
+            .filter(|format| format.detect(&request) == Detection::Certain)
+            .map(|format| format.name())
+            .filter(|name| *name != sender)
+            .collect();
+        assert!(others.is_empty(), "{}: {others:?}", file.display());
+    }
 }
 
-/// Messages that speak of one problem, in a row; a problem differs from those of the other rows of
-/// its sender.
-const ONE_PROBLEM: &[&str] = &[
-    "alertmanager: alertmanager-firing.json alertmanager-resolved.json",
-    "azure: log-v2-fired.json log-v2-resolved.json",
-    "azure: metric-fired.json metric-resolved.json odd-words-and-types.json",
-    "azure: noncommon-metric-activated.json noncommon-metric-deactivated.json noncommon-pascalcase.json",
-    "azure: resourcehealth-unavailable.json resourcehealth-available.json",
-    "azure: servicehealth-active.json servicehealth-resolved.json",
-    "azure: budget.json",
-    "betterstack: started.json acknowledged.json resolved.json custom-template.json",
-    "botkube: error.json odd-words-and-types.json",
-    "botkube: notice.json",
-    "cloudevents: structured-raised.json structured-cleared.json odd-words-and-types.json",
-    "cloudevents: path-source-dataschema.json",
-    "cloudflare: healthcheck-start.json healthcheck-end.json",
-    "cloudflare: ddos-l4.json",
-    "datadog: custom-triggered.json custom-renotify.json custom-warn.json custom-nodata.json custom-recovered.json custom-form.form",
-    "datadog: default-triggered.json default-recovered.json",
-    "elastalert: static-payload.json http_post2.json",
-    "elastalert: flatline.json",
-    "gcp: open.json renotify.json closed.json v1.1-string-documentation.json",
-    "gcp: absent-no-severity.json",
-    "graylog: event.json",
-    "graylog: legacy-alarm-callback.json",
-    "healthchecks: down.json up.json down-get.http down-status-differs.json down-name-breaks-json.txt",
-    "kapacitor: critical.json warning.json ok.json info.json",
-    "kapacitor: deadman-no-recover.json",
-    "kibana: active.json warning.json nodata.json recovered.json",
-    "kibana: ungrouped.json",
-    "netdata: agent-warning.http agent-clear.http agent-nan-null.http agent-broken-quotes.http",
-    "netdata: cloud-warning.json cloud-critical.json cloud-clear.json cloud-warning-with-host.json",
-    "netdata: cloud-unreachable.json cloud-reachable.json",
-    "netdata: recorded-warning.json recorded-critical.json recorded-clear.json",
-    "newrelic: activated.json correlated-update.json acknowledged.json closed.json closed-ttl.json",
-    "newrelic: legacy-open.json legacy-closed.json",
-    "opsgenie: alertmanager-create.http alertmanager-close.http update-message.http close-no-body.http",
-    "opsgenie: create.http acknowledge.http unacknowledge.http snooze.http close.http close-empty.http delete.http",
-    "opsgenie: create-minimal.http",
-    "pagerduty: alertmanager-trigger.json alertmanager-resolve.json",
-    "pagerduty: trigger.json acknowledge.json resolve.json v1-trigger.json v1-resolve.json",
-    "pagerduty: trigger-minimal-no-dedup.json",
-    "pagerduty: uptimekuma-trigger.json uptimekuma-resolve.json",
-    "pingdom: down.json up.json",
-    "pingdom: ping-down-custom-message.json",
-    "pingdom: transaction-failing.json transaction-success.json",
-    "robusta: firing.json resolved.json truncated-keys.json",
-    "robusta: text.txt",
-    "sensu: failing.json still-failing.json resolved.json unknown-silenced.json wrapped.json flapping.json",
-    "sensu: keepalive.json",
-    "sentry: issue-alert.json issue-created.json issue-archived.json issue-unresolved.json issue-resolved.json legacy-plugin.json",
-    "sentry: metric-critical.json metric-warning.json metric-resolved.json",
-    "site24x7: critical-server.json",
-    "site24x7: down.json trouble.json up.json form-down.form",
-    "sns: cloudwatch-alarm.json cloudwatch-ok.json cloudwatch-insufficient.json raw-delivery.txt",
-    "sns: cloudwatch-composite.json eventbridge-composite-suppressed.json",
-    "sns: cloudwatch-metric-math.json",
-    "sns: eventbridge-alarm.json eventbridge-alarm-ok.json eventbridge-alarm-deleted.json",
-    "sns: eventbridge-health-open.json eventbridge-health-closed.json health-page2.json",
-    "sns: budget-actual.json",
-    "sns: budget-forecasted.json",
-    "splunk: alert.json resolved-by-convention.json",
-    "splunk: multivalue.json",
-    "statuscake: down.form up.form down-upper.form",
-    "statuscake: json-down.json json-up.json",
-    "statuspage: component-outage.json component-operational.json component-maintenance.json",
-    "statuspage: incident-investigating.json incident-monitoring.json incident-resolved.json",
-    "statuspage: maintenance-scheduled.json maintenance-completed.json",
-    "uptimekuma: cert-expiry.json",
-    "uptimekuma: down.json up.json down-get.http down-multipart.http down-reminder.json maintenance.json",
-    "uptimekuma: ping-na.json",
-    "uptimekuma: recorded-backup-down.json recorded-up.json recorded-form-down.http",
-    "uptimerobot: down.json up.json form-down.form up-get.http",
-    "uptimerobot: ssl.json",
-    "zabbix: zabbix-problem.json zabbix-recovery.json zabbix-update-ack.json",
-    "zabbix: zabbix-psu-degraded.json",
+/// Bodies that say nothing: no identity can be made of them.
+const EMPTY: [&str; 12] = [
+    "",
+    " ",
+    "{}",
+    "[]",
+    "[{}]",
+    "null",
+    "{\"a\":1}",
+    "{\"events\":[{}],\"Events\":[{}],\"alerts\":[{}],\"Data\":[{}],\"topic\":\"alarms\"}",
+    "{\"status\":\"firing\",\"state\":1,\"severity\":\"critical\"}",
+    "<a/>",
+    "a=b",
+    "\u{0}\u{1}",
 ];
 
 #[test]
-fn one_problem_has_one_identity_over_its_life_and_another_has_another() {
-    let mut seen = BTreeMap::new();
-    for row in ONE_PROBLEM {
-        let (sender, files) = row.split_once(": ").unwrap();
-        let mut found = BTreeSet::new();
-        for file in files.split(' ') {
-            found.extend(identities(sender, file));
-        }
-        assert_eq!(found.len(), 1, "{row}: {found:?}");
-        let identity = found.pop_first().unwrap();
-        if let Some(other) = seen.insert((sender, identity), *row) {
-            assert_eq!(other, *row, "two problems share an identity");
+fn what_says_nothing_becomes_no_event() {
+    for format in formats::ALL {
+        for body in EMPTY {
+            let outcome = formats::decode(*format, &alone(body.as_bytes()).request());
+            let events = outcome.map(|decoded| decoded.events).unwrap_or_default();
+            assert_eq!(events, [], "{} of {body:?}", format.name());
         }
     }
+}
+
+fn fill(value: &mut serde_json::Value, with: &serde_json::Value) {
+    match value {
+        serde_json::Value::Object(map) => map.values_mut().for_each(|inner| fill(inner, with)),
+        serde_json::Value::Array(list) => list.iter_mut().for_each(|inner| fill(inner, with)),
+        scalar => *scalar = with.clone(),
+    }
+}
+
+#[test]
+fn fields_without_values_or_with_unresolved_macros_become_no_event() {
+    let fillings = [
+        serde_json::json!(null),
+        serde_json::json!(""),
+        serde_json::json!("{EVENT.ID}"),
+        serde_json::json!("$HOSTNAME$"),
+        serde_json::json!("${N=Alerting;M=AlertID}"),
+        serde_json::json!("*UNKNOWN*"),
+    ];
+    for (sender, file) in messages() {
+        let fixture = Fixture::read(&file);
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(&fixture.dump.body) else {
+            continue;
+        };
+        for filling in &fillings {
+            let mut value = value.clone();
+            fill(&mut value, filling);
+            let body = serde_json::to_vec(&value).unwrap();
+            let outcome = formats::decode_as(&sender, &alone(&body).request());
+            let events = outcome.map(|decoded| decoded.events).unwrap_or_default();
+            assert_eq!(events, [], "{} filled with {filling}", file.display());
+        }
+    }
+}
+
+fn identities(sender: &str, file: &str) -> Vec<Identity> {
+    decoded(sender, file)
+        .into_iter()
+        .map(|event| event.identity)
+        .collect()
 }
 
 #[test]
@@ -256,8 +280,8 @@ fn test_messages_are_a_problem_and_its_recovery() {
         };
         let mut found = Vec::new();
         for body in bodies {
-            let dump = message(body.as_bytes().to_vec(), "test");
-            let request = dump.request(received_at("test"));
+            let fixture = alone(body.as_bytes());
+            let request = fixture.request();
             let detected = formats::detect(&request).map(formats::Format::name);
             assert_eq!(detected, Some(format.name()), "{body}");
             let decoded = formats::decode(*format, &request).unwrap();
@@ -270,38 +294,6 @@ fn test_messages_are_a_problem_and_its_recovery() {
         assert_eq!(found[0].0, found[1].0, "{}", format.name());
         assert_eq!(found[0].1, EventState::Firing, "{}", format.name());
         assert_eq!(found[1].1, EventState::Resolved, "{}", format.name());
-    }
-}
-
-/// The same shape without a single value.
-fn emptied(value: &mut serde_json::Value) {
-    match value {
-        serde_json::Value::Object(map) => map.values_mut().for_each(emptied),
-        serde_json::Value::Array(list) => list.iter_mut().for_each(emptied),
-        other => *other = serde_json::Value::Null,
-    }
-}
-
-#[test]
-fn a_message_without_values_has_no_identity() {
-    for (sender, file) in messages() {
-        let (name, dump) = read(&file);
-        let Ok(mut value) = serde_json::from_slice(&dump.body) else {
-            continue;
-        };
-        emptied(&mut value);
-        let path = "/hooks/x".to_owned();
-        let body = serde_json::to_vec(&value).unwrap();
-        let headers = Vec::new();
-        let dump = Dump {
-            path,
-            body,
-            headers,
-            ..dump
-        };
-        if let Ok(decoded) = formats::decode_as(&sender, &dump.request(received_at(&name))) {
-            assert_eq!(decoded.events, [], "{}", file.display());
-        }
     }
 }
 
@@ -379,22 +371,85 @@ fn mutate(value: &mut serde_json::Value, seed: &mut u64) {
     }
 }
 
+/// A body with members dropped, retyped and cut; what is no JSON loses whole pieces instead.
+fn mutated(body: &[u8], seed: &mut u64) -> Vec<u8> {
+    if let Ok(mut value) = serde_json::from_slice(body) {
+        mutate(&mut value, seed);
+        return serde_json::to_vec(&value).unwrap();
+    }
+    let text = String::from_utf8_lossy(body);
+    let mut kept = String::new();
+    for piece in text.split_inclusive(['\n', '&', '<']) {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        if !(*seed >> 33).is_multiple_of(6) {
+            kept.push_str(piece);
+        }
+    }
+    kept.into_bytes()
+}
+
+/// Problems of a fixture folder by `problems.toml`: a name, and the files (`file` or `file#2` for
+/// its second event) that speak of it.
+fn problems(sender: &str) -> BTreeMap<String, BTreeMap<String, Identity>> {
+    let file = folder().join(sender).join("problems.toml");
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        return BTreeMap::new();
+    };
+    let listed: BTreeMap<String, Vec<String>> = toml::from_str(&text).unwrap();
+    let identity = |place: &String| {
+        let (file, number) = place.split_once('#').unwrap_or((place, "1"));
+        let number: usize = number.parse().unwrap();
+        let mut events = decoded(sender, file);
+        assert!(
+            events.len() >= number,
+            "{sender}/{place}: there is no such event"
+        );
+        events.remove(number - 1).identity
+    };
+    listed
+        .into_iter()
+        .map(|(name, places)| {
+            let places = places
+                .into_iter()
+                .map(|place| (place.clone(), identity(&place)));
+            (name, places.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn one_problem_has_one_identity_and_two_problems_never_share_one() {
+    for format in formats::ALL {
+        let mut seen: BTreeMap<Identity, String> = BTreeMap::new();
+        for (name, places) in problems(format.name()) {
+            let identities: BTreeSet<&Identity> = places.values().collect();
+            assert_eq!(
+                identities.len(),
+                1,
+                "{}: {name}: {places:#?}",
+                format.name()
+            );
+            for identity in identities {
+                let other = seen.insert(identity.clone(), name.clone());
+                assert_eq!(other, None, "{}: {name} has {identity}", format.name());
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn mutated_messages_never_panic(seed in any::<u64>(), cut in 0..4000_usize) {
         let all = messages();
         let (sender, file) = &all[(seed % all.len() as u64) as usize];
-        let (name, dump) = read(file);
-        let mut mutated = dump.body.clone();
-        if let Ok(mut value) = serde_json::from_slice(&dump.body) {
-            let mut seed = seed;
-            mutate(&mut value, &mut seed);
-            mutated = serde_json::to_vec(&value).unwrap();
-        }
-        for body in [mutated, dump.body[..cut.min(dump.body.len())].to_vec()] {
-            let dump = Dump { body, ..dump.clone() };
-            if let Ok(decoded) = formats::decode_as(sender, &dump.request(received_at(&name))) {
+        let fixture = Fixture::read(file);
+        let mut seed = seed;
+        let mutated = mutated(&fixture.dump.body, &mut seed);
+        let whole = &fixture.dump.body;
+        for body in [&mutated[..], &whole[..cut.min(whole.len())]] {
+            let fixture = fixture.with(body.to_vec());
+            if let Ok(decoded) = formats::decode_as(sender, &fixture.request()) {
                 for event in decoded.events {
                     let key = AlertKey::of("s", &event.identity);
                     prop_assert_eq!(key, AlertKey::of("s", &event.identity));

@@ -37,7 +37,7 @@ impl Format for Opsgenie {
         let genie = request
             .header("authorization")
             .is_some_and(|value| value.starts_with("GenieKey "));
-        if genie || request.path.contains("/v2/alerts") || request.path.contains("/v2/heartbeats/")
+        if genie || below_alerts(request.path).is_some() || request.path.contains("/v2/heartbeats/")
         {
             return Detection::Certain;
         }
@@ -78,8 +78,14 @@ fn decoded(segment: &str) -> String {
         .unwrap_or_default()
 }
 
+/// What follows `/v2/alerts`; Alertmanager's path ends like it.
+fn below_alerts(path: &str) -> Option<&str> {
+    let (before, rest) = path.split_once("/v2/alerts")?;
+    (!before.ends_with("/api")).then_some(rest)
+}
+
 fn call_of(path: &str) -> Call {
-    let rest = path.split_once("/v2/alerts").map_or("", |(_, rest)| rest);
+    let rest = below_alerts(path).unwrap_or("");
     let mut segments = rest.trim_matches('/').split('/');
     Call {
         identifier: segments.next().map(decoded).unwrap_or_default(),
