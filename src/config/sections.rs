@@ -3,6 +3,7 @@
 
 use super::read::Problem;
 use crate::engine::Settings;
+use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
 use crate::model::Severity;
@@ -10,7 +11,7 @@ use crate::model::command::Role;
 use crate::rules::Rule;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct ConfigFile {
     pub engine: Settings,
     /// Who may speak.
     pub source: Vec<SourceConfig>,
+    /// Mappings for senders that are not known, by name; a source's `kind` names one.
+    pub mapping: BTreeMap<String, MappingConfig>,
     /// Ordered rules.
     pub rule: Vec<Rule>,
     /// Where tickets go.
