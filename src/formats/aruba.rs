@@ -23,6 +23,13 @@ impl Format for Aruba {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"alertId":"alertbridge-test","tenantId":"0","name":"Test","severity":"Info","state":"Active","summary":"test","impactedEntities":{"deviceSerial":["alertbridge-test"]}}"#,
+            r#"{"alertId":"alertbridge-test","tenantId":"0","name":"Test","severity":"Info","state":"Cleared","summary":"test","impactedEntities":{"deviceSerial":["alertbridge-test"]}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let classic = mentions(request, &["\"alert_type\"", "\"setting_id\"", "\"nid\""]);
         let new = mentions(

@@ -23,6 +23,13 @@ impl Format for Auvik {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"correlationId":"alertbridge-test","alertStatus":0,"alertSeverity":4,"alertSeverityString":"Info","alertName":"Test","entityName":"alertbridge-test","companyId":"0"}"#,
+            r#"{"correlationId":"alertbridge-test","alertStatus":1,"alertSeverity":4,"alertSeverityString":"Info","alertName":"Test","entityName":"alertbridge-test","companyId":"0"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(
             request,

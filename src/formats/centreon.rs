@@ -24,6 +24,13 @@ impl Format for Centreon {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"centreon","kind":"service","host_id":1,"service_id":1,"host":"alertbridge-test","service":"test","state":1,"state_type":1}"#,
+            r#"{"source":"centreon","kind":"service","host_id":1,"service_id":1,"host":"alertbridge-test","service":"test","state":0,"state_type":1}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if names_source(request, "centreon") {
             Detection::Certain

@@ -24,6 +24,13 @@ impl Format for Checkmk {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            "NOTIFY_WHAT=SERVICE\nNOTIFY_NOTIFICATIONTYPE=PROBLEM\nNOTIFY_HOSTNAME=alertbridge-test\nNOTIFY_SERVICEDESC=test\nNOTIFY_SERVICESTATE=WARNING\n",
+            "NOTIFY_WHAT=SERVICE\nNOTIFY_NOTIFICATIONTYPE=RECOVERY\nNOTIFY_HOSTNAME=alertbridge-test\nNOTIFY_SERVICEDESC=test\nNOTIFY_SERVICESTATE=OK\n",
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let script = mentions(request, &["NOTIFY_NOTIFICATIONTYPE"]);
         let bulk = mentions(request, &["NOTIFICATIONTYPE=", "HOSTSHORTSTATE="]);

@@ -1,11 +1,10 @@
 //! Arista CloudVision events: the simple output is a list of events with a key; the other one is
 //! shaped like Alertmanager's, with labels for the type of event and the device.
 
-use super::draft::Draft;
+use super::draft::{Draft, labels_key};
 use super::fields::{Fields, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals, words};
 use crate::model::{ComponentKind, Event, EventState, Identity, SeverityHint};
-use std::collections::BTreeMap;
 
 /// CloudVision.
 pub struct Cloudvision;
@@ -22,6 +21,13 @@ impl Format for Cloudvision {
             identity: "event key; Alertmanager shape: labels without severity",
             auth: "header, basic, bearer",
         }
+    }
+
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"[{"key":"alertbridge-test","severity":"INFO","title":"test","eventType":"TEST","isActive":true,"components":[{"type":"device","id":"alertbridge-test"}]}]"#,
+            r#"[{"key":"alertbridge-test","severity":"INFO","title":"test","eventType":"TEST","isActive":false,"components":[{"type":"device","id":"alertbridge-test"}]}]"#,
+        ])
     }
 
     fn detect(&self, request: &Request) -> Detection {
@@ -87,7 +93,9 @@ fn labelled(alert: Fields) -> Result<Event, Undecodable> {
     let ended = alert
         .time("endsAt")
         .filter(|_| state == EventState::Resolved);
-    let draft = Draft::new(state, identity_of(&labels), "`labels`")?
+    // The severity may change while the event lasts.
+    let identity = labels_key(&labels, &["severity"]);
+    let draft = Draft::new(state, identity, "`labels`")?
         .dedup_key(alert.text("fingerprint"))
         .host(labels.get("hostname").or(labels.get("deviceId")).cloned())
         .component(
@@ -107,17 +115,6 @@ fn labelled(alert: Fields) -> Result<Event, Undecodable> {
         .problem(problem)
         .problem(words::unknown_severity(severity.as_deref()));
     Ok(finish(draft, kind.as_deref()))
-}
-
-/// All labels but the severity, which may change while the event lasts, each with its length.
-fn identity_of(labels: &BTreeMap<String, String>) -> Option<Identity> {
-    let mut key = String::new();
-    for (name, value) in labels {
-        if name != "severity" {
-            key.push_str(&format!("{}:{name}={}:{value},", name.len(), value.len()));
-        }
-    }
-    Identity::key(key)
 }
 
 fn hint(severity: Option<&str>) -> SeverityHint {

@@ -26,6 +26,13 @@ impl Format for Fortigate {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"fortigate","devid":"alertbridge-test","devname":"alertbridge-test","vd":"root","logid":"0100020099","level":"warning","logdesc":"Interface status changed","msg":"Interface test0 was turned down","status":"DOWN"}"#,
+            r#"{"source":"fortigate","devid":"alertbridge-test","devname":"alertbridge-test","vd":"root","logid":"0100020099","level":"warning","logdesc":"Interface status changed","msg":"Interface test0 was turned up","status":"UP"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if names_source(request, "fortigate")
             || mentions(request, &["rawlog", "logid=", "devid="])

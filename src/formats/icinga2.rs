@@ -26,6 +26,13 @@ impl Format for Icinga2 {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"icinga2","type":"PROBLEM","host":"alertbridge-test","service":"test","state":"WARNING","output":"test"}"#,
+            r#"{"source":"icinga2","type":"RECOVERY","host":"alertbridge-test","service":"test","state":"OK","output":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let environment = mentions(request, &["NOTIFICATIONTYPE=", "HOSTDISPLAYNAME="]);
         let stream = mentions(request, &["\"check_result\"", "\"state_type\""])

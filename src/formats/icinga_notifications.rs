@@ -2,7 +2,7 @@
 //! `/process-event` that others send. The tags name the object; an incident's id changes with each
 //! incident and is the identity only where there are no tags.
 
-use super::draft::Draft;
+use super::draft::{Draft, labels_key};
 use super::fields::{Fields, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, notification, words};
 use crate::model::{EventState, Identity, SeverityHint, Suppressed};
@@ -22,6 +22,13 @@ impl Format for IcingaNotifications {
             identity: "the object's tags; without tags, incident id",
             auth: "header, basic, certificate",
         }
+    }
+
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"contact":{"full_name":"test"},"object":{"name":"alertbridge-test!test","tags":{"host":"alertbridge-test","service":"test"}},"incident":{"id":1,"severity":"warning"},"event":{"message":"test"}}"#,
+            r#"{"contact":{"full_name":"test"},"object":{"name":"alertbridge-test!test","tags":{"host":"alertbridge-test","service":"test"}},"incident":{"id":1,"severity":"ok"},"event":{"message":"test"}}"#,
+        ])
     }
 
     fn detect(&self, request: &Request) -> Detection {
@@ -56,11 +63,7 @@ impl Format for IcingaNotifications {
         let identity = if tags.is_empty() {
             fields.text("incident.id").and_then(Identity::key)
         } else {
-            let tags: Vec<String> = tags
-                .iter()
-                .map(|(name, value)| format!("{}:{name}={}:{value}", name.len(), value.len()))
-                .collect();
-            Identity::key(tags.join(","))
+            labels_key(&tags, &[])
         };
         let message = fields.first(&["event.message", "message"]);
         let (state, suppressed) = state_of(fields, severity.as_deref(), message.as_deref());

@@ -24,6 +24,13 @@ impl Format for Librenms {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"librenms","title":"Test","name":"Test-Rule","alert_id":"000","state":"1","severity":"warning","hostname":"alertbridge-test"}"#,
+            r#"{"source":"librenms","title":"Test","name":"Test-Rule","alert_id":"000","state":"0","severity":"warning","hostname":"alertbridge-test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let form = mentions(request, &["alert_id=", "rule_id=", "device_id="]);
         let json = mentions(request, &["\"alert_id\"", "\"rule_id\"", "\"device_id\""]);

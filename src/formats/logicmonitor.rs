@@ -23,6 +23,13 @@ impl Format for Logicmonitor {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"logicmonitor","alertid":"LMD0","internalid":"LMD0","alertstatus":"active","level":"warn","host":"alertbridge-test","datapoint":"test"}"#,
+            r#"{"source":"logicmonitor","alertid":"LMD0","internalid":"LMD0","alertstatus":"clear","level":"warn","host":"alertbridge-test","datapoint":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if names_source(request, "logicmonitor")
             || mentions(request, &["alertstatus", "internalid"])

@@ -25,6 +25,13 @@ impl Format for Meraki {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"version":"0.1","networkId":"N_1","deviceSerial":"Q2XX-TEST-0001","deviceName":"alertbridge-test","alertId":"0000000000000000","alertTypeId":"power_supply_down","alertType":"Power supply went down","alertLevel":"warning","alertData":{"num":1}}"#,
+            r#"{"version":"0.1","networkId":"N_1","deviceSerial":"Q2XX-TEST-0001","deviceName":"alertbridge-test","alertId":"0000000000000000","alertTypeId":"power_supply_up","alertType":"Power supply came up","alertLevel":"informational","alertData":{"num":1}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(
             request,

@@ -25,6 +25,13 @@ impl Format for Mist {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"topic":"alarms","events":[{"type":"switch_down","severity":"warn","group":"infrastructure","site_id":"0","switches":["000000000000"],"hostnames":["alertbridge-test"]}]}"#,
+            r#"{"topic":"alarms","events":[{"type":"switch_reconnected","severity":"info","group":"infrastructure","site_id":"0","switches":["000000000000"],"hostnames":["alertbridge-test"]}]}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let signed = request.header("x-mist-signature-v2").is_some();
         let body = mentions(request, &["\"topic\"", "\"events\""])

@@ -23,6 +23,13 @@ impl Format for Mon {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            "MON_ALERTTYPE=failure\nMON_GROUP=alertbridge-test\nMON_SERVICE=test\n",
+            "MON_ALERTTYPE=up\nMON_GROUP=alertbridge-test\nMON_SERVICE=test\n",
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["MON_ALERTTYPE", "MON_SERVICE", "MON_GROUP"]) {
             Detection::Certain

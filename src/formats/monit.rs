@@ -87,6 +87,13 @@ impl Format for Monit {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"monit","event":"Status failed","service":"test","host":"alertbridge-test","description":"test"}"#,
+            r#"{"source":"monit","event":"Status succeeded","service":"test","host":"alertbridge-test","description":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["MONIT_EVENT", "MONIT_SERVICE"]) || names_source(request, "monit") {
             return Detection::Certain;

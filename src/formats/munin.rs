@@ -1,10 +1,10 @@
 //! Munin: a contact's command with a text of ours that lists a graph's fields by level. It sends on
 //! changes only; each field is an event of its own, told by group, host, graph and field.
 
-use super::draft::Draft;
+use super::draft::{Draft, key_of};
 use super::fields::{Fields, mentions, names_source};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals};
-use crate::model::{Event, EventState, Identity, SeverityHint};
+use crate::model::{Event, EventState, SeverityHint};
 
 /// Munin.
 pub struct Munin;
@@ -30,6 +30,13 @@ impl Format for Munin {
             identity: "group, host, graph, field",
             auth: "header, basic, address",
         }
+    }
+
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"group":"test","host":"alertbridge-test","graph_category":"test","graph_title":"test","warning":[{"label":"test","value":"1"}],"critical":[],"ok":[]}"#,
+            r#"{"group":"test","host":"alertbridge-test","graph_category":"test","graph_title":"test","warning":[],"critical":[],"ok":[{"label":"test","value":"1"}]}"#,
+        ])
     }
 
     fn detect(&self, request: &Request) -> Detection {
@@ -73,9 +80,7 @@ fn event(
     let title = graph.first(&["plugin", "graph_title"]);
     let name = field.text("label");
     let key = match (&host, &title, &name) {
-        (Some(host), Some(title), Some(name)) => {
-            Some(format!("{}/{host}/{title}/{name}", graph.word("group")))
-        }
+        (Some(host), Some(title), Some(name)) => key_of(&[&graph.word("group"), host, title, name]),
         _ => None,
     };
     let value = field.text("value");
@@ -83,23 +88,19 @@ fn event(
     let named: Vec<&str> = named.into_iter().flatten().collect();
     let ranges = [field.text("wrange"), field.text("crange")];
     let ranges: Vec<String> = ranges.into_iter().flatten().collect();
-    let mut event = Draft::new(
-        state,
-        key.and_then(Identity::key),
-        "`host` with `graph_title` and `label`",
-    )?
-    .host(host.clone())
-    .check(name.clone())
-    .severity(Some(level.to_owned()), hint)
-    .summary(match &value {
-        Some(value) => format!("{} is {level}: {value}", named.join(" ")),
-        None => format!("{} is {level}", named.join(" ")),
-    })
-    .details(field.text("extinfo"))
-    .label("group", graph.text("group"))
-    .label("category", graph.text("graph_category"))
-    .label("ranges", (!ranges.is_empty()).then(|| ranges.join(" ")))
-    .finish();
+    let mut event = Draft::new(state, key, "`host` with `graph_title` and `label`")?
+        .host(host.clone())
+        .check(name.clone())
+        .severity(Some(level.to_owned()), hint)
+        .summary(match &value {
+            Some(value) => format!("{} is {level}: {value}", named.join(" ")),
+            None => format!("{} is {level}", named.join(" ")),
+        })
+        .details(field.text("extinfo"))
+        .label("group", graph.text("group"))
+        .label("category", graph.text("graph_category"))
+        .label("ranges", (!ranges.is_empty()).then(|| ranges.join(" ")))
+        .finish();
     signals::apply_check(&mut event);
     Ok(event)
 }

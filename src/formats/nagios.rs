@@ -22,6 +22,13 @@ impl Format for Nagios {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"nagios","type":"PROBLEM","host":"alertbridge-test","service":"test","state":"WARNING","output":"test"}"#,
+            r#"{"source":"nagios","type":"RECOVERY","host":"alertbridge-test","service":"test","state":"OK","output":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["NAGIOS_NOTIFICATIONTYPE"]) || names_source(request, "nagios") {
             return Detection::Certain;

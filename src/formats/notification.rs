@@ -183,7 +183,11 @@ impl<'a> Notification<'a> {
     fn says_test(&self, kind: &str) -> bool {
         let comment = self.text(&["NOTIFICATIONCOMMENT", "comment"]);
         kind.to_ascii_uppercase().starts_with("CUSTOM")
-            && comment.is_some_and(|text| text.to_lowercase().contains("test"))
+            && comment.is_some_and(|text| {
+                text.to_lowercase()
+                    .split(|c: char| !c.is_alphanumeric())
+                    .any(|word| word.starts_with("test"))
+            })
     }
 
     fn summary(&self, host: &str, service: Option<&str>, word: Option<&str>) -> String {

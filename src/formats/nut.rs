@@ -116,6 +116,13 @@ impl Format for Nut {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            "ups=test@alertbridge-test&type=ONBATT&message=test",
+            "ups=test@alertbridge-test&type=ONLINE&message=test",
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let command = mentions(request, &["ups=", "type=", "message="]);
         let environment = mentions(request, &["UPSNAME", "NOTIFYTYPE"]);

@@ -24,6 +24,13 @@ impl Format for Observium {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"ALERT_STATE":"ALERT","ALERT_ID":"9827","ALERT_SEVERITY":"Warning","ALERT_MESSAGE":"test","DEVICE_HOSTNAME":"alertbridge-test.test","DEVICE_ID":"0"}"#,
+            r#"{"ALERT_STATE":"RECOVER","ALERT_ID":"9827","ALERT_SEVERITY":"Warning","ALERT_MESSAGE":"test","DEVICE_HOSTNAME":"alertbridge-test.test","DEVICE_ID":"0"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let markers = [
             "\"ALERT_EMOJI_NAME\"",

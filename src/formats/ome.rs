@@ -24,6 +24,13 @@ impl Format for Ome {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"Data":[{"AlertId":0,"Severity":8,"Description":"Power supply redundancy is lost.","EEMIMessageId":"RDU0012","AlertIdentifier":"alertbridge-test"}],"TransferType":"Delta"}"#,
+            r#"{"Data":[{"AlertId":0,"Severity":4,"Description":"The power supplies are redundant.","EEMIMessageId":"RDU0011","AlertIdentifier":"alertbridge-test"}],"TransferType":"Delta"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["\"EEMIMessageId\"", "\"AlertIdentifier\""]) {
             Detection::Certain

@@ -23,6 +23,13 @@ impl Format for Oneview {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"resourceUri":"/rest/alerts/0","changeType":"Updated","resource":{"uri":"/rest/alerts/0","alertState":"Active","severity":"Warning","description":"test"}}"#,
+            r#"{"resourceUri":"/rest/alerts/0","changeType":"Updated","resource":{"uri":"/rest/alerts/0","alertState":"Cleared","severity":"Warning","description":"test"}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(
             request,

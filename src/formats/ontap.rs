@@ -25,6 +25,13 @@ impl Format for Ontap {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            "<netapp><ems-message-info><node>alertbridge-test</node><message-name>monitor.chassisPower.degraded</message-name><severity>alert</severity><event>test</event></ems-message-info></netapp>",
+            "<netapp><ems-message-info><node>alertbridge-test</node><message-name>monitor.chassisPower.ok</message-name><severity>notice</severity><event>test</event></ems-message-info></netapp>",
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["<ems-message-info>", "<message-name>"]) {
             Detection::Certain

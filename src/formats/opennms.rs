@@ -23,6 +23,13 @@ impl Format for Opennms {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"uei":"uei.opennms.org/test","reductionKey":"alertbridge-test","type":1,"severity":"WARNING","nodeLabel":"alertbridge-test","logMessage":"test"}"#,
+            r#"{"uei":"uei.opennms.org/test","reductionKey":"alertbridge-test","type":1,"severity":"CLEARED","nodeLabel":"alertbridge-test","logMessage":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["\"reductionKey\"", "\"uei\""]) {
             Detection::Certain

@@ -23,6 +23,13 @@ impl Format for Opmanager {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"opmanager","alarmid":"0","entity":"alertbridge-test","displayName":"alertbridge-test","stringseverity":"Attention","message":"test"}"#,
+            r#"{"source":"opmanager","alarmid":"0","entity":"alertbridge-test","displayName":"alertbridge-test","stringseverity":"Clear","message":"test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if names_source(request, "opmanager") || mentions(request, &["stringseverity", "alarmid"]) {
             Detection::Certain

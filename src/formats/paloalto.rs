@@ -24,6 +24,13 @@ impl Format for Paloalto {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"paloalto","serial":"alertbridge-test","device_name":"alertbridge-test","subtype":"port","severity":"informational","eventid":"link-change","object":"ethernet1/1","opaque":"Port ethernet1/1: Down"}"#,
+            r#"{"source":"paloalto","serial":"alertbridge-test","device_name":"alertbridge-test","subtype":"port","severity":"informational","eventid":"link-change","object":"ethernet1/1","opaque":"Port ethernet1/1: Up"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let log = mentions(request, &["\"opaque\"", "\"eventid\"", "\"serial\""]);
         if log || names_source(request, "paloalto") {

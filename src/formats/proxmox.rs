@@ -5,7 +5,8 @@
 use super::draft::Draft;
 use super::fields::{Fields, mentions, names_source};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals, words};
-use crate::model::{ComponentKind, EventState, Identity, SeverityHint};
+use crate::limits::SKELETON_BYTES_MAX;
+use crate::model::{ComponentKind, EventState, Identity, SeverityHint, text};
 
 /// Proxmox.
 pub struct Proxmox;
@@ -22,6 +23,13 @@ impl Format for Proxmox {
             identity: "type, host, job or datastore; system mail: host and subject",
             auth: "header, bearer",
         }
+    }
+
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"proxmox","title":"vzdump backup status (alertbridge-test): backup failed","message":"test","severity":"error","fields":{"type":"vzdump","hostname":"alertbridge-test"}}"#,
+            r#"{"source":"proxmox","title":"vzdump backup status (alertbridge-test): backup successful","message":"test","severity":"info","fields":{"type":"vzdump","hostname":"alertbridge-test"}}"#,
+        ])
     }
 
     fn detect(&self, request: &Request) -> Detection {
@@ -145,8 +153,9 @@ fn subject(title: &str, message: Option<&str>) -> String {
                 .find(|word| word.starts_with("/dev/"))
         })
         .map(|word| word.trim_end_matches([',', ':', '.']));
+    let skeleton = text::bounded(&skeleton.join(" "), SKELETON_BYTES_MAX);
     match device {
-        Some(device) => format!("{} {device}", skeleton.join(" ")),
-        None => skeleton.join(" "),
+        Some(device) => format!("{skeleton} {device}"),
+        None => skeleton,
     }
 }

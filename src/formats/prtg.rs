@@ -23,6 +23,13 @@ impl Format for Prtg {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            "sensorid=1&sensor=test&device=alertbridge-test&status=Warning&laststatus=Up",
+            "sensorid=1&sensor=test&device=alertbridge-test&status=Warning+ended+%28now%3A+Up%29&laststatus=Warning",
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["sensorid", "laststatus"]) {
             Detection::Certain

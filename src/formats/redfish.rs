@@ -25,6 +25,13 @@ impl Format for Redfish {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r##"{"@odata.type":"#Event.v1_4_0.Event","Id":"1","Name":"Event Log","Context":"alertbridge:alertbridge-test","Events":[{"EventType":"Alert","MemberId":"0","MessageId":"OpenBMC.0.5.PowerSupplyFailed","MessageArgs":["PSU0"],"MessageSeverity":"Warning"}]}"##,
+            r##"{"@odata.type":"#Event.v1_4_0.Event","Id":"1","Name":"Event Log","Context":"alertbridge:alertbridge-test","Events":[{"EventType":"Alert","MemberId":"0","MessageId":"OpenBMC.0.5.PowerSupplyRecovered","MessageArgs":["PSU0"],"MessageSeverity":"OK"}]}"##,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let typed = mentions_any(request, &["#Event.v", "#MetricReport.v", "#Event.Event"]);
         if typed && mentions(request, &["\"@odata.type\""])
@@ -46,9 +53,15 @@ impl Format for Redfish {
         if records.is_empty() {
             return Err(Undecodable::because("`Events` is missing or empty"));
         }
+        let query = body::form(request.query);
+        let target = Fields::of(&query).text("host");
         let mut members = Vec::new();
         for fields in records {
-            members.extend(read(Record::new(message, fields)));
+            members.extend(read(Record {
+                target: target.as_deref(),
+                message,
+                fields,
+            }));
         }
         if members.is_empty() {
             return Ok(Decoded::ignored(
@@ -62,15 +75,13 @@ impl Format for Redfish {
 /// One record, with what its message says for all.
 #[derive(Clone, Copy)]
 struct Record<'a> {
+    /// The host that the destination's URL names (`?host=...`).
+    target: Option<&'a str>,
     message: Fields<'a>,
     fields: Fields<'a>,
 }
 
 impl<'a> Record<'a> {
-    fn new(message: Fields<'a>, fields: Fields<'a>) -> Record<'a> {
-        Record { message, fields }
-    }
-
     /// Registry and key of the message id; old iDRACs send the key alone.
     fn code(self) -> (String, String) {
         let id = self.fields.word("MessageId");
@@ -91,8 +102,11 @@ impl<'a> Record<'a> {
             .first(&["Oem.Dell.ServerHostname", "Oem.Hpe.ServerHostname"])
     }
 
-    /// What tells this BMC from others: our own context first, it is there on every record.
+    /// What tells this BMC from others: the URL or our own context first, they are always there.
     fn host_key(self) -> Option<String> {
+        if let Some(target) = self.target {
+            return Some(target.to_owned());
+        }
         let context = self.context();
         let ours = context
             .as_deref()
@@ -224,7 +238,7 @@ fn event(
     let severity = record.severity();
     let at = record.fields.time("EventTimestamp");
     let nameless = host.is_none().then(|| {
-        "nothing names the BMC: give the subscription a Context, or each BMC a source of its own"
+        "nothing names the BMC: give its subscription a Context, or `?host=NAME` in the destination"
             .to_owned()
     });
     let swapped = key.ends_with("Removed") && severity.as_deref() == Some("OK");

@@ -26,6 +26,13 @@ impl Format for Snmptrap {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"snmptrap","hostname":"alertbridge-test","agent":"alertbridge-test","trap_name":"IF-MIB::linkDown","varbinds":[{"oid":"IF-MIB::ifIndex.1","value":"1"}]}"#,
+            r#"{"source":"snmptrap","hostname":"alertbridge-test","agent":"alertbridge-test","trap_name":"IF-MIB::linkUp","varbinds":[{"oid":"IF-MIB::ifIndex.1","value":"1"}]}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let telegraf = mentions(request, &["\"snmp_trap\"", "\"tags\"", "\"fields\""]);
         let logstash = mentions(request, &["variable_bindings", "request_id"]);

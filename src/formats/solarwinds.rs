@@ -24,6 +24,13 @@ impl Format for Solarwinds {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"solarwinds","ActionType":"Create","AlertObjectID":"1","AlertName":"Test","Severity":"Warning","NodeName":"alertbridge-test"}"#,
+            r#"{"source":"solarwinds","ActionType":"Resolve","AlertObjectID":"1","AlertName":"Test","Severity":"Warning","NodeName":"alertbridge-test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let recipe = mentions(request, &["alias=", "ActionType="]);
         if names_source(request, "solarwinds") || recipe || mentions(request, &["AlertObjectID"]) {

@@ -5,6 +5,7 @@
 use super::draft::Draft;
 use super::fields::{Fields, names_source};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals};
+use crate::limits::SKELETON_BYTES_MAX;
 use crate::model::{ComponentKind, EventState, Identity, SeverityHint};
 
 /// Synology.
@@ -33,6 +34,13 @@ impl Format for Synology {
             identity: "host and the object that the text names, else the text",
             auth: "header, token in URL",
         }
+    }
+
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"synology","hostname":"alertbridge-test","text":"Storage Pool 0 has degraded."}"#,
+            r#"{"source":"synology","hostname":"alertbridge-test","text":"Storage Pool 0 has been repaired."}"#,
+        ])
     }
 
     fn detect(&self, request: &Request) -> Detection {
@@ -126,5 +134,5 @@ fn skeleton(lower: &str) -> String {
             }
         })
         .collect();
-    words.join(" ")
+    crate::model::text::bounded(&words.join(" "), SKELETON_BYTES_MAX)
 }

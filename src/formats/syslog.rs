@@ -5,6 +5,7 @@
 use super::draft::Draft;
 use super::fields::{Fields, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals};
+use crate::limits::SKELETON_BYTES_MAX;
 use crate::model::{ComponentKind, Event, EventState, Identity, SeverityHint};
 use regex::Regex;
 use std::sync::LazyLock;
@@ -24,6 +25,13 @@ impl Format for Syslog {
             identity: "host and what a known line names; else host, program and text without numbers",
             auth: "bearer, basic, header, certificate, address",
         }
+    }
+
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"[{"appname":"test","facility":"user","hostname":"alertbridge-test","message":"SNMP_TRAP_LINK_DOWN: ifIndex 1, ifName test0","severity":"warning","source_type":"syslog"}]"#,
+            r#"[{"appname":"test","facility":"user","hostname":"alertbridge-test","message":"SNMP_TRAP_LINK_UP: ifIndex 1, ifName test0","severity":"info","source_type":"syslog"}]"#,
+        ])
     }
 
     fn detect(&self, request: &Request) -> Detection {
@@ -235,7 +243,7 @@ fn skeleton(text: &str) -> String {
             }
         })
         .collect();
-    words.join(" ")
+    crate::model::text::bounded(&words.join(" "), SKELETON_BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use super::draft::Draft;
 use super::fields::{Fields, mentions, mentions_any};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals};
+use crate::limits::SKELETON_BYTES_MAX;
 use crate::model::{ComponentKind, Event, EventState, Identity, SeverityHint};
 
 /// TrueNAS.
@@ -22,6 +23,13 @@ impl Format for Truenas {
             identity: "host and text without counts; VictorOps: entity id",
             auth: "token in URL, address",
         }
+    }
+
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"text":"TrueNAS @ alertbridge-test\n\nNew alert:\n\n * Test alert of the bridge.\n"}"#,
+            r#"{"text":"TrueNAS @ alertbridge-test\n\nThe following alert has been cleared:\n\n * Test alert of the bridge.\n"}"#,
+        ])
     }
 
     fn detect(&self, request: &Request) -> Detection {
@@ -166,7 +174,7 @@ fn skeleton(item: &str) -> String {
             if counts { "#" } else { word }
         })
         .collect();
-    words.join(" ")
+    crate::model::text::bounded(&words.join(" "), SKELETON_BYTES_MAX)
 }
 
 /// What the page of signals says about the texts of TrueNAS.

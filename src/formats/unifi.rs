@@ -31,6 +31,13 @@ impl Format for Unifi {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"alarm_id":"0","app":"network","name":"Switch Offline","message":"test","severity":4,"parameters":{"UNIFIcategory":"test","UNIFIhost":"alertbridge-test","UNIFIdeviceName":"alertbridge-test","UNIFIdeviceMac":"00:00:00:00:00:00"}}"#,
+            r#"{"alarm_id":"0","app":"network","name":"Switch Online","message":"test","severity":2,"parameters":{"UNIFIcategory":"test","UNIFIhost":"alertbridge-test","UNIFIdeviceName":"alertbridge-test","UNIFIdeviceMac":"00:00:00:00:00:00"}}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let network = mentions_any(request, &["\"UNIFIhost\"", "\"UNIFIcategory\""]);
         let bare = mentions(request, &["\"alarm_id\"", "\"text\"", "was triggered"]);

@@ -23,6 +23,13 @@ impl Format for Vrops {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"alertId":"alertbridge-test","status":"ACTIVE","criticality":"ALERT_CRITICALITY_LEVEL_INFO","alertName":"test","adapterKind":"sample-adapter-type","resourceName":"alertbridge-test"}"#,
+            r#"{"alertId":"alertbridge-test","status":"CANCELED","criticality":"ALERT_CRITICALITY_LEVEL_INFO","alertName":"test","adapterKind":"sample-adapter-type","resourceName":"alertbridge-test"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(
             request,

@@ -23,6 +23,13 @@ impl Format for Whatsupgold {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"source":"whatsupgold","device":"alertbridge-test","deviceid":"0","monitor":"test","monitor_state":"Down"}"#,
+            r#"{"source":"whatsupgold","device":"alertbridge-test","deviceid":"0","monitor":"test","monitor_state":"Up"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if names_source(request, "whatsupgold") {
             Detection::Certain

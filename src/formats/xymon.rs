@@ -23,6 +23,13 @@ impl Format for Xymon {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            "host=alertbridge-test&svc=test&color=yellow&recovered=0",
+            "host=alertbridge-test&svc=test&color=yellow&recovered=1",
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         let script = mentions(request, &["svc=", "color=", "recovered="]);
         let environment = mentions(request, &["BBHOSTNAME", "BBSVCNAME"]);

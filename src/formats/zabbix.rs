@@ -23,6 +23,13 @@ impl Format for Zabbix {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"event_id":"1","event_source":"0","event_value":"1","event_update_status":"0","event_name":"Test problem","event_nseverity":"1","event_severity":"Information","host_name":"alertbridge-test","trigger_id":"1"}"#,
+            r#"{"event_id":"1","event_source":"0","event_value":"0","event_update_status":"0","event_name":"Test problem","event_nseverity":"1","event_severity":"Information","host_name":"alertbridge-test","trigger_id":"1"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["event_id", "event_nseverity"])
             || mentions(request, &["event_id", "event_value", "trigger_id"])
