@@ -7,7 +7,11 @@
 //! | `step` | which part an input concerns |
 //! | `alert` | what an event does to its alert |
 //! | `correlate` | which incident an alert belongs to |
-//! | `incident` | opening, joining, merging, resolving, closing |
+//! | `incident` | opening and joining |
+//! | `hold` | how long before a ticket opens |
+//! | `merge` | when two incidents are one |
+//! | `flap` | when changing too often is a state |
+//! | `ending` | resolving, reopening, closing |
 //! | `severity` | how bad it is, from the inventory or from rules |
 //! | `storm` | when openings fold into one |
 //! | `quiet` | silences and maintenance windows |
@@ -17,7 +21,11 @@
 
 mod alert;
 mod correlate;
+mod ending;
+mod flap;
+mod hold;
 mod incident;
+mod merge;
 mod people;
 mod quiet;
 mod saving;
@@ -26,6 +34,7 @@ mod severity;
 pub mod state;
 mod step;
 mod storm;
+mod tally;
 mod ticketing;
 
 #[cfg(test)]
