@@ -140,7 +140,7 @@ fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<String>> 
                 inventory: Arc::new(inventory),
                 rules: Arc::new(rules),
                 routes,
-                expected: Vec::new(),
+                ..Decisions::default()
             };
             Ok(Config { file, decisions })
         }

@@ -6,9 +6,12 @@ use super::state::Wake;
 use crate::model::event::SeverityHint;
 use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::{Outcome, Reason};
-use crate::model::severity::Severity;
+use crate::model::severity::{Category, Severity};
 use crate::model::{AlertId, IncidentId, Sym, Time};
 use std::time::Duration;
+
+/// Most elements asked for being the root.
+const ROOTS_ASKED_MAX: usize = 1000;
 
 impl Engine {
     /// A member ended.
@@ -28,58 +31,105 @@ impl Engine {
         };
         entry.active = entry.active.saturating_sub(1);
         let (left, state) = (entry.active, entry.state);
-        let quiet = entry.quiet_until.is_some();
         self.state.touch_incident(incident);
         if !state.is_open() {
             return Outcome::Resolved;
         }
         if left > 0 {
-            if !entry_is_large(self.state.incidents.get(&incident)) {
-                self.decide(
-                    incident,
-                    Reason::AlertResolved,
-                    format!("{id} ended; {left} left."),
-                );
-                self.evaluate(incident);
-            }
+            self.one_member_less(incident, id, element, left);
             return Outcome::Resolved;
         }
-        if state == IncidentState::Held {
-            let (how, reason) = if quiet {
-                (Ended::Planned, Reason::AllResolved)
-            } else {
-                (Ended::Transient, Reason::ClearedInHold)
-            };
-            let lasted = self
-                .state
-                .incidents
-                .get(&incident)
-                .map(|i| ended.since(i.opened_at));
-            let text = format!(
-                "All well after {:?}, before a ticket was due.",
-                lasted.unwrap_or_default()
+        self.last_member_less(incident, id, state, ended)
+    }
+
+    fn one_member_less(&mut self, incident: IncidentId, id: AlertId, element: Sym, left: u32) {
+        let Some(entry) = self.state.incidents.get(&incident) else {
+            return;
+        };
+        let cause_ended = element != Sym(0)
+            && entry.root == element
+            && !self.state.by_element.contains_key(&element);
+        if cause_ended {
+            self.choose_root(incident);
+            let text = format!("{id}, the cause, ended; {left} of its effects remain.");
+            self.decide(incident, Reason::CauseEnded, text);
+        } else if entry_is_large(Some(entry)) && !self.health_moved {
+            return;
+        } else if !entry_is_large(Some(entry)) {
+            self.decide(
+                incident,
+                Reason::AlertResolved,
+                format!("{id} ended; {left} left."),
             );
-            self.finish(incident, how, reason, ended, &text);
-            return if quiet {
-                Outcome::Resolved
-            } else {
-                Outcome::Transient
+        }
+        self.evaluate_for(incident, id);
+    }
+
+    /// Another failed element stands for the incident: one that no other explains.
+    fn choose_root(&mut self, incident: IncidentId) {
+        let inventory = &self.decisions.inventory;
+        let Some(tally) = self.tallies.get(&incident) else {
+            return;
+        };
+        let is_root = |sym: &&Sym| {
+            let id = inventory.element(self.state.symbols.name(**sym));
+            id.is_some_and(|id| self.health.roots_of(inventory, id).is_empty())
+        };
+        let root = tally.elements.keys().take(ROOTS_ASKED_MAX).find(is_root);
+        let root = root.or_else(|| tally.elements.keys().next()).copied();
+        if let Some(entry) = self.state.incidents.get_mut(&incident) {
+            entry.root = root.unwrap_or_default();
+        }
+    }
+
+    fn last_member_less(
+        &mut self,
+        incident: IncidentId,
+        id: AlertId,
+        state: IncidentState,
+        ended: Time,
+    ) -> Outcome {
+        let Some(entry) = self.state.incidents.get(&incident) else {
+            return Outcome::Resolved;
+        };
+        let (quiet, flapping, told) = (
+            entry.quiet_reason,
+            entry.flapping,
+            entry.released_at.is_some(),
+        );
+        let lasted = ended.since(entry.opened_at);
+        let doubted = self.state.alerts.get(&id).is_some_and(|a| a.doubted);
+        if doubted {
+            self.out.figures.push(super::Figure::Voided("contradicted"));
+            let text =
+                "Cleared without being confirmed: fresh watchers said all along that it works.";
+            self.finish(incident, Ended::FalseAlarm, Reason::FalseAlarm, ended, text);
+            return Outcome::Resolved;
+        }
+        if state == IncidentState::Held && !told && !flapping {
+            let text = format!("All well after {lasted:?}, before a ticket was due.");
+            let (how, reason, outcome) = match quiet {
+                Some(Reason::Maintenance) => {
+                    (Ended::Planned, Reason::AllResolved, Outcome::Resolved)
+                }
+                Some(_) => (
+                    Ended::ResolvedByMonitoring,
+                    Reason::AllResolved,
+                    Outcome::Resolved,
+                ),
+                None => (Ended::Transient, Reason::ClearedInHold, Outcome::Transient),
             };
+            self.finish(incident, how, reason, ended, &text);
+            return outcome;
         }
         self.resolve_or_wait(incident, ended);
         Outcome::Resolved
     }
 
     pub(super) fn resolve_or_wait(&mut self, id: IncidentId, ended: Time) {
-        let quiet = self.decisions.settings.flap_quiet;
         if self.state.incidents.get(&id).is_some_and(|i| i.flapping) {
-            let until = self.state.now.plus(quiet);
-            self.wake(until, Wake::FlapQuiet(id));
-            self.decide(
-                id,
-                Reason::Flapping,
-                format!("All well; flapping, so quiet until {until}."),
-            );
+            // Seen as well again only after a quiet time; the wake stands since the last firing.
+            self.state.touch_incident(id);
             return;
         }
         self.finish(
@@ -118,9 +168,32 @@ impl Engine {
         if let Some(period) = incident.periods.last_mut().filter(|p| p.until.is_none()) {
             period.until = Some(at.max(period.from));
         }
+        incident.quiet_reason = None;
         if how == Ended::FalseAlarm {
             incident.severity = Some(Severity::S5);
         }
+        let set_up =
+            incident.category == Category::Provisioning && how == Ended::ResolvedByMonitoring;
+        let services = if set_up {
+            incident.services.clone()
+        } else {
+            Vec::new()
+        };
+        let last = incident.firings.last().copied().unwrap_or_default();
+        if std::mem::take(&mut incident.flapping) {
+            let quiet = self.decisions.settings.flap_quiet;
+            self.state
+                .wakes
+                .remove(&(last.plus(quiet), Wake::FlapQuiet(id)));
+        }
+        self.state.reported.remove(&id);
+        for service in services {
+            self.save_thing("healthy", service.clone(), &true);
+            self.state.healthy.insert(service);
+        }
+        let Some(incident) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
         for (when, wake) in [
             (incident.held_until.take(), Wake::Hold(id)),
             (incident.quiet_until.take(), Wake::Quiet(id)),
@@ -152,32 +225,53 @@ impl Engine {
         let Some(incident) = self.state.incidents.get_mut(&id) else {
             return;
         };
-        let blip = incident.ended == Some(Ended::Transient);
-        incident.state = if blip {
-            IncidentState::Held
-        } else {
-            IncidentState::Open
-        };
+        let untold = incident.released_at.is_none();
+        let false_alarm = incident.ended == Some(Ended::FalseAlarm);
+        incident.state = IncidentState::Held;
+        if incident.reported {
+            self.state.reported.insert(id);
+        }
         incident.ended = None;
         incident.resolved_at = None;
+        if false_alarm {
+            // What was nothing is looked at anew.
+            incident.severity = None;
+        }
         if let Some(at) = incident.reopen_until.take() {
             self.state.wakes.remove(&(at, Wake::Close(id)));
         }
         self.count_firing(id);
         self.decide(id, reason, text.clone());
         self.evaluate(id);
-        if blip {
-            let until = self
-                .state
-                .now
-                .plus(self.decisions.settings.hold_degradation);
-            if let Some(incident) = self.state.incidents.get_mut(&id) {
-                incident.held_until = Some(until);
+        if self.begin_quiet(id).is_some() {
+            return;
+        }
+        let member = self.state.members.get(&id).and_then(|m| {
+            let active = |a: &&AlertId| {
+                let alert = self.state.alerts.get(a);
+                alert.is_some_and(|a| a.state.is_active())
+            };
+            m.iter().find(active).copied()
+        });
+        match member {
+            Some(member) if untold => {
+                self.hold_or_release(id, member, None);
+                self.release_flapping(id);
             }
-            self.wake(until, Wake::Hold(id));
-        } else {
-            self.want_tickets(id);
-            self.note_tickets(id, &text, true);
+            _ => {
+                if let Some(incident) = self.state.incidents.get_mut(&id) {
+                    incident.state = IncidentState::Open;
+                }
+                self.want_tickets(id);
+                self.note_reopened(id, &text);
+            }
+        }
+    }
+
+    /// Flapping gets few comments: only the first reopenings are told in tickets.
+    fn note_reopened(&mut self, id: IncidentId, text: &str) {
+        if self.state.incidents.get(&id).is_none_or(|i| !i.flapping) {
+            self.note_tickets(id, text, true);
         }
     }
 

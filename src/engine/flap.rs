@@ -1,8 +1,9 @@
 //! Flapping: a state with thresholds for entering and leaving. One ticket, few comments.
 
 use super::Engine;
+use super::state::Wake;
 use crate::model::IncidentId;
-use crate::model::incident::Ended;
+use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
 
 /// Most firings remembered for flapping.
@@ -21,19 +22,17 @@ impl Engine {
         }
         incident.flapping = false;
         let (active, open) = (incident.active, incident.state.is_open());
-        self.decide(
-            id,
-            Reason::FlappingEnded,
-            "Quiet for long enough: no longer flapping.",
-        );
+        let text = "Quiet for long enough: no longer flapping.";
+        self.decide(id, Reason::FlappingEnded, text);
         if active == 0 && open {
             let now = self.state.now;
+            let text = "All alerts ended.";
             self.finish(
                 id,
                 Ended::ResolvedByMonitoring,
                 Reason::AllResolved,
                 now,
-                "All alerts ended.",
+                text,
             );
         } else {
             self.evaluate(id);
@@ -43,26 +42,47 @@ impl Engine {
     /// Counts a firing, and notices flapping.
     pub(super) fn count_firing(&mut self, id: IncidentId) {
         let settings = &self.decisions.settings;
-        let (from, window) = (settings.flap_firings, settings.flap_window);
+        let (from, window, quiet) = (
+            settings.flap_firings,
+            settings.flap_window,
+            settings.flap_quiet,
+        );
         let now = self.state.now;
         let Some(incident) = self.state.incidents.get_mut(&id) else {
             return;
         };
+        let last = incident.firings.last().copied();
         incident.firings.push(now);
         if incident.firings.len() > FIRINGS_MAX {
             incident.firings.remove(0);
         }
         // Members that join for the first time are not flapping; refirings of few members are.
-        let recent = incident
-            .firings
-            .iter()
-            .filter(|at| now.since(**at) <= window)
-            .count();
+        let within = |at: &&crate::model::Time| now.since(**at) <= window;
+        let recent = incident.firings.iter().filter(within).count();
         let refirings = recent.saturating_sub(incident.members as usize);
-        if !incident.flapping && refirings >= from as usize {
+        let begins = !incident.flapping && refirings >= from as usize;
+        if begins {
             incident.flapping = true;
+        }
+        if incident.flapping {
+            // Quiet is counted from the last firing.
+            let old = last.map(|at| at.plus(quiet)).filter(|_| !begins);
+            let wake = Wake::FlapQuiet(id);
+            self.state.rewake(old, Some(now.plus(quiet)), wake);
+        }
+        if begins {
             let text = format!("{refirings} firings again within {window:?}: flapping.");
             self.decide(id, Reason::Flapping, text);
+        }
+    }
+
+    /// What flaps within its hold never passes it: it is told once it is known to flap.
+    pub(super) fn release_flapping(&mut self, id: IncidentId) {
+        let held = self.state.incidents.get(&id).is_some_and(|i| {
+            i.flapping && i.state == IncidentState::Held && i.quiet_until.is_none()
+        });
+        if held {
+            self.release(id);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{AlertId, IncidentId, Sym};
 
 /// Longest title, bytes.
 const TITLE_BYTES_MAX: usize = 200;
-/// Most sites named by an incident.
+/// Most sites and hosts named by an incident.
 pub(super) const SITES_MAX: usize = 32;
 
 impl Engine {
@@ -61,13 +61,13 @@ impl Engine {
                 self.member_active(incident, hint, element);
                 self.reopen(incident, Reason::Reopened, format!("{id} fires again."));
                 self.out.figures.push(Figure::Reopened);
-                Some(Outcome::Reopened)
+                Some(self.quiet_outcome(incident).unwrap_or(Outcome::Reopened))
             }
             IncidentState::Held | IncidentState::Open => {
                 self.member_active(incident, hint, element);
                 self.count_firing(incident);
                 self.decide(incident, Reason::AlertRefired, format!("{id} fires again."));
-                self.evaluate(incident);
+                self.evaluate_for(incident, id);
                 Some(Outcome::Reopened)
             }
         }
@@ -98,7 +98,12 @@ impl Engine {
             let text = format!("{id} joined: {}.", reason.word().replace('_', " "));
             self.decide(incident, reason, text);
         }
-        self.evaluate(incident);
+        // What its root has taken down already changes nothing further.
+        if reason != Reason::ExplainedByRoot || self.health_moved {
+            self.evaluate_for(incident, id);
+        } else {
+            self.review_quiet(incident, Some(id));
+        }
     }
 
     /// Membership and tallies, without a word.
@@ -123,9 +128,8 @@ impl Engine {
 
     fn open_for(&mut self, id: AlertId, event: &Event, judged: &Judged) -> Outcome {
         let source = self.state.alerts.get(&id).map_or(Sym(0), |a| a.source);
-        if judged.element.is_empty()
-            && let Some(storm) = self.storm_of(id)
-        {
+        let proven = self.is_proven(id);
+        if !proven && let Some(storm) = self.storm_of(id) {
             self.enter(id, storm);
             self.state.touch_incident(storm);
             return Outcome::StormFolded;
@@ -142,20 +146,23 @@ impl Engine {
             format!("{id}: {title} ({})", judged.how)
         };
         self.decide(incident, Reason::FirstAlert, why);
-        if let Some((until, reason, text)) = self.quiet_for(id, event, judged, incident) {
-            self.hold_quiet(incident, until, reason, text);
-            return if reason == Reason::Maintenance {
-                Outcome::SuppressedMaintenance
-            } else {
-                Outcome::SuppressedSilence
-            };
-        }
         self.merge_explained(id, judged, incident);
-        let outcome = self.hold_or_release(incident, judged);
-        if judged.element.is_empty() {
+        if self.begin_quiet(incident).is_some() {
+            return self.quiet_outcome(incident).unwrap_or(Outcome::Held);
+        }
+        let outcome = self.hold_or_release(incident, id, judged.hold);
+        if !proven {
             self.watch_storm(id, incident);
         }
         outcome
+    }
+
+    /// The outcome of an event whose incident is quiet.
+    fn quiet_outcome(&self, incident: IncidentId) -> Option<Outcome> {
+        match self.state.incidents.get(&incident)?.quiet_reason? {
+            Reason::Maintenance => Some(Outcome::SuppressedMaintenance),
+            _ => Some(Outcome::SuppressedSilence),
+        }
     }
 
     /// Remembers by what later alerts find this incident.
@@ -179,6 +186,11 @@ impl Engine {
         }
         if let Some(host) = judged.host {
             self.state.by_host.entry(host).or_default().insert(incident);
+            if let Some(entry) = self.state.incidents.get_mut(&incident)
+                && entry.hosts.len() < SITES_MAX
+            {
+                entry.hosts.push(host);
+            }
         }
     }
 
@@ -240,6 +252,7 @@ impl Engine {
             improving_since: None,
             person_facts: None,
             changed_at: now,
+            hosts: Vec::new(),
         };
         self.state.incidents.insert(id, incident);
         self.state.dirty.incidents.insert(id);

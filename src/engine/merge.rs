@@ -9,18 +9,67 @@ use crate::model::reason::Reason;
 use crate::model::{AlertId, IncidentId};
 
 impl Engine {
-    /// The alert is a root: incidents that it explains become part of its own.
+    /// The alert is a root: incidents of alerts that it explains become part of its own. From a
+    /// storm only the explained alerts come.
     pub(super) fn merge_explained(&mut self, id: AlertId, judged: &Judged, incident: IncidentId) {
-        for other in self.explained_by(id, judged) {
+        let mut moved = 0_u32;
+        for alert in self.explained_by(id, judged) {
+            let Some(other) = self.state.alerts.get(&alert).and_then(|a| a.incident) else {
+                continue;
+            };
             let other = self.state.survivor(other);
-            if other != incident {
-                self.merge(other, incident, Reason::RootSpokeLater);
+            let open = self
+                .incident_state(other)
+                .is_some_and(IncidentState::is_open);
+            if other == incident || !open {
+                continue;
             }
+            if self.state.incidents.get(&other).is_some_and(|i| i.storm) {
+                self.move_member(alert, other, incident);
+                moved += 1;
+            } else {
+                self.absorb(other, incident, Reason::RootSpokeLater);
+                moved += 1;
+            }
+        }
+        if moved > 0 {
+            self.evaluate_for(incident, id);
         }
     }
 
-    /// Makes one incident part of another. The earliest start stays.
+    /// Takes an active alert out of a storm, into the incident whose root explains it.
+    fn move_member(&mut self, id: AlertId, from: IncidentId, into: IncidentId) {
+        let Some(alert) = self.state.alerts.get(&id) else {
+            return;
+        };
+        let (hint, element) = (alert.hint, alert.element);
+        let tally = self.tallies.entry(from).or_default();
+        tally.remove_hint(hint);
+        tally.remove_element(element);
+        let members = self.state.members.entry(from).or_default();
+        members.remove(&id);
+        let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        let mut left = 0;
+        if let Some(storm) = self.state.incidents.get_mut(&from) {
+            storm.active = storm.active.saturating_sub(1);
+            storm.members = count;
+            left = storm.active;
+        }
+        self.state.touch_incident(from);
+        self.enter(id, into);
+        if left == 0 {
+            self.absorb(from, into, Reason::RootSpokeLater);
+        }
+    }
+
+    /// Makes one incident part of another, and looks at the facts of the whole.
     pub(super) fn merge(&mut self, from: IncidentId, into: IncidentId, reason: Reason) {
+        self.absorb(from, into, reason);
+        self.evaluate(into);
+    }
+
+    /// Makes one incident part of another. The earliest start stays.
+    fn absorb(&mut self, from: IncidentId, into: IncidentId, reason: Reason) {
         let now = self.state.now;
         let members = self.state.members.remove(&from).unwrap_or_default();
         let Some(gone) = self.state.incidents.get_mut(&from) else {
@@ -32,10 +81,21 @@ impl Engine {
         gone.resolved_at = Some(now);
         gone.active = 0;
         let (opened_at, sites) = (gone.opened_at, gone.sites.clone());
-        let held = gone.held_until.take();
-        if let Some(at) = held {
-            self.state.wakes.remove(&(at, Wake::Hold(from)));
+        let (reported, hosts) = (gone.reported, gone.hosts.clone());
+        let lower_after = self.decisions.settings.lower_after;
+        let wakes = [
+            (gone.held_until.take(), Wake::Hold(from)),
+            (gone.quiet_until.take(), Wake::Quiet(from)),
+            (
+                gone.improving_since.take().map(|at| at.plus(lower_after)),
+                Wake::Lower(from),
+            ),
+        ];
+        gone.quiet_reason = None;
+        for (at, wake) in wakes {
+            self.state.rewake(at, None, wake);
         }
+        self.state.reported.remove(&from);
         self.tallies.remove(&from);
         for id in members {
             if let Some(alert) = self.state.alerts.get_mut(&id) {
@@ -52,6 +112,15 @@ impl Engine {
         if let Some(entry) = self.state.incidents.get_mut(&into) {
             entry.members = u32::try_from(count).unwrap_or(u32::MAX);
             entry.opened_at = entry.opened_at.min(opened_at);
+            entry.reported |= reported;
+            if entry.reported {
+                self.state.reported.insert(into);
+            }
+            for host in hosts {
+                if !entry.hosts.contains(&host) && entry.hosts.len() < SITES_MAX {
+                    entry.hosts.push(host);
+                }
+            }
             for site in sites {
                 if !entry.sites.contains(&site) && entry.sites.len() < SITES_MAX {
                     entry.sites.push(site);
@@ -59,12 +128,14 @@ impl Engine {
             }
         }
         let until = now.plus(self.decisions.settings.reopen_window);
+        if let Some(gone) = self.state.incidents.get_mut(&from) {
+            gone.reopen_until = Some(until);
+        }
         self.wake(until, Wake::Close(from));
         self.out.figures.push(Figure::Merged);
         self.decide(from, Reason::Merged, format!("Part of {into}."));
         self.decide(into, reason, format!("{from} is part of this problem."));
         self.sync_tickets(from);
         self.note_tickets(from, &format!("This is part of {into}."), true);
-        self.evaluate(into);
     }
 }

@@ -14,7 +14,10 @@
 //! | `ending` | resolving, reopening, closing |
 //! | `severity` | how bad it is, from the inventory or from rules |
 //! | `storm` | when openings fold into one |
-//! | `quiet` | silences and maintenance windows |
+//! | `quiet` | what silences and windows keep quiet, and when they no longer do |
+//! | `windows` | silences, maintenance windows, notices of carriers |
+//! | `recurring` | windows that come again |
+//! | `vote` | when monitors contradict each other |
 //! | `ticketing` | what the trackers should look like |
 //! | `people` | what operators and people in trackers do |
 //! | `saving` | loading and saving |
@@ -28,6 +31,7 @@ mod incident;
 mod merge;
 mod people;
 mod quiet;
+mod recurring;
 mod saving;
 mod settings;
 mod severity;
@@ -36,10 +40,13 @@ mod step;
 mod storm;
 mod tally;
 mod ticketing;
+mod vote;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
+pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
 
 use crate::inventory::Health;
@@ -47,6 +54,7 @@ use crate::model::identity::AlertKey;
 use crate::model::incident::{Effect, ImpactPeriod};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{IncidentId, Severity, Time};
+use crate::rules::Matcher;
 use state::{State, Wake};
 use std::collections::BTreeMap;
 
@@ -56,6 +64,8 @@ pub struct Engine {
     decisions: Decisions,
     health: Health,
     tallies: BTreeMap<IncidentId, Tally>,
+    matchers: BTreeMap<String, Matcher>,
+    health_moved: bool,
     out: Said,
 }
 
@@ -146,6 +156,8 @@ impl Engine {
             decisions,
             health,
             tallies: BTreeMap::new(),
+            matchers: BTreeMap::new(),
+            health_moved: false,
             out: Said::default(),
         }
     }

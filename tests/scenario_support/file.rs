@@ -1,6 +1,6 @@
 //! A scenario as written: `tests/data/scenarios/NAME.toml`.
 
-use alertbridge::engine::{Decisions, Route, Settings};
+use alertbridge::engine::{Decisions, RecurringConfig, RecurringWindow, Route, Settings};
 use alertbridge::inventory::{Inventory, InventoryFile};
 use alertbridge::model::event::{ComponentKind, SeverityHint, Suppressed};
 use alertbridge::model::time::duration;
@@ -39,7 +39,7 @@ pub struct Scenario {
     pub route: Vec<RouteEntry>,
     /// Recurring maintenance windows.
     #[serde(default)]
-    pub recurring: Vec<toml::Table>,
+    pub recurring: Vec<RecurringConfig>,
     /// Sources that are expected to speak, and how often.
     #[serde(default)]
     pub expected: BTreeMap<String, String>,
@@ -228,6 +228,11 @@ impl Scenario {
             rules: Arc::new(Ruleset::compile(self.rule.clone()).unwrap()),
             routes,
             expected: expected.map(|(n, e)| (n.clone(), offset(e))).collect(),
+            recurring: self
+                .recurring
+                .iter()
+                .map(|config| RecurringWindow::compile(config.clone()).unwrap())
+                .collect(),
         }
     }
 }
