@@ -5,19 +5,17 @@
 //! than its effects, the incidents merge.
 
 use super::Engine;
-use crate::inventory::{ElementId, Query, Resolution};
+use crate::inventory::{ElementId, Query, Resolution, beside};
 use crate::model::event::{ComponentKind, Event, SeverityHint};
 use crate::model::input::Message;
 use crate::model::reason::Reason;
-use crate::model::{AlertId, IncidentId, Sym};
+use crate::model::{Alert, AlertId, IncidentId, Sym};
 use crate::rules::Facts;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Most nodes walked for the accounts of an element.
 const SERVED_WALK_MAX: usize = 10_000;
-/// Most co-members of a group that are asked for an open incident.
-const GROUP_MEMBERS_ASKED_MAX: usize = 256;
 
 /// What rules and inventory say about an event.
 #[derive(Clone, Debug, Default)]
@@ -163,7 +161,7 @@ impl Engine {
     ) -> Option<(IncidentId, Reason)> {
         let alert = self.state.alerts.get(&id)?;
         if alert.element != Sym(0) {
-            return self.find_by_element(alert.element);
+            return self.find_by_element(alert);
         }
         if let Some(group) = judged.group
             && let Some(incident) = self.open_group(group)
@@ -191,7 +189,8 @@ impl Engine {
             .map(|i| i.id)
     }
 
-    fn find_by_element(&self, element: Sym) -> Option<(IncidentId, Reason)> {
+    fn find_by_element(&self, alert: &Alert) -> Option<(IncidentId, Reason)> {
+        let element = alert.element;
         if let Some(incident) = self.incident_on(element) {
             return Some((incident, Reason::SameElement));
         }
@@ -204,7 +203,14 @@ impl Engine {
                 return Some((incident, Reason::ExplainedByRoot));
             }
         }
-        for mate in inventory.co_members(id).take(GROUP_MEMBERS_ASKED_MAX) {
+        for member in self.members_behind(id, alert.hint) {
+            if let Some(sym) = self.state.symbols.get(inventory.element_name(member))
+                && let Some(incident) = self.incident_on(sym)
+            {
+                return Some((incident, Reason::ExplainedByRoot));
+            }
+        }
+        for mate in self.health.mates_of(inventory, id) {
             if let Some(sym) = self.state.symbols.get(inventory.element_name(mate))
                 && let Some(incident) = self.incident_on(sym)
             {
@@ -213,6 +219,19 @@ impl Engine {
         }
         self.reported_on(id)
             .map(|incident| (incident, Reason::Reported))
+    }
+
+    /// Failed parts that an alert about lost redundancy or worse work speaks of.
+    fn members_behind(&self, element: ElementId, hint: SeverityHint) -> Vec<ElementId> {
+        match hint {
+            SeverityHint::Redundancy | SeverityHint::Degradation => {
+                let of_redundancy = hint == SeverityHint::Redundancy;
+                let inventory = &self.decisions.inventory;
+                self.health
+                    .members_behind(inventory, element, of_redundancy)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The open incident that a customer reported on a service that this element carries.
@@ -254,13 +273,22 @@ impl Engine {
             if !self.health.is_down(element) || !inventory.has_effects(element) {
                 return Vec::new();
             }
+            let alerts_on = |e: ElementId| {
+                let sym = self.state.symbols.get(inventory.element_name(e));
+                let alerts = sym.and_then(|sym| self.state.by_element.get(&sym));
+                alerts.into_iter().flatten().copied()
+            };
             let effects = self.health.explained_by(inventory, element).into_iter();
-            return effects
-                .filter_map(|e| self.state.symbols.get(inventory.element_name(e)))
-                .filter_map(|sym| self.state.by_element.get(&sym))
-                .flatten()
-                .copied()
-                .collect();
+            let mut found: Vec<AlertId> = effects.flat_map(alerts_on).collect();
+            for head in self.health.heads_of(inventory, element) {
+                found.extend(alerts_on(head).filter(|id| {
+                    let hint = self.state.alerts.get(id).map(|a| a.hint);
+                    let hint = hint.unwrap_or(SeverityHint::Unknown);
+                    hint == SeverityHint::Redundancy
+                        || hint == SeverityHint::Degradation && beside(inventory, element, head)
+                }));
+            }
+            return found;
         }
         let host = judged
             .host

@@ -293,6 +293,10 @@ impl Engine {
             .any(|t| self.state.tickets.get(t).is_some_and(|t| t.has_work()));
         if waits {
             let again = self.state.now.plus(Duration::from_secs(600));
+            if let Some(incident) = self.state.incidents.get_mut(&id) {
+                incident.reopen_until = Some(again);
+            }
+            self.state.touch_incident(id);
             self.wake(again, Wake::Close(id));
             return;
         }

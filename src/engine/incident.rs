@@ -35,6 +35,27 @@ impl Engine {
                 Outcome::Reopened
             };
         }
+        if let Some(incident) = self.told_effect(id, judged) {
+            self.join(id, incident, Reason::RootSpokeLater);
+            let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
+            if let Some(entry) = self.state.incidents.get_mut(&incident) {
+                entry.root = element;
+                if element == Sym(0)
+                    && let Some(host) = judged.host.filter(|_| entry.group.is_none())
+                {
+                    entry.group = Some(host);
+                    self.state.by_group.insert(host, incident);
+                }
+                entry.title = bounded(&one_line(&title_of(event)), TITLE_BYTES_MAX);
+            }
+            self.merge_explained(id, judged, incident);
+            self.sync_tickets(incident);
+            return if new {
+                Outcome::Grouped
+            } else {
+                Outcome::Reopened
+            };
+        }
         let outcome = self.open_for(id, event, judged);
         if !new && outcome == Outcome::Opened {
             Outcome::Reopened

@@ -37,6 +37,18 @@ impl Engine {
         }
     }
 
+    /// The oldest open ticket among what the alert explains: its cause joins it, so that no second
+    /// ticket is asked for and none is closed.
+    pub(super) fn told_effect(&self, id: AlertId, judged: &Judged) -> Option<IncidentId> {
+        let explained = self.explained_by(id, judged);
+        let incidents = explained.iter().filter_map(|alert| {
+            let incident = self.state.survivor(self.state.alerts.get(alert)?.incident?);
+            let entry = self.state.incidents.get(&incident)?;
+            (entry.state == IncidentState::Open && !entry.storm).then_some(incident)
+        });
+        incidents.min()
+    }
+
     /// Takes an active alert out of a storm, into the incident whose root explains it.
     fn move_member(&mut self, id: AlertId, from: IncidentId, into: IncidentId) {
         let Some(alert) = self.state.alerts.get(&id) else {

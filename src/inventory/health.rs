@@ -3,10 +3,7 @@
 
 use super::model::{ElementId, Inventory, NodeKind};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
-
-/// Most nodes walked for one question.
-const WALK_MAX: usize = 2_000_000;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// How well something works; the order is from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,10 +77,34 @@ impl Health {
     }
 
     fn evaluate(&self, inventory: &Inventory, number: u32) -> Condition {
+        self.evaluate_by(inventory, number, |needed| self.at(needed))
+    }
+
+    /// The condition of a node if some others were as thought.
+    pub(super) fn evaluate_with(
+        &self,
+        inventory: &Inventory,
+        number: u32,
+        thought: &BTreeMap<u32, Condition>,
+    ) -> Condition {
+        self.evaluate_by(inventory, number, |needed| {
+            thought
+                .get(&needed)
+                .copied()
+                .unwrap_or_else(|| self.at(needed))
+        })
+    }
+
+    fn evaluate_by(
+        &self,
+        inventory: &Inventory,
+        number: u32,
+        at: impl Fn(u32) -> Condition,
+    ) -> Condition {
         let Some(node) = inventory.node(number) else {
             return Condition::Up;
         };
-        let needed = node.needs.iter().map(|n| self.at(*n));
+        let needed = node.needs.iter().map(|n| at(*n));
         match &node.kind {
             NodeKind::Element => {
                 let own = self
@@ -121,97 +142,15 @@ impl Health {
             .unwrap_or(Condition::Up)
     }
 
+    /// Whether the element itself does not work as it should.
+    pub fn has_failed(&self, element: ElementId) -> bool {
+        let own = self.own.get(element.0 as usize);
+        own.is_some_and(|own| *own != Condition::Up)
+    }
+
     /// Whether the element itself is down, not only what it hangs from.
     pub fn is_down(&self, element: ElementId) -> bool {
         self.own.get(element.0 as usize) == Some(&Condition::Down)
-    }
-
-    /// Elements that are down themselves and explain this one, nearest first.
-    pub fn roots_of(&self, inventory: &Inventory, element: ElementId) -> Vec<ElementId> {
-        let mut found = Vec::new();
-        let mut seen = BTreeSet::from([element.0]);
-        let mut left = VecDeque::from([element.0]);
-        while let Some(number) = left.pop_front() {
-            let Some(node) = inventory.node(number) else {
-                continue;
-            };
-            for next in node.needs.iter().copied() {
-                if !seen.insert(next) || seen.len() > WALK_MAX {
-                    continue;
-                }
-                // What works explains nothing.
-                if self.at(next) != Condition::Down {
-                    continue;
-                }
-                if self.is_down(ElementId(next)) {
-                    found.push(ElementId(next));
-                }
-                left.push_back(next);
-            }
-            // The whole explains its part if it is down itself, not if it is down because of
-            // its parts.
-            if number == element.0
-                && let Some(whole) = node.part_of.map(ElementId)
-                && self.is_down(whole)
-                && seen.insert(whole.0)
-            {
-                found.push(whole);
-            }
-        }
-        found
-    }
-
-    /// Whether a service that is in use is not up because of this element.
-    pub fn hits_a_service(&self, inventory: &Inventory, element: ElementId) -> bool {
-        let mut seen = BTreeSet::from([element.0]);
-        let mut left = vec![element.0];
-        while let Some(number) = left.pop() {
-            let Some(node) = inventory.node(number) else {
-                continue;
-            };
-            if self.at(number) == Condition::Up {
-                continue;
-            }
-            if matches!(node.kind, NodeKind::Service { retired: false, .. }) {
-                return true;
-            }
-            left.extend(node.followers.iter().copied().filter(|n| seen.insert(*n)));
-        }
-        false
-    }
-
-    /// Elements that hang from this one, or are part of it, while it is down: the other way round
-    /// than [`Health::roots_of`].
-    pub fn explained_by(&self, inventory: &Inventory, root: ElementId) -> Vec<ElementId> {
-        let mut found = Vec::new();
-        let mut seen = BTreeSet::from([root.0]);
-        let mut left = VecDeque::from([root.0]);
-        while let Some(number) = left.pop_front() {
-            let Some(node) = inventory.node(number) else {
-                continue;
-            };
-            let parts = node.parts.iter().filter(|_| number == root.0);
-            for next in node.followers.iter().chain(parts).copied() {
-                if seen.len() > WALK_MAX || !seen.insert(next) {
-                    continue;
-                }
-                if inventory
-                    .node(next)
-                    .is_some_and(|n| matches!(n.kind, NodeKind::Element))
-                {
-                    found.push(ElementId(next));
-                }
-                // What works explains nothing further, and a part explains the whole only where
-                // the whole follows it.
-                let follows = inventory
-                    .node(next)
-                    .is_some_and(|n| n.needs.contains(&number));
-                if follows && self.at(next) == Condition::Down {
-                    left.push_back(next);
-                }
-            }
-        }
-        found
     }
 }
 

@@ -5,10 +5,12 @@ use super::model::{ElementId, Inventory, Node, NodeKind};
 use crate::model::Time;
 use crate::model::incident::Effect;
 use crate::model::severity::{Category, Severity};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Most sentences of a reason.
 const SENTENCES_MAX: usize = 5;
+/// Most groups without redundancy that are looked at for the next failure.
+const RISKY_ASKED_MAX: usize = 32;
 /// Most names in a sentence.
 const NAMES_SHOWN_MAX: usize = 3;
 
@@ -141,7 +143,12 @@ impl Health {
             .map(|(_, number)| *number)
             .collect();
         let (accounts, parties) = parties(inventory, &at_worst);
-        let severity = worst.map(|worst| severity_of(worst, parties));
+        // A group that holds without any service being at risk is proven redundancy, too.
+        let held = worst.is_none() && !risky.is_empty();
+        let severity = match worst {
+            Some(worst) => Some(severity_of(worst, parties)),
+            None => held.then_some(Severity::S4),
+        };
         if let Some(worst) = worst {
             let word = match worst {
                 Condition::Down => "down",
@@ -167,6 +174,7 @@ impl Health {
                 Some(Condition::Down) => Effect::Down,
                 Some(Condition::Degraded) => Effect::Degraded,
                 Some(Condition::AtRisk) => Effect::AtRisk,
+                None if held => Effect::AtRisk,
                 Some(Condition::Up) | None => Effect::Unknown,
             },
             category,
@@ -178,8 +186,8 @@ impl Health {
             accounts,
             parties,
             sentences,
-            next_failure: if worst == Some(Condition::AtRisk) {
-                next_failure(inventory, risky)
+            next_failure: if held || worst == Some(Condition::AtRisk) {
+                self.next_failure(inventory, risky)
             } else {
                 String::new()
             },
@@ -187,43 +195,73 @@ impl Health {
     }
 }
 
-/// The services that hang from groups without redundancy, and what their loss would mean.
-fn next_failure(inventory: &Inventory, risky: &[u32]) -> String {
-    let mut seen: BTreeSet<u32> = risky.iter().copied().collect();
-    let mut left: Vec<u32> = risky.to_vec();
-    let mut services = Vec::new();
-    while let Some(number) = left.pop() {
-        let Some(node) = inventory.node(number) else {
-            continue;
+impl Health {
+    /// The worst that one more failure in a group without a spare would mean.
+    fn next_failure(&self, inventory: &Inventory, risky: &[u32]) -> String {
+        let worst = risky
+            .iter()
+            .take(RISKY_ASKED_MAX)
+            .filter(|group| !self.has_spare(inventory, **group))
+            .filter_map(|group| {
+                let services = self.lost_with(inventory, *group);
+                let (accounts, parties) = parties(inventory, &services);
+                let severity = severity_of(Condition::Down, parties);
+                (!services.is_empty()).then_some((severity, parties, services, accounts))
+            })
+            .min_by_key(|(severity, parties, ..)| (*severity, std::cmp::Reverse(*parties)));
+        let Some((severity, parties, services, accounts)) = worst else {
+            return String::new();
         };
-        if matches!(node.kind, NodeKind::Service { .. }) {
-            services.push(number);
-        }
-        for follower in &node.followers {
-            // A further group may hold what one of its members loses.
-            let holds = inventory.node(*follower).is_some_and(
-                |f| matches!(f.kind, NodeKind::Group { needs } if (needs as usize) < f.needs.len()),
-            );
-            if !holds && seen.insert(*follower) {
-                left.push(*follower);
+        let names = services.iter().filter_map(|n| inventory.node(*n));
+        let names: Vec<&str> = names.map(|node| node.id.as_str()).collect();
+        let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+        format!(
+            "then {severity}: {} service(s), {parties} customer(s): {}; {}",
+            services.len(),
+            few(&names),
+            few(&accounts)
+        )
+    }
+
+    fn has_spare(&self, inventory: &Inventory, group: u32) -> bool {
+        let Some(node) = inventory.node(group) else {
+            return false;
+        };
+        let NodeKind::Group { needs } = node.kind else {
+            return false;
+        };
+        let working = node
+            .needs
+            .iter()
+            .filter(|n| self.at(**n) != Condition::Down);
+        working.count() > needs as usize
+    }
+
+    /// Services that would be down if this group were, in the order of their numbers.
+    fn lost_with(&self, inventory: &Inventory, group: u32) -> Vec<u32> {
+        let mut thought: BTreeMap<u32, Condition> = BTreeMap::from([(group, Condition::Down)]);
+        let rank = |number: u32| inventory.node(number).map_or(0, |node| node.rank);
+        let mut left = BTreeSet::from([(rank(group), group)]);
+        let mut lost = Vec::new();
+        while let Some((_, number)) = left.pop_first() {
+            let Some(node) = inventory.node(number) else {
+                continue;
+            };
+            if number != group {
+                let new = self.evaluate_with(inventory, number, &thought);
+                if new != Condition::Down {
+                    continue;
+                }
+                thought.insert(number, new);
             }
+            if matches!(node.kind, NodeKind::Service { retired: false, .. }) {
+                lost.push(number);
+            }
+            left.extend(node.followers.iter().map(|n| (rank(*n), *n)));
         }
+        lost.sort_unstable();
+        lost
     }
-    let (accounts, parties) = parties(inventory, &services);
-    if services.is_empty() {
-        return String::new();
-    }
-    services.sort_unstable();
-    let severity = severity_of(Condition::Down, parties);
-    let names = services.iter().filter_map(|n| inventory.node(*n));
-    let names: Vec<&str> = names.map(|node| node.id.as_str()).collect();
-    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
-    let hit = few(&names);
-    let customers = few(&accounts);
-    format!(
-        "then {severity}: {} service(s), {parties} customer(s): {hit}; {customers}",
-        services.len()
-    )
 }
 
 /// The first names, and how many more there are.

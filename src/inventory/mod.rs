@@ -12,6 +12,7 @@ mod load;
 mod model;
 mod names;
 mod overlap;
+mod related;
 
 pub use health::{Condition, Health};
 pub use impact::{Impact, Lives};
@@ -20,3 +21,4 @@ pub use load::{
 };
 pub use model::{ElementId, Inventory, Query, Resolution, Watch};
 pub use overlap::{overlap, what_if};
+pub use related::beside;

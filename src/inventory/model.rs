@@ -137,19 +137,6 @@ impl Inventory {
         self.groups_of(element.0).next().is_some()
     }
 
-    /// Members of the element's groups, without itself.
-    pub fn co_members(&self, element: ElementId) -> impl Iterator<Item = ElementId> + '_ {
-        self.groups_of(element.0)
-            .filter_map(|group| self.node(group))
-            .flat_map(|group| group.needs.iter().copied())
-            .filter(move |member| *member != element.0)
-            .filter(|member| {
-                self.node(*member)
-                    .is_some_and(|node| matches!(node.kind, NodeKind::Element))
-            })
-            .map(ElementId)
-    }
-
     /// Whether anything hangs from the element or is part of it.
     pub fn has_effects(&self, element: ElementId) -> bool {
         let node = self.node(element.0);
