@@ -92,7 +92,7 @@ fn week() -> impl Strategy<Value = WeekText> {
                 .into_iter()
                 .map(|day| {
                     let at = jiff::Timestamp::from_second(first + day * 86_400).unwrap();
-                    at.to_string()[..10].to_owned()
+                    at.to_string().chars().take(10).collect()
                 })
                 .collect(),
             overrides: BTreeMap::new(),

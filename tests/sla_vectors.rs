@@ -287,7 +287,7 @@ fn differences(timeline: &Value, log: &[CaseEvent], contract: &Contract) -> Vec<
     let mut wrong = Vec::new();
     for (key, expected) in timeline["expect"].as_object().unwrap() {
         if key == "cycle" {
-            if Value::from(view.cycle) != *expected {
+            if expected.as_u64() != Some(view.cycle as u64) {
                 wrong.push(format!("cycle {} is not {expected}", view.cycle));
             }
             continue;

@@ -6,7 +6,7 @@
 pub mod read;
 pub mod sections;
 
-use crate::engine::{Decisions, Route};
+use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
 use crate::rules::{Matcher, Ruleset};
@@ -136,6 +136,13 @@ fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>>
         Ruleset::default()
     });
     let routes = routes(&file, &mut problems);
+    let mut recurring = Vec::new();
+    for section in &file.maintenance {
+        match RecurringWindow::compile(section.clone()) {
+            Ok(window) => recurring.push(window),
+            Err(what) => problems.push(Problem::of("maintenance", what)),
+        }
+    }
     let mut texts = Vec::new();
     let inventory = inventory(&file, folder, &mut texts, &mut problems);
     if !problems.is_empty() {
@@ -152,6 +159,7 @@ fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>>
         rules: Arc::new(rules),
         routes,
         expected,
+        recurring,
     };
     Ok(Config {
         file,

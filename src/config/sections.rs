@@ -2,7 +2,7 @@
 //! others have their types in their rooms.
 
 use super::read::Problem;
-use crate::engine::Settings;
+use crate::engine::{RecurringConfig, Settings};
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
 use crate::model::Severity;
@@ -35,6 +35,8 @@ pub struct ConfigFile {
     pub rule: Vec<Rule>,
     /// Where tickets go.
     pub route: Vec<RouteSection>,
+    /// Maintenance windows that come again.
+    pub maintenance: Vec<RecurringConfig>,
     /// Inventory files (`.toml` or `.csv`), relative to this file.
     pub inventory: Vec<String>,
     /// Watching the bridge itself.

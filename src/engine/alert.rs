@@ -99,6 +99,8 @@ impl Engine {
             first_seen: now,
             last_seen: now,
             count: 0,
+            covers: Vec::new(),
+            doubted: false,
         };
         self.state.alerts.insert(id, alert);
         self.state.by_key.insert(key, id);
@@ -155,6 +157,10 @@ impl Engine {
         alert.hint = judged.hint;
         alert.kind = judged.kind;
         self.note_event(id, event);
+        let covers = self.covers_of(id, event);
+        if let Some(alert) = self.state.alerts.get_mut(&id) {
+            alert.covers = covers;
+        }
         self.join_element(id);
         if judged.hint == SeverityHint::Info {
             return Outcome::Info;
@@ -275,7 +281,7 @@ impl Engine {
                 self.count_firing(incident);
             }
             if was_hint != judged.hint {
-                self.evaluate(incident);
+                self.evaluate_for(incident, id);
                 return Outcome::Updated;
             }
         }
@@ -372,6 +378,7 @@ impl Engine {
         if element != Sym(0) {
             self.state.by_element.entry(element).or_default().insert(id);
             self.refresh_health(element);
+            self.review_vote(element);
         }
     }
 
@@ -389,6 +396,7 @@ impl Engine {
             }
         }
         self.refresh_health(element);
+        self.review_vote(element);
     }
 
     /// An alert resolves to another element: the inventory or its own words changed.

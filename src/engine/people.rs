@@ -324,10 +324,16 @@ impl Engine {
         if let Some(id) = hit {
             if let Some(entry) = self.state.incidents.get_mut(&id) {
                 entry.reported = true;
+                if !entry.accounts.contains(&request.account) {
+                    entry.accounts.push(request.account.clone());
+                }
                 entry.opened_at = entry.opened_at.min(request.reported_at);
             }
             let text = format!("Reported by {}: {}", request.account, request.summary);
             self.decide_by(id, Reason::Reported, text.clone(), author);
+            self.state.reported.insert(id);
+            // A customer's report ends vote, silence and hold.
+            self.review_votes(id);
             if self.incident_state(id) == Some(IncidentState::Held) {
                 self.release(id);
             }
@@ -344,6 +350,8 @@ impl Engine {
         let id = self.new_incident(&request.summary, source, category);
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.severity = severity;
+            entry.person_severity = severity;
+            entry.person_facts = severity;
             entry.basis = Basis::Person;
             entry.reported = true;
             entry.sensitive = request.sensitive;
@@ -359,6 +367,7 @@ impl Engine {
         }
         let text = format!("{}: {}", request.account, request.text);
         self.decide_by(id, Reason::Reported, text, author);
+        self.state.reported.insert(id);
         self.release(id);
         format!("opened {id}")
     }

@@ -161,6 +161,7 @@ impl Engine {
         state.cursor = loaded.cursor;
         state.now = loaded.served_until;
         let mut symbols: Vec<(&str, &[u8])> = Vec::new();
+        let mut quiet: Vec<String> = Vec::new();
         for (kind, key, value) in &loaded.things {
             match kind.as_str() {
                 "symbol" => symbols.push((key, value)),
@@ -174,6 +175,7 @@ impl Engine {
                     state
                         .wakes
                         .insert((silence.until, Wake::SilenceEnd(silence.id)));
+                    quiet.extend(silence.matchers.iter().cloned());
                     state.silences.insert(silence.id, silence);
                 }
                 "storm" => {
@@ -190,7 +192,16 @@ impl Engine {
                     state
                         .wakes
                         .insert((window.until, Wake::WindowEdge(window.id)));
+                    if window.from > state.now {
+                        state
+                            .wakes
+                            .insert((window.from, Wake::WindowEdge(window.id)));
+                    }
+                    quiet.extend(window.matchers.iter().cloned());
                     state.windows.insert(window.id, window);
+                }
+                "healthy" => {
+                    state.healthy.insert(key.clone());
                 }
                 _ => {}
             }
@@ -227,6 +238,7 @@ impl Engine {
             let alert: Alert = decode("an alert", body)?;
             engine.restore_alert(alert);
         }
+        engine.compile_matchers(&quiet);
         engine.restore_wakes();
         engine.rebuild_health();
         engine.state.dirty = super::state::Dirty::default();
@@ -270,6 +282,14 @@ impl Engine {
             wakes.extend(incident.quiet_until.map(|at| (at, Wake::Quiet(id))));
             if let Some(group) = incident.group.filter(|_| incident.merged_into.is_none()) {
                 self.state.by_group.insert(group, id);
+            }
+            if incident.merged_into.is_none() {
+                for host in &incident.hosts {
+                    self.state.by_host.entry(*host).or_default().insert(id);
+                }
+            }
+            if incident.reported && incident.state.is_open() {
+                self.state.reported.insert(id);
             }
             if incident.state == IncidentState::Resolved {
                 let at = incident

@@ -3,12 +3,12 @@
 
 use super::state::Wake;
 use super::{Engine, Tally, next_period};
-use crate::inventory::Condition;
+use crate::inventory::{Condition, Lives};
 use crate::model::event::SeverityHint;
 use crate::model::incident::Effect;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
-use crate::model::{AlertState, IncidentId, Sym, Time};
+use crate::model::{AlertId, AlertState, IncidentId, Sym, Time};
 
 /// Most services and accounts named by an incident.
 const NAMES_MAX: usize = 1000;
@@ -44,15 +44,27 @@ impl Engine {
             .flatten()
             .filter_map(|id| self.state.alerts.get(id))
             .filter(|alert| alert.state.is_active())
-            .map(|alert| condition(alert.hint, redundant_part))
+            .map(|alert| match condition(alert.hint, redundant_part) {
+                Condition::Down if alert.doubted => Condition::Degraded,
+                condition => condition,
+            })
             .max()
             .unwrap_or(Condition::Up);
-        self.health.set(&inventory, id, worst);
+        self.health_moved = self.health.set(&inventory, id, worst) > 0;
+    }
+
+    /// Whether the inventory knows a service that the alert's element hits now.
+    pub(super) fn is_proven(&self, id: AlertId) -> bool {
+        let inventory = &self.decisions.inventory;
+        let element = self.state.alerts.get(&id).map(|a| a.element);
+        let element = element.and_then(|e| inventory.element(self.state.symbols.name(e)));
+        element.is_some_and(|element| self.health.hits_a_service(inventory, element))
     }
 
     fn finding(&self, id: IncidentId) -> Option<Finding> {
         let tally = self.tallies.get(&id)?;
         let by_rule = tally.worst();
+        let doubt = self.doubt_of(id);
         let inventory = &self.decisions.inventory;
         let elements: Vec<_> = tally
             .elements
@@ -60,7 +72,11 @@ impl Engine {
             .filter_map(|sym| inventory.element(self.state.symbols.name(*sym)))
             .collect();
         if !elements.is_empty() {
-            let impact = self.health.impact(inventory, &elements);
+            let lives = Lives {
+                now: self.state.now,
+                healthy: Some(&self.state.healthy),
+            };
+            let impact = self.health.impact(inventory, &elements, &lives);
             if let Some(severity) = impact.severity {
                 let mut services = impact.services;
                 services.truncate(NAMES_MAX);
@@ -71,16 +87,24 @@ impl Engine {
                     effect: impact.effect,
                     basis: Basis::Inventory,
                     category: impact.category,
-                    needs_triage: false,
+                    needs_triage: doubt.is_some(),
                     services,
                     accounts,
                     parties: impact.parties,
-                    reason: impact.sentences.join(" "),
+                    reason: match doubt {
+                        Some(doubt) => {
+                            format!("Unconfirmed: {doubt} {}", impact.sentences.join(" "))
+                        }
+                        None => impact.sentences.join(" "),
+                    },
                     next_failure: impact.next_failure,
                 });
             }
         }
-        let (hint, severity) = by_rule?;
+        let (hint, mut severity) = by_rule?;
+        if doubt.is_some() {
+            severity = severity.max(Severity::S3);
+        }
         let reason = if elements.is_empty() {
             format!("The sender says {}; the impact is unknown.", hint.word())
         } else {
@@ -101,6 +125,21 @@ impl Engine {
             reason,
             next_failure: String::new(),
         })
+    }
+
+    /// Looks at the facts again after an alert of it changed: a held incident that got worse is
+    /// held for less, and what is quiet may be no longer.
+    pub(super) fn evaluate_for(&mut self, id: IncidentId, because: AlertId) {
+        let before = self.state.incidents.get(&id).and_then(|i| i.severity);
+        self.evaluate(id);
+        let after = self.state.incidents.get(&id).and_then(|i| i.severity);
+        if let (Some(before), Some(after)) = (before, after)
+            && after.is_worse_than(before)
+        {
+            self.shorten_hold(id, because);
+        }
+        self.release_flapping(id);
+        self.review_quiet(id, Some(because));
     }
 
     /// Looks at the facts again and follows them.
@@ -144,10 +183,9 @@ impl Engine {
             return;
         };
         let current = incident.severity;
-        let person_stands = incident.person_severity.is_some_and(|_| {
-            incident
-                .person_facts
-                .is_some_and(|facts| !found.severity.is_worse_than(facts))
+        let person_stands = incident.person_severity.is_some_and(|set| {
+            let facts = incident.person_facts.unwrap_or(set);
+            !found.severity.is_worse_than(facts) || !found.severity.is_worse_than(set)
         });
         if person_stands {
             self.state.touch_incident(id);
@@ -156,7 +194,7 @@ impl Engine {
         incident.person_severity = None;
         if let Some(current) = current
             && current.is_worse_than(found.severity)
-            && incident.basis == found.basis
+            && !(incident.basis == Basis::Rule && found.basis == Basis::Inventory)
         {
             // Better than before: it must hold first.
             if incident.improving_since.is_none() {
@@ -259,7 +297,7 @@ impl Engine {
 
 /// What an alert's hint means for its element. A failed part of a redundant group is down itself;
 /// that the group still works is the group's arithmetic.
-fn condition(hint: SeverityHint, redundant_part: bool) -> Condition {
+pub(super) fn condition(hint: SeverityHint, redundant_part: bool) -> Condition {
     match hint {
         SeverityHint::Outage => Condition::Down,
         SeverityHint::Redundancy if redundant_part => Condition::Down,

@@ -161,6 +161,8 @@ pub struct Scalars {
     pub tickets_hour: (Time, u32),
     /// Restarts so far.
     pub restarts: u64,
+    /// Tickets of proven severity in the minute that began at this time.
+    pub tickets_minute: (Time, u32),
 }
 
 /// Recent openings at one site or source, for storm control.
@@ -213,6 +215,10 @@ pub struct State {
     pub figures: BTreeMap<String, Stored>,
     /// When to wake for what.
     pub wakes: BTreeSet<(Time, Wake)>,
+    /// Services that were being set up and were seen healthy.
+    pub healthy: BTreeSet<String>,
+    /// Open incidents that a person reported.
+    pub reported: BTreeSet<IncidentId>,
     /// Recently applied change ids of people, to apply each once.
     pub person_changes: BTreeSet<(String, String)>,
     /// The journal is applied up to here.

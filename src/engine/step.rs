@@ -123,6 +123,7 @@ impl Engine {
         }
         if let Some(incident) = silent {
             self.resolve_now(incident, Reason::NoLongerStale, "The source speaks again.");
+            self.unmark_stale(source);
         }
     }
 
@@ -147,10 +148,36 @@ impl Engine {
         let title = format!("Source {name} is silent");
         let text = format!("No word from source {name} since {last}; expected every {every:?}.");
         let incident = self.open_own(&title, &text, Reason::SelfMonitoring, source);
+        self.mark_stale(source);
         if let Some(seen) = self.state.sources.get_mut(&source) {
             seen.silent = Some(incident);
         }
         self.state.dirty.sources.insert(source);
+    }
+
+    /// What a silent source said last may still hold: its alerts are marked, not resolved.
+    fn mark_stale(&mut self, source: crate::model::Sym) {
+        let alerts = self.state.alerts.values();
+        let active: Vec<AlertId> = alerts
+            .filter(|a| a.source == source && a.state.is_active())
+            .map(|a| a.id)
+            .collect();
+        for id in active {
+            self.alert_stale(id);
+        }
+    }
+
+    /// A source without expiries speaks again: what it said before it was silent stands again.
+    fn unmark_stale(&mut self, source: crate::model::Sym) {
+        let alerts = self.state.alerts.values();
+        let stale: Vec<AlertId> = alerts
+            .filter(|a| a.source == source && a.state == AlertState::Stale)
+            .filter(|a| a.expires_at.is_none())
+            .map(|a| a.id)
+            .collect();
+        for id in stale {
+            self.no_longer_stale(id);
+        }
     }
 
     fn apply_undecoded(&mut self, seq: u64, undecoded: &Undecoded) {

@@ -124,11 +124,17 @@ impl Engine {
                 .incidents
                 .get(&incident)
                 .is_some_and(|i| i.state.is_open());
-            if open && incident != storm {
+            let proven = self.is_proven_incident(incident);
+            if open && !proven && incident != storm {
                 self.merge(incident, storm, Reason::Storm);
             }
         }
         self.release(storm);
+    }
+
+    fn is_proven_incident(&self, id: IncidentId) -> bool {
+        let entry = self.state.incidents.get(&id);
+        entry.is_some_and(|i| i.basis != Basis::Rule)
     }
 
     /// A watch without openings is forgotten.
