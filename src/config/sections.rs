@@ -8,9 +8,10 @@ use crate::intake::tls;
 use crate::model::Severity;
 use crate::model::command::Role;
 use crate::rules::Rule;
+use crate::sla::section::{CalendarSection, ContractSection, PolicySection};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +42,16 @@ pub struct ConfigFile {
     pub inventory: Vec<String>,
     /// Watching the bridge itself.
     pub watch: WatchSection,
+    /// Files with calendars, policies and contracts, relative to this file.
+    pub sla: Vec<String>,
+    /// When time counts.
+    pub calendar: BTreeMap<String, CalendarSection>,
+    /// Targets by severity.
+    pub policy: BTreeMap<String, PolicySection>,
+    /// Agreements.
+    pub contract: BTreeMap<String, ContractSection>,
+    /// The contract of accounts that have none of their own.
+    pub default_contract: Option<String>,
 }
 
 impl ConfigFile {
