@@ -12,9 +12,11 @@
 //! | [`rules`] | operators' conditions over events | no |
 //! | [`inventory`] | accounts, services, elements, groups; who depends on what | loaders only |
 //! | [`engine`] | `step(state, input, now) → effects`: identity, hold, correlation, severity | no |
+//! | [`sla`] | policies, business calendars, clocks | no |
 //! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
 //! | [`trackers`] | one file a tracker behind one trait | yes |
 //! | [`api`] | board, REST, health, metrics | yes |
+//! | [`telemetry`] | every metric in one table; logging | no |
 //! | [`config`] | TOML files and environment, strict, all problems at once | loader only |
 //! | [`daemon`] | builds the rooms in order and tears them down in reverse | yes |
 //! | [`cli`] | one file a verb | yes |
@@ -34,5 +36,8 @@ pub mod inventory;
 pub mod limits;
 pub mod model;
 pub mod rules;
+pub mod secret;
+pub mod sla;
 pub mod store;
+pub mod telemetry;
 pub mod trackers;

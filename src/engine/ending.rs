@@ -4,6 +4,7 @@
 use super::Engine;
 use super::state::Wake;
 use crate::model::event::SeverityHint;
+use crate::model::figure::Family;
 use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::severity::{Category, Severity};
@@ -115,7 +116,7 @@ impl Engine {
         let lasted = ended.since(entry.opened_at);
         let doubted = self.state.alerts.get(&id).is_some_and(|a| a.doubted);
         if doubted {
-            self.out.figures.push(super::Figure::Voided("contradicted"));
+            self.add_figure(Family::Voids, &["false_alarm"], 1);
             let text =
                 "Cleared without being confirmed: fresh watchers said all along that it works.";
             self.finish(incident, Ended::FalseAlarm, Reason::FalseAlarm, ended, text);

@@ -1,8 +1,9 @@
 //! Opening incidents and joining them. `hold`, `flap`, `merge` and `ending` take it from there.
 
+use super::Engine;
 use super::correlate::Judged;
-use super::{Engine, Figure};
 use crate::model::event::{Event, SeverityHint};
+use crate::model::figure::Family;
 use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::severity::{Basis, Category};
@@ -92,7 +93,7 @@ impl Engine {
             IncidentState::Resolved => {
                 self.member_active(incident, hint, element);
                 self.reopen(incident, Reason::Reopened, format!("{id} fires again."));
-                self.out.figures.push(Figure::Reopened);
+                self.add_figure(Family::Reopens, &[], 1);
                 Some(self.quiet_outcome(incident).unwrap_or(Outcome::Reopened))
             }
             IncidentState::Held | IncidentState::Open => {

@@ -1,9 +1,10 @@
 //! When the cause speaks later than its effects, incidents become one. The earliest start stays.
 
+use super::Engine;
 use super::correlate::Judged;
 use super::incident::SITES_MAX;
 use super::state::Wake;
-use super::{Engine, Figure};
+use crate::model::figure::Family;
 use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::{AlertId, IncidentId};
@@ -144,7 +145,7 @@ impl Engine {
             gone.reopen_until = Some(until);
         }
         self.wake(until, Wake::Close(from));
-        self.out.figures.push(Figure::Merged);
+        self.add_figure(Family::Merges, &[], 1);
         self.decide(from, Reason::Merged, format!("Part of {into}."));
         self.decide(into, reason, format!("{from} is part of this problem."));
         self.sync_tickets(from);

@@ -20,12 +20,14 @@
 //! | `vote` | when monitors contradict each other |
 //! | `ticketing` | what the trackers should look like |
 //! | `people` | what operators and people in trackers do |
+//! | `gauges` | how things stand, for the metrics |
 //! | `saving` | loading and saving |
 
 mod alert;
 mod correlate;
 mod ending;
 mod flap;
+pub mod gauges;
 mod hold;
 mod incident;
 mod merge;
@@ -46,10 +48,12 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
+pub use correlate::element_of;
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
 
 use crate::inventory::Health;
+use crate::model::figure::{Family, Stored, series_key};
 use crate::model::identity::AlertKey;
 use crate::model::incident::{Effect, ImpactPeriod};
 use crate::model::reason::{Outcome, Reason};
@@ -97,16 +101,10 @@ pub struct Decided {
     pub text: String,
 }
 
-/// Something that the metrics count.
+/// Something that the metrics of this process count; what must survive a restart is kept in the
+/// state instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Figure {
-    /// A ticket was asked for.
-    TicketWanted {
-        /// The source that opened the incident.
-        source: String,
-        /// Its severity.
-        severity: Option<Severity>,
-    },
     /// A ticket was acknowledged by its tracker after this many milliseconds.
     TicketOpened {
         /// The tracker.
@@ -116,26 +114,6 @@ pub enum Figure {
     },
     /// The alert's own start to its acceptance, in milliseconds; negative: in the future.
     DetectionDelay(i64),
-    /// The severity changed.
-    SeverityChanged {
-        /// It got worse.
-        up: bool,
-        /// A person did it.
-        human: bool,
-    },
-    /// An incident was reopened.
-    Reopened,
-    /// Two incidents became one.
-    Merged,
-    /// An incident became void.
-    Voided(&'static str),
-    /// The level of escalation rose.
-    Escalated {
-        /// To this level.
-        level: u8,
-        /// `impact`, `slow` or `expectations`.
-        reason: &'static str,
-    },
 }
 
 /// What the members of an incident add up to. Derived; rebuilt when loading.
@@ -167,6 +145,12 @@ impl Engine {
         self.state.cursor
     }
 
+    /// Decides by something else from now on. The input that follows says what changed.
+    pub fn replace_decisions(&mut self, decisions: Decisions) {
+        self.decisions = decisions;
+        self.rebuild_health();
+    }
+
     /// What the engine holds, to read.
     pub fn state(&self) -> &State {
         &self.state
@@ -180,6 +164,23 @@ impl Engine {
     /// What was said since the last call.
     pub fn take_said(&mut self) -> Said {
         std::mem::take(&mut self.out)
+    }
+
+    /// Adds to a stored figure: to a counter, or one observation in thousandths.
+    fn add_figure(&mut self, family: Family, labels: &[&str], amount: u64) {
+        let key = series_key(family, labels);
+        self.state
+            .figures
+            .entry(key.clone())
+            .or_insert_with(|| Stored::zero(family))
+            .add(family, amount);
+        self.state.dirty.figures.insert(key);
+    }
+
+    fn count_severity_change(&mut self, up: bool, human: bool) {
+        let direction = if up { "up" } else { "down" };
+        let by = if human { "human" } else { "alert" };
+        self.add_figure(Family::SeverityChanges, &[direction, by], 1);
     }
 
     fn wake(&mut self, at: Time, wake: Wake) {
