@@ -144,6 +144,7 @@ impl Engine {
     /// An alert that was not active fires: a new one, or one that had ended.
     fn begin_firing(&mut self, id: AlertId, event: &Event, judged: &Judged, new: bool) -> Outcome {
         let now = self.state.now;
+        self.health_moved = true;
         let Some(alert) = self.state.alerts.get_mut(&id) else {
             return Outcome::Failed;
         };
@@ -325,6 +326,7 @@ impl Engine {
             .filter(|at| *at <= now && *at >= alert.fired_at)
             .unwrap_or(now);
         alert.resolved_at = Some(ended);
+        self.health_moved = true;
         let (incident, hint) = (alert.incident, alert.hint);
         self.note_event(id, event);
         self.leave_element(id);
@@ -350,6 +352,7 @@ impl Engine {
         }
         alert.state = AlertState::Resolved;
         alert.resolved_at = Some(now);
+        self.health_moved = true;
         let (incident, hint, expires) = (alert.incident, alert.hint, alert.expires_at.take());
         self.state.rewake(expires, None, Wake::Stale(id));
         self.state.dirty.alerts.insert(id);

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Most elements asked for being the root.
 const ROOTS_ASKED_MAX: usize = 1000;
+/// With more alerts than this left, not every recovery is a look at the facts.
+const STEPS_FROM: u32 = 64;
 
 impl Engine {
     /// A member ended.
@@ -51,11 +53,20 @@ impl Engine {
         let cause_ended = element != Sym(0)
             && entry.root == element
             && !self.state.by_element.contains_key(&element);
-        if cause_ended {
+        let only = self.tallies.get(&incident).map_or(0, |t| t.elements.len()) == 1;
+        if only && entry.root == Sym(0) {
+            self.choose_root(incident);
+        } else if cause_ended {
             self.choose_root(incident);
             let text = format!("{id}, the cause, ended; {left} of its effects remain.");
             self.decide(incident, Reason::CauseEnded, text);
-        } else if entry_is_large(Some(entry)) && !self.health_moved {
+        }
+        let Some(entry) = self.state.incidents.get(&incident) else {
+            return;
+        };
+        if cause_ended {
+            // Told.
+        } else if entry_is_large(Some(entry)) && !(self.health_moved && is_a_step(left)) {
             return;
         } else if !entry_is_large(Some(entry)) {
             self.decide(
@@ -67,7 +78,7 @@ impl Engine {
         self.evaluate_for(incident, id);
     }
 
-    /// Another failed element stands for the incident: one that no other explains.
+    /// Another failed element stands for the incident: the one that no other explains.
     fn choose_root(&mut self, incident: IncidentId) {
         let inventory = &self.decisions.inventory;
         let Some(tally) = self.tallies.get(&incident) else {
@@ -77,10 +88,14 @@ impl Engine {
             let id = inventory.element(self.state.symbols.name(**sym));
             id.is_some_and(|id| self.health.roots_of(inventory, id).is_empty())
         };
-        let root = tally.elements.keys().take(ROOTS_ASKED_MAX).find(is_root);
-        let root = root.or_else(|| tally.elements.keys().next()).copied();
+        let mut roots = tally.elements.keys().take(ROOTS_ASKED_MAX).filter(is_root);
+        // Several independent ones: none of them is the cause of the others.
+        let root = match (roots.next(), roots.next()) {
+            (Some(only), None) => *only,
+            _ => Sym(0),
+        };
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
-            entry.root = root.unwrap_or_default();
+            entry.root = root;
         }
     }
 
@@ -328,6 +343,12 @@ impl Engine {
             !incidents.is_empty()
         });
     }
+}
+
+/// While many alerts are left, the facts are looked at again in about sixteen steps for each half: each
+/// look costs as much as there are elements, and nothing of so many gets better one by one.
+fn is_a_step(left: u32) -> bool {
+    left <= STEPS_FROM || left.is_multiple_of(left / 16)
 }
 
 fn entry_is_large(incident: Option<&Incident>) -> bool {

@@ -71,6 +71,17 @@ impl Engine {
         let incident = self.state.survivor(alert.incident?);
         let entry = self.state.incidents.get(&incident)?;
         let (hint, element) = (alert.hint, alert.element);
+        if entry.state == IncidentState::Resolved
+            && entry.basis == Basis::Rule
+            && !self.is_proven(id)
+            && let Some(storm) = self.storm_of(id)
+            && storm != incident
+        {
+            // What ended before the storm and fires again within it is part of it.
+            self.merge(incident, storm, Reason::Storm);
+            return Some(Outcome::StormFolded);
+        }
+        let entry = self.state.incidents.get(&incident)?;
         match entry.state {
             IncidentState::Closed => None,
             IncidentState::Resolved if entry.ended == Some(Ended::Transient) => {

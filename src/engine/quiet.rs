@@ -281,7 +281,11 @@ impl Engine {
             self.release(id);
             return;
         };
-        if was == Some(Reason::Silenced) && s1 {
+        let silenced = self.state.alerts.get(&alert).is_some_and(|alert| {
+            let covered = self.covered_or_explained(alert, false);
+            covered.is_some() && self.covered_or_explained(alert, true).is_none()
+        });
+        if was == Some(Reason::Silenced) && s1 && silenced {
             let text = "A proven outage of several customers pierces the silence.";
             self.decide(id, Reason::SilencePierced, text);
         } else {

@@ -332,5 +332,10 @@ impl Engine {
             }
         }
         self.state.wakes.extend(wakes);
+        for (name, every) in self.decisions.expected.clone() {
+            if let Some(source) = self.state.symbols.get(&name) {
+                self.wake_at_silence(source, every, true);
+            }
+        }
     }
 }

@@ -267,14 +267,17 @@ impl Engine {
         if now.since(since) < lower_after {
             return;
         }
-        let Some(found) = self.finding(id) else {
-            return;
-        };
+        let found = self.finding(id);
+        self.state.touch_incident(id);
         let Some(incident) = self.state.incidents.get_mut(&id) else {
             return;
         };
         let before = incident.severity;
         incident.improving_since = None;
+        // Nothing is active any more: how it ends is decided elsewhere.
+        let Some(found) = found else {
+            return;
+        };
         let severity = found.severity;
         self.follow(id, found, since);
         if let Some(before) = before {

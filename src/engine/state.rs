@@ -164,6 +164,8 @@ pub struct Scalars {
     pub tickets_hour: (Time, u32),
     /// Restarts so far.
     pub restarts: u64,
+    /// When the daemon started last.
+    pub restarted_at: Time,
     /// Tickets of proven severity in the minute that began at this time.
     pub tickets_minute: (Time, u32),
 }

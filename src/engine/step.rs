@@ -108,7 +108,8 @@ impl Engine {
         if seen.messages == 0 {
             seen.first_at = now;
         }
-        let (last, silent) = (seen.last_at, seen.silent.take());
+        let last = seen.last_at.max(self.state.scalars.restarted_at);
+        let silent = seen.silent.take();
         seen.last_at = now;
         seen.messages += 1;
         self.state.dirty.sources.insert(source);
@@ -131,6 +132,27 @@ impl Engine {
         }
     }
 
+    /// Sets or takes back the instant at which a source that is expected has been silent for too
+    /// long: counted from its last word, or from the last start.
+    pub(super) fn wake_at_silence(
+        &mut self,
+        source: crate::model::Sym,
+        every: std::time::Duration,
+        set: bool,
+    ) {
+        let seen = self.state.sources.get(&source);
+        if seen.is_some_and(|seen| seen.silent.is_some()) {
+            return;
+        }
+        let last = seen.map_or(Time(0), |seen| seen.last_at);
+        let at = last.max(self.state.scalars.restarted_at).plus(every);
+        if set {
+            self.wake(at, Wake::SourceSilent(source));
+        } else {
+            self.state.wakes.remove(&(at, Wake::SourceSilent(source)));
+        }
+    }
+
     fn source_silent(&mut self, source: crate::model::Sym) {
         let name = self.state.symbols.name(source).to_owned();
         let Some(every) = self
@@ -142,13 +164,11 @@ impl Engine {
         else {
             return;
         };
-        let Some(seen) = self.state.sources.get(&source) else {
-            return;
-        };
-        if self.state.now < seen.last_at.plus(every) || seen.silent.is_some() {
+        let seen = self.state.sources.entry(source).or_default();
+        let last = seen.last_at.max(self.state.scalars.restarted_at);
+        if self.state.now < last.plus(every) || seen.silent.is_some() {
             return;
         }
-        let last = seen.last_at;
         let title = format!("Source {name} is silent");
         let text = format!("No word from source {name} since {last}; expected every {every:?}.");
         let incident = self.open_own(&title, &text, Reason::SelfMonitoring, source);
@@ -320,7 +340,13 @@ impl Engine {
         let expected = self.decisions.expected.clone();
         for (name, every) in expected {
             let source = self.state.intern(&name);
-            self.wake(now.plus(every), Wake::SourceSilent(source));
+            self.wake_at_silence(source, every, false);
+        }
+        self.state.scalars.restarted_at = now;
+        let expected = self.decisions.expected.clone();
+        for (name, every) in expected {
+            let source = self.state.intern(&name);
+            self.wake_at_silence(source, every, true);
         }
         self.give_grace();
     }

@@ -5,6 +5,7 @@
 use super::Engine;
 use super::correlate::group_hash;
 use super::state::Wake;
+use crate::model::incident::IncidentState;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
 use crate::model::{AlertId, IncidentId, Sym};
@@ -123,7 +124,7 @@ impl Engine {
                 .state
                 .incidents
                 .get(&incident)
-                .is_some_and(|i| i.state.is_open());
+                .is_some_and(|i| i.state != IncidentState::Closed);
             let proven = self.is_proven_incident(incident);
             if open && !proven && incident != storm {
                 self.merge(incident, storm, Reason::Storm);

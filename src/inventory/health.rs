@@ -135,6 +135,11 @@ impl Health {
         }
     }
 
+    pub(super) fn own(&self, number: u32) -> Condition {
+        let own = self.own.get(number as usize);
+        own.copied().unwrap_or(Condition::Up)
+    }
+
     pub(super) fn at(&self, number: u32) -> Condition {
         self.effective
             .get(number as usize)

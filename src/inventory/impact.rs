@@ -5,7 +5,9 @@ use super::model::{ElementId, Inventory, Node, NodeKind};
 use crate::model::Time;
 use crate::model::incident::Effect;
 use crate::model::severity::{Category, Severity};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// Most sentences of a reason.
 const SENTENCES_MAX: usize = 5;
@@ -62,22 +64,12 @@ impl Lives<'_> {
 impl Health {
     /// What these elements do to services: reached upwards over whatever is not up.
     pub fn impact(&self, inventory: &Inventory, elements: &[ElementId], lives: &Lives) -> Impact {
-        let mut seen: BTreeSet<u32> = elements.iter().map(|e| e.0).collect();
-        let mut left: VecDeque<u32> = seen.iter().copied().collect();
         let mut services: Vec<(Condition, u32)> = Vec::new();
         let mut sentences = Vec::new();
         let mut risky = Vec::new();
-        while let Some(number) = left.pop_front() {
-            let condition = self.at(number);
-            let Some(node) = inventory
-                .node(number)
-                .filter(|_| condition != Condition::Up)
-            else {
-                continue;
-            };
+        self.follow(inventory, elements, |number, condition, node| {
             match &node.kind {
-                NodeKind::Element => {}
-                NodeKind::Service { retired: true, .. } => {}
+                NodeKind::Element | NodeKind::Service { retired: true, .. } => {}
                 NodeKind::Service { .. } => services.push((condition, number)),
                 NodeKind::Group { .. } => {
                     if sentences.len() < SENTENCES_MAX {
@@ -88,10 +80,45 @@ impl Health {
                     }
                 }
             }
-            left.extend(node.followers.iter().copied().filter(|n| seen.insert(*n)));
-        }
+        });
         services.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         self.sum_up(inventory, &services, sentences, &risky, lives)
+    }
+
+    /// Walks upwards what these elements do, in order of rank: failures of others do not count,
+    /// except in the arithmetic of groups that these share with them.
+    fn follow<'a>(
+        &self,
+        inventory: &'a Inventory,
+        elements: &[ElementId],
+        mut visit: impl FnMut(u32, Condition, &'a Node),
+    ) {
+        let rank = |number: u32| inventory.node(number).map_or(0, |node| node.rank);
+        let mut theirs: FxHashMap<u32, Condition> = FxHashMap::default();
+        let own: FxHashSet<u32> = elements.iter().map(|e| e.0).collect();
+        let mut left: BinaryHeap<_> = own.iter().map(|n| Reverse((rank(*n), *n))).collect();
+        while let Some(Reverse((_, number))) = left.pop() {
+            let Some(node) = inventory
+                .node(number)
+                .filter(|_| !theirs.contains_key(&number))
+            else {
+                continue;
+            };
+            let condition = match node.kind {
+                // Reached by a member that fails: the arithmetic is that of all members.
+                NodeKind::Group { .. } => self.at(number),
+                NodeKind::Element | NodeKind::Service { .. } => {
+                    let needed = node.needs.iter().filter_map(|n| theirs.get(n).copied());
+                    let own = own.contains(&number).then(|| self.own(number));
+                    needed.chain(own).max().unwrap_or(Condition::Up)
+                }
+            };
+            theirs.insert(number, condition);
+            if condition != Condition::Up {
+                visit(number, condition, node);
+                left.extend(node.followers.iter().map(|n| Reverse((rank(*n), *n))));
+            }
+        }
     }
 
     /// "psu@core-1: 1 of 2 working, needs 1: redundancy lost."
