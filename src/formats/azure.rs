@@ -5,7 +5,11 @@
 use super::draft::{Draft, key_of};
 use super::fields::{Fields, lower_names, mentions_any};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{EventState, Identity, SeverityHint};
+use super::{
+    MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
+};
+use crate::limits::EVENTS_PER_MESSAGE_MAX;
+use crate::model::{EventState, Identity, SeverityHint, Time};
 
 /// Azure Monitor.
 pub struct Azure;
@@ -96,7 +100,9 @@ impl Format for Azure {
         let event = described(draft, essentials)
             .labels(data.labels("customproperties"))
             .finish_with_signals();
-        Ok(Decoded::one(event))
+        let mut decoded = Decoded::one(event);
+        decoded.maintenance.extend(maintenance(essentials, context));
+        Ok(decoded)
     }
 }
 
@@ -273,6 +279,53 @@ fn service_health(essentials: Fields, context: Fields) -> Result<Draft, Undecoda
         draft.ends_at(properties.time("impactmitigationtime"))
     } else {
         draft
+    })
+}
+
+/// Planned work at Azure, on the service and on the resources that the alert names.
+fn maintenance(essentials: Fields, context: Fields) -> Option<MaintenanceNotice> {
+    let properties = context.at("properties");
+    if properties.word("incidenttype") != "Maintenance" {
+        return None;
+    }
+    let stage = properties
+        .first(&["stage"])
+        .or_else(|| context.text("status"))?;
+    let status = match stage.to_lowercase().as_str() {
+        "planned" => MaintenanceStatus::Confirmed,
+        "rescheduled" => MaintenanceStatus::Rescheduled,
+        "active" | "inprogress" => MaintenanceStatus::InProcess,
+        "canceled" | "cancelled" => MaintenanceStatus::Cancelled,
+        "complete" | "completed" | "resolved" => MaintenanceStatus::Completed,
+        _ => MaintenanceStatus::Unknown,
+    };
+    let items = essentials.list("configurationitems");
+    let objects = items
+        .into_iter()
+        .take(EVENTS_PER_MESSAGE_MAX)
+        .filter_map(Fields::as_text)
+        .chain(properties.text("service"));
+    let window = properties
+        .time("impactstarttime")
+        .map(|starts_at| MaintenanceWindow {
+            starts_at,
+            ends_at: properties.time("impactmitigationtime"),
+        });
+    Some(MaintenanceNotice {
+        provider: "Azure".to_owned(),
+        maintenance_id: properties.text("trackingid")?,
+        account: None,
+        status,
+        objects: objects
+            .map(|id| MaintenanceObject {
+                id,
+                impact: MaintenanceImpact::Unknown,
+            })
+            .collect(),
+        windows: window.into_iter().collect(),
+        sequence: essentials.time("fireddatetime").map_or(0, Time::seconds),
+        summary: properties.word("title"),
+        unclear: Vec::new(),
     })
 }
 

@@ -5,6 +5,10 @@
 use super::draft::{Draft, key_of};
 use super::fields::{self, Fields, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
+use super::{
+    MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
+};
+use crate::limits::EVENTS_PER_MESSAGE_MAX;
 use crate::model::{EventState, Identity, SeverityHint, Suppressed, Time};
 use serde_json::Value;
 
@@ -22,6 +26,9 @@ const HOST_DIMENSIONS: [&str; 8] = [
     "QueueName",
     "VpnId",
 ];
+
+/// Longest span of a scheduled change that is taken as a maintenance window.
+const WINDOW_MAX: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 const ALARM_STATES: [(&str, EventState); 3] = [
     ("alarm", EventState::Firing),
@@ -318,7 +325,64 @@ fn health(fields: Fields) -> Result<Decoded, Undecodable> {
         .sent_at(at("lastUpdatedTime"))
         .problem(odd)
         .problem(odd_word);
-    Ok(Decoded::one(draft.finish()))
+    let mut decoded = Decoded::one(draft.finish());
+    if planned {
+        decoded.maintenance.push(maintenance(fields));
+    }
+    Ok(decoded)
+}
+
+/// A scheduled change is planned work on the resources that it names.
+fn maintenance(fields: Fields) -> MaintenanceNotice {
+    let detail = fields.at("detail");
+    let at = |path: &str| health_time(&detail.word(path));
+    let status = match detail.word("statusCode").as_str() {
+        "upcoming" => MaintenanceStatus::Confirmed,
+        "open" => MaintenanceStatus::InProcess,
+        "closed" => MaintenanceStatus::Completed,
+        _ => MaintenanceStatus::Unknown,
+    };
+    let objects = detail
+        .list("affectedEntities")
+        .into_iter()
+        .take(EVENTS_PER_MESSAGE_MAX)
+        .filter_map(|entity| entity.text("entityValue"));
+    let window = at("startTime").map(|starts_at| MaintenanceWindow {
+        starts_at,
+        ends_at: at("endTime"),
+    });
+    // A change that may come at any time within days is no reason to silence anything for days.
+    let long = window.filter(|window| {
+        window
+            .ends_at
+            .is_some_and(|ends_at| ends_at.since(window.starts_at) > WINDOW_MAX)
+    });
+    let unclear = long.map(|window| {
+        format!(
+            "it may come at any time from {} on, within more than a day",
+            window.starts_at
+        )
+    });
+    MaintenanceNotice {
+        provider: "AWS".to_owned(),
+        maintenance_id: detail.word("eventArn"),
+        account: detail.text("affectedAccount"),
+        status,
+        objects: objects
+            .map(|id| MaintenanceObject {
+                id,
+                impact: MaintenanceImpact::Unknown,
+            })
+            .collect(),
+        windows: window.filter(|_| long.is_none()).into_iter().collect(),
+        sequence: at("lastUpdatedTime").map_or(0, Time::seconds),
+        summary: format!(
+            "{} {}",
+            detail.word("service"),
+            detail.word("eventTypeCode")
+        ),
+        unclear: unclear.into_iter().collect(),
+    }
 }
 
 /// `Fri, 21 Aug 2026 03:02:11 GMT`; RFC 3339 as well.

@@ -4,7 +4,11 @@
 use super::draft::Draft;
 use super::fields::{Fields, holds};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{Event, EventState, Identity, SeverityHint};
+use super::{
+    MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
+};
+use crate::limits::EVENTS_PER_MESSAGE_MAX;
+use crate::model::{Event, EventState, Identity, SeverityHint, Time};
 
 /// Statuspage.
 pub struct Statuspage;
@@ -77,7 +81,9 @@ impl Format for Statuspage {
         if fields.has("component") || fields.has("component_update") {
             return component(fields).map(Decoded::one);
         }
-        incident(fields).map(Decoded::one)
+        let mut decoded = incident(fields).map(Decoded::one)?;
+        decoded.maintenance.extend(maintenance(fields));
+        Ok(decoded)
     }
 }
 
@@ -114,6 +120,44 @@ fn incident(fields: Fields) -> Result<Event, Undecodable> {
         _ => draft,
     }
     .finish())
+}
+
+/// Planned work on the components of the page, by their names.
+fn maintenance(fields: Fields) -> Option<MaintenanceNotice> {
+    let incident = fields.at("incident");
+    let status = match incident.word("status").as_str() {
+        "scheduled" => MaintenanceStatus::Confirmed,
+        "in_progress" | "verifying" => MaintenanceStatus::InProcess,
+        "completed" => MaintenanceStatus::Completed,
+        _ => return None,
+    };
+    let objects = incident
+        .list("components")
+        .into_iter()
+        .take(EVENTS_PER_MESSAGE_MAX)
+        .filter_map(|component| component.text("name"));
+    let window = incident
+        .time("scheduled_for")
+        .map(|starts_at| MaintenanceWindow {
+            starts_at,
+            ends_at: incident.time("scheduled_until"),
+        });
+    Some(MaintenanceNotice {
+        provider: fields.first(&["page.name", "page.id"])?,
+        maintenance_id: incident.text("id")?,
+        account: None,
+        status,
+        objects: objects
+            .map(|id| MaintenanceObject {
+                id,
+                impact: MaintenanceImpact::Unknown,
+            })
+            .collect(),
+        windows: window.into_iter().collect(),
+        sequence: incident.time("updated_at").map_or(0, Time::seconds),
+        summary: incident.word("name"),
+        unclear: Vec::new(),
+    })
 }
 
 fn component(fields: Fields) -> Result<Event, Undecodable> {
