@@ -2,7 +2,7 @@
 //! Loki and Thanos ruler post. Every member is judged by itself; the head is ignored.
 
 use super::draft::Draft;
-use super::fields::{Fields, mentions};
+use super::fields::{Fields, bare_host, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals, words};
 use crate::model::{Event, EventState, Identity, SeverityHint, Time};
 use serde_json::Value;
@@ -141,7 +141,7 @@ fn common(alert: Fields, state: EventState) -> Result<Event, Undecodable> {
         .or_else(|| labels.get("alertname"))
         .cloned();
     let host =
-        label(&["host", "hostname", "node", "device", "instance"]).map(|name| host_of(&name));
+        label(&["host", "hostname", "node", "device", "instance"]).map(|name| bare_host(&name));
     let component = label(&[
         "interface",
         "ifName",
@@ -184,16 +184,6 @@ fn identity_of(labels: &BTreeMap<String, String>) -> Option<Identity> {
         key = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     }
     Identity::key(key)
-}
-
-/// The host of an `instance` label: without its port.
-fn host_of(instance: &str) -> String {
-    match instance.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
-            host.to_owned()
-        }
-        _ => instance.trim_matches(['[', ']']).to_owned(),
-    }
 }
 
 /// A time that is one: the zero time stands for "none".

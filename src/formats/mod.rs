@@ -5,13 +5,41 @@
 //! tests) follows from the registry line.
 
 mod alertmanager;
+mod azure;
+mod betterstack;
 pub mod body;
+mod botkube;
+mod cloudevents;
+mod cloudflare;
+mod datadog;
 pub mod draft;
+mod elastalert;
 pub mod fields;
+mod gcp;
 mod grafana;
+mod graylog;
+mod healthchecks;
+mod kapacitor;
+mod kibana;
 pub mod mail;
+pub mod mapped;
 mod native;
+mod netdata;
+mod newrelic;
+mod opsgenie;
+mod pagerduty;
+mod pingdom;
+mod robusta;
+mod sensu;
+mod sentry;
 pub mod signals;
+mod site24x7;
+mod sns;
+mod splunk;
+mod statuscake;
+mod statuspage;
+mod uptimekuma;
+mod uptimerobot;
 pub mod view;
 pub mod words;
 mod zabbix;
@@ -30,6 +58,33 @@ pub static ALL: &[&dyn Format] = &[
     &alertmanager::Alertmanager,
     &grafana::Grafana,
     &zabbix::Zabbix,
+    &sns::Sns,
+    &azure::Azure,
+    &gcp::Gcp,
+    &pagerduty::PagerDuty,
+    &opsgenie::Opsgenie,
+    &datadog::Datadog,
+    &newrelic::NewRelic,
+    &sentry::Sentry,
+    &netdata::Netdata,
+    &uptimekuma::UptimeKuma,
+    &healthchecks::Healthchecks,
+    &uptimerobot::UptimeRobot,
+    &pingdom::Pingdom,
+    &statuscake::StatusCake,
+    &betterstack::BetterStack,
+    &site24x7::Site24x7,
+    &kibana::Kibana,
+    &elastalert::ElastAlert,
+    &graylog::Graylog,
+    &splunk::Splunk,
+    &kapacitor::Kapacitor,
+    &sensu::Sensu,
+    &robusta::Robusta,
+    &botkube::Botkube,
+    &cloudflare::Cloudflare,
+    &statuspage::Statuspage,
+    &cloudevents::CloudEvents,
 ];
 
 /// The sender of that registry name.
@@ -63,7 +118,14 @@ pub fn decode_as(name: &str, request: &Request) -> Result<Decoded, Undecodable> 
 
 /// The same with the sender in hand.
 pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecodable> {
-    let mut decoded = format.decode(request)?;
+    let decoded = format.decode(request);
+    decoded
+        .map(within_bounds)
+        .map_err(|error| broken(request, error))
+}
+
+/// A decoded message cut to the bounds of [`crate::limits`].
+fn within_bounds(mut decoded: Decoded) -> Decoded {
     let count = decoded.events.len();
     if count > EVENTS_PER_MESSAGE_MAX {
         decoded.events.truncate(EVENTS_PER_MESSAGE_MAX);
@@ -72,7 +134,17 @@ pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecod
         ));
     }
     decoded.events.iter_mut().for_each(draft::bound);
-    Ok(decoded)
+    decoded
+}
+
+/// A body that only looks like JSON or XML explains why nothing was found in it.
+fn broken(request: &Request, mut error: Undecodable) -> Undecodable {
+    if let Ok(body) = body::read(request)
+        && let (body::Kind::Text, Some(why)) = (body.kind, body.repaired)
+    {
+        error.reason = format!("{why}: {}", error.reason);
+    }
+    error
 }
 
 /// One request as a door received it: authenticated, within limits, decompressed.
@@ -172,6 +244,14 @@ impl Decoded {
     pub fn ignored(reason: impl Into<String>) -> Decoded {
         Decoded {
             ignored: Some(reason.into()),
+            ..Decoded::default()
+        }
+    }
+
+    /// A message with one event.
+    pub fn one(event: Event) -> Decoded {
+        Decoded {
+            events: vec![event],
             ..Decoded::default()
         }
     }
