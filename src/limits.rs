@@ -20,6 +20,8 @@ pub const EVENTS_PER_MESSAGE_MAX: usize = 10_000;
 pub const EVENT_TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Longest summary, bytes.
 pub const EVENT_SUMMARY_BYTES_MAX: usize = 1024;
+/// Longest text without its numbers that tells one problem from another, bytes.
+pub const SKELETON_BYTES_MAX: usize = 512;
 /// Most labels of one event.
 pub const EVENT_LABELS_MAX: usize = 128;
 /// Longest label name or value, bytes.

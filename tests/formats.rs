@@ -78,7 +78,15 @@ impl Fixture {
     fn request(&self) -> Request<'_> {
         let firing = LEASED.contains(&self.name.as_str());
         let at = if firing { LEASED_AT } else { RECEIVED_AT };
-        self.dump.request(Time::parse_rfc3339(at).unwrap())
+        // A capture says when it was received: leases end by that.
+        let captured = self
+            .dump
+            .headers
+            .iter()
+            .find(|(name, _)| name == "x-received-at")
+            .map(|(_, at)| at.as_str());
+        self.dump
+            .request(Time::parse_rfc3339(captured.unwrap_or(at)).unwrap())
     }
 
     /// The same request with another body.

@@ -9,6 +9,7 @@ use crate::limits::{
 use crate::model::{
     ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, text,
 };
+use std::collections::BTreeMap;
 
 /// Most links of one event.
 const LINKS_MAX: usize = 16;
@@ -258,6 +259,25 @@ pub fn key_of(parts: &[&str]) -> Option<Identity> {
         .map(|part| part.trim().replace('\\', "\\\\").replace('|', "\\|"))
         .collect();
     Identity::key(escaped.join("|"))
+}
+
+/// A key of labels without those of the given names: sorted, each with its length, as a hash if
+/// that is long.
+pub fn labels_key(labels: &BTreeMap<String, String>, without: &[&str]) -> Option<Identity> {
+    use sha2::{Digest, Sha256};
+    /// Longest key that is kept as it is, bytes.
+    const PLAIN_BYTES_MAX: usize = 2048;
+    let mut key = String::new();
+    for (name, value) in labels {
+        if !without.contains(&name.as_str()) {
+            key.push_str(&format!("{}:{name}={}:{value},", name.len(), value.len()));
+        }
+    }
+    if key.len() > PLAIN_BYTES_MAX {
+        let digest = Sha256::digest(key.as_bytes());
+        key = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    Identity::key(key)
 }
 
 /// An identity for a problem that its sender gives no id: a hash of what it says about itself, so

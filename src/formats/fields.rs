@@ -230,6 +230,22 @@ pub fn mentions_any(request: &Request, markers: &[&str]) -> bool {
     markers.iter().any(|marker| text.contains(marker))
 }
 
+/// Whether the body has a field `source` of that value, as our own templates and `notify` write
+/// it; in JSON or a form.
+pub fn names_source(request: &Request, name: &str) -> bool {
+    let text = request.text();
+    let json = text.match_indices("\"source\"").any(|(at, key)| {
+        let rest = text.get(at + key.len()..).unwrap_or("").trim_start();
+        rest.strip_prefix(':')
+            .and_then(|rest| rest.trim_start().strip_prefix('"'))
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with('"'))
+    });
+    json || text
+        .split('&')
+        .any(|pair| pair.strip_prefix("source=") == Some(name))
+}
+
 /// The tree with all names of its objects in lower case, for senders whose spelling varies.
 pub fn lower_names(value: Value) -> Value {
     match value {

@@ -5,43 +5,82 @@
 //! tests) follows from the registry line.
 
 mod alertmanager;
+mod aruba;
+mod auvik;
 mod azure;
 mod betterstack;
 pub mod body;
 mod botkube;
+mod centreon;
+mod checkmk;
 mod cloudevents;
 mod cloudflare;
+mod cloudvision;
+mod codes;
 mod datadog;
 pub mod draft;
 mod elastalert;
 pub mod fields;
+mod fortigate;
 mod gcp;
 mod grafana;
 mod graylog;
 mod healthchecks;
+mod icinga2;
+mod icinga_notifications;
 mod kapacitor;
 mod kibana;
+mod librenms;
+mod logicmonitor;
+mod loginsight;
 pub mod mail;
 pub mod mapped;
+mod meraki;
+mod mist;
+mod mon;
+mod monit;
+mod munin;
+mod nagios;
 mod native;
 mod netdata;
 mod newrelic;
+mod notification;
+mod nut;
+mod observium;
+mod ome;
+mod oneview;
+mod ontap;
+mod opennms;
+mod opmanager;
 mod opsgenie;
 mod pagerduty;
+mod paloalto;
 mod pingdom;
+mod proxmox;
+mod prtg;
+mod redfish;
 mod robusta;
 mod sensu;
 mod sentry;
 pub mod signals;
 mod site24x7;
+mod snmptrap;
 mod sns;
+mod solarwinds;
 mod splunk;
 mod statuscake;
 mod statuspage;
+mod synology;
+mod syslog;
+mod truenas;
+mod unifi;
 mod uptimekuma;
 mod uptimerobot;
 pub mod view;
+mod vrops;
+mod whatsupgold;
 pub mod words;
+mod xymon;
 mod zabbix;
 
 use crate::limits::EVENTS_PER_MESSAGE_MAX;
@@ -58,6 +97,43 @@ pub static ALL: &[&dyn Format] = &[
     &alertmanager::Alertmanager,
     &grafana::Grafana,
     &zabbix::Zabbix,
+    &nagios::Nagios,
+    &icinga2::Icinga2,
+    &icinga_notifications::IcingaNotifications,
+    &checkmk::Checkmk,
+    &librenms::Librenms,
+    &prtg::Prtg,
+    &solarwinds::Solarwinds,
+    &meraki::Meraki,
+    &mist::Mist,
+    &redfish::Redfish,
+    &logicmonitor::Logicmonitor,
+    &auvik::Auvik,
+    &opmanager::Opmanager,
+    &centreon::Centreon,
+    &opennms::Opennms,
+    &observium::Observium,
+    &proxmox::Proxmox,
+    &ontap::Ontap,
+    &snmptrap::Snmptrap,
+    &syslog::Syslog,
+    &whatsupgold::Whatsupgold,
+    &aruba::Aruba,
+    &unifi::Unifi,
+    &fortigate::Fortigate,
+    &paloalto::Paloalto,
+    &cloudvision::Cloudvision,
+    &ome::Ome,
+    &oneview::Oneview,
+    &vrops::Vrops,
+    &loginsight::Loginsight,
+    &truenas::Truenas,
+    &synology::Synology,
+    &monit::Monit,
+    &xymon::Xymon,
+    &munin::Munin,
+    &mon::Mon,
+    &nut::Nut,
     &sns::Sns,
     &azure::Azure,
     &gcp::Gcp,

@@ -102,6 +102,14 @@ pub fn hint(word: &str) -> SeverityHint {
     }
 }
 
+/// The sentence for an event whose severity word means nothing here; `None` for no word, and for
+/// words that are known as a severity or a state.
+pub fn unknown_severity(word: Option<&str>) -> Option<String> {
+    let word = word?;
+    let known = hint(word) != SeverityHint::Unknown || state(word).is_some();
+    (!known).then(|| format!("the severity `{word}` is not known: nothing follows from it"))
+}
+
 /// The state for a sender's word: by the sender's own table (lower case), else by the common one.
 /// A word that is not known, or a missing one, is firing, with a sentence for the event's problems.
 pub fn judged_state(
