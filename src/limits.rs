@@ -122,3 +122,7 @@ pub const BACKLOG_DISK_PERCENT_MAX: u64 = 80;
 pub const BACKLOG_SHARE_PERCENT: u64 = 50;
 /// Most journal rows above the cursor whose checksums are read before the start.
 pub const ROWS_CHECKED_AT_OPEN_MAX: u64 = 200_000;
+/// Most bytes of journal rows above the cursor whose checksums are read before the start.
+pub const BYTES_CHECKED_AT_OPEN_MAX: u64 = 256 * 1024 * 1024;
+/// Most rows that retention forgets in one transaction.
+pub const TRIM_ROWS_MAX: u64 = 1_000;

@@ -152,7 +152,14 @@ fn back_up(connection: &Connection, path: &Path, version: i64) -> Result<(), Sto
     std::fs::create_dir_all(&dir).map_err(|error| unavailable(&dir, &error))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let copy = dir.join(format!("{name}-version-{version}.db"));
-    super::backup::copy_database(connection, path, &copy).map(|_| ())
+    // A copy that an earlier try left behind is replaced: only a whole one gets the name.
+    let partial = dir.join(format!("{name}-version-{version}.partial"));
+    if partial.exists() {
+        std::fs::remove_file(&partial).map_err(|error| unavailable(&partial, &error))?;
+    }
+    super::backup::copy_database(connection, path, &partial)?;
+    std::fs::rename(&partial, &copy).map_err(|error| unavailable(&copy, &error))?;
+    super::backup::sync(&dir)
 }
 
 fn apply(connection: &mut Connection, schema: &Schema, version: i64) -> rusqlite::Result<()> {
@@ -218,6 +225,10 @@ mod tests {
         migrate(&mut open(&path), &path, &JOURNAL).unwrap();
         migrate(&mut open(&path), &path, &JOURNAL).unwrap();
         assert!(!dir.path().join("backups").exists());
+        // Left behind by a try that was cut off.
+        std::fs::create_dir_all(dir.path().join("backups")).unwrap();
+        std::fs::write(dir.path().join("backups/journal-version-1.partial"), "x").unwrap();
+        std::fs::write(dir.path().join("backups/journal-version-1.db"), "x").unwrap();
         migrate(&mut open(&path), &path, &TWO).unwrap();
         assert!(dir.path().join("backups/journal-version-1.db").exists());
         let refused = migrate(&mut open(&path), &path, &JOURNAL).unwrap_err();

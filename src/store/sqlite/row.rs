@@ -26,7 +26,8 @@ pub(super) struct NewRow {
 }
 
 struct NewRaw {
-    size: usize,
+    keep: bool,
+    size: i64,
     body: Vec<u8>,
     sum: u32,
 }
@@ -38,7 +39,7 @@ impl NewRow {
             what: format!("a new input of kind `{}`", new.input.kind()),
             reason: format!("its {what} has {bytes} bytes, {most} are allowed"),
         };
-        let mut payload = Vec::with_capacity(256);
+        let mut payload = Vec::with_capacity(512);
         payload =
             postcard::to_extend(&new.input, payload).map_err(|error| StoreError::Unreadable {
                 what: format!("a new input of kind `{}`", new.input.kind()),
@@ -54,9 +55,13 @@ impl NewRow {
             }
             Some(bytes) => {
                 let body = lz4_flex::block::compress(&bytes);
-                let sum = sum_of_raw(KEY_NONE, to_sql(bytes.len() as u64), &body);
+                let size = to_sql(bytes.len() as u64);
+                // What waits in quarantine is read again when a person replays it.
+                let keep = matches!(new.input, Input::Undecoded(_));
+                let sum = sum_of_raw(new.at.0, keep, KEY_NONE, size, &body);
                 Some(NewRaw {
-                    size: bytes.len(),
+                    keep,
+                    size,
                     body,
                     sum,
                 })
@@ -105,8 +110,10 @@ impl NewRow {
         if let Some(raw) = &self.raw {
             raws.execute(params![
                 place,
+                self.at.0,
+                raw.keep,
                 KEY_NONE,
-                to_sql(raw.size as u64),
+                raw.size,
                 raw.body,
                 with_place(raw.sum, place),
             ])?;
@@ -129,7 +136,9 @@ pub(super) const INSERT_INPUT: &str = "INSERT INTO inputs \
     (seq, at, kind, version, key_id, source, payload, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 /// The statement for [`NewRow::insert`]'s raw bytes.
 pub(super) const INSERT_RAW: &str =
-    "INSERT INTO raw (seq, key_id, size, body, crc) VALUES (?1, ?2, ?3, ?4, ?5)";
+    "INSERT INTO raw (seq, at, keep, key_id, size, body, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+/// The columns that [`read_raw`] takes, in its order.
+pub(super) const SELECT_RAW: &str = "SELECT at, keep, key_id, size, body, crc FROM raw";
 /// The columns that [`read_input`] takes, in its order.
 pub(super) const SELECT_INPUTS: &str = "SELECT seq, at, kind, version, key_id, source, payload, crc \
     FROM inputs WHERE seq > ?1 ORDER BY seq LIMIT ?2";
@@ -147,8 +156,10 @@ fn sum_of(at: i64, kind: &str, version: i64, key: i64, source: &str, payload: &[
     hasher.finalize()
 }
 
-fn sum_of_raw(key: i64, size: i64, body: &[u8]) -> u32 {
+fn sum_of_raw(at: i64, keep: bool, key: i64, size: i64, body: &[u8]) -> u32 {
     let mut hasher = Hasher::new();
+    hasher.update(&at.to_le_bytes());
+    hasher.update(&[u8::from(keep)]);
     hasher.update(&key.to_le_bytes());
     hasher.update(&size.to_le_bytes());
     hasher.update(body);
@@ -221,11 +232,12 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
     })
 }
 
-/// Reads `key_id, size, body, crc` of the raw bytes at `seq`.
+/// Reads the columns of [`SELECT_RAW`] of the raw bytes at `seq`.
 pub(super) fn read_raw(seq: u64, row: &Row<'_>) -> Result<Vec<u8>, ReadError> {
-    let (key, size): (i64, i64) = (row.get(0)?, row.get(1)?);
-    let body = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-    if i64::from(with_place(sum_of_raw(key, size, body), to_sql(seq))) != row.get::<_, i64>(3)? {
+    let (key, size): (i64, i64) = (row.get(2)?, row.get(3)?);
+    let body = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
+    let sum = sum_of_raw(row.get(0)?, row.get(1)?, key, size, body);
+    if i64::from(with_place(sum, to_sql(seq))) != row.get::<_, i64>(5)? {
         return Err(ReadError::Damaged(format!(
             "the raw bytes of the input at {seq} do not match their checksum"
         )));

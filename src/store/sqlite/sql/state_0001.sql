@@ -10,6 +10,8 @@ CREATE TABLE position (
     served_until INTEGER NOT NULL,
     crc          INTEGER NOT NULL
 ) STRICT;
+-- Never without a row, so that a lost one is not taken for a beginning.
+INSERT INTO position (one, cursor, served_until, crc) VALUES (1, 0, 0, 3971697493);
 
 CREATE TABLE alerts (
     id       INTEGER PRIMARY KEY,
