@@ -1,5 +1,8 @@
 //! Builds the rooms in order and tears them down in reverse. The only file that knows all parts.
 
+mod engine_loop;
+
+use self::engine_loop::EngineLoop;
 use crate::api::{ApiState, router};
 use crate::config::Config;
 use crate::delivery::{DeliveryMetrics, Worker};
@@ -18,7 +21,7 @@ use crate::intake::tls::TlsSlot;
 use crate::intake::{Decoder, IntakeMetrics, Refused, SystemClock, Tried};
 use crate::limits;
 use crate::model::{Input, Outcome, Time};
-use crate::store::sqlite::{SqliteStore, StoreOptions};
+use crate::store::sqlite::{Retention, Retired, SqliteStore, StoreOptions, retire};
 use crate::store::{Journal, NewInput, StateStore};
 use crate::trackers::desk::Desk;
 use anyhow::Context;
@@ -28,10 +31,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Most inputs applied in one transaction.
-const BATCH_MAX: usize = 1000;
 /// Time the doors have to end their connections.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often what is old is forgotten.
+const RETIRE_EVERY: Duration = Duration::from_secs(3600);
 
 /// How the daemon is started.
 pub struct Start {
@@ -116,6 +120,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let engine = Engine::load(config.decisions.clone(), store.state.load()?)?;
     let engine = EngineLoop {
         engine,
+        step: Engine::step,
         config: config.decisions.clone(),
         store: store.clone(),
         bell: bell.clone(),
@@ -133,7 +138,15 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         bell,
         now,
     };
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = {
+        let (store, stop) = (store.clone(), stop.clone());
+        tokio::spawn(async move {
+            if delivery_may_start(&store, &stop).await {
+                worker.run(stop).await;
+            }
+        })
+    };
+    let retention = tokio::spawn(retire_hourly(store.clone(), stop.clone()));
 
     let intake = intake(&config, &store)?;
     let repeats_stop = CancellationToken::new();
@@ -214,6 +227,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     stop.cancel();
     store.journal.wake();
     worker.await.context("the delivery task failed")?;
+    retention.await.context("the retention task failed")?;
     api.await.context("the operators' door failed")??;
     tokio::task::spawn_blocking(move || engine.join())
         .await?
@@ -255,6 +269,49 @@ fn write_ready(
         .with_context(|| format!("cannot write the ready file {}", path.display()))
 }
 
+/// After a restore or a recovery delivery waits until a person has looked at the trackers. `false`:
+/// the daemon ends first.
+async fn delivery_may_start(store: &SqliteStore, stop: &CancellationToken) -> bool {
+    let mut told = false;
+    while !stop.is_cancelled() {
+        match store.delivery_held() {
+            Ok(None) => return true,
+            Ok(Some(why)) if !told => {
+                tracing::warn!(since = why, "delivery_held");
+                told = true;
+            }
+            Ok(Some(_)) => {}
+            Err(error) => tracing::error!(%error, "delivery_hold_unreadable"),
+        }
+        let pause = tokio::time::sleep(Duration::from_secs(1));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = pause => {}
+        }
+    }
+    false
+}
+
+/// Forgets what is older than the retention says, at the start and every hour.
+async fn retire_hourly(store: Arc<SqliteStore>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let store = store.clone();
+        let keep = Retention::default();
+        let retired = tokio::task::spawn_blocking(move || retire(&store, &keep, now())).await;
+        match retired {
+            Ok(Ok(retired)) if retired == Retired::default() => {}
+            Ok(Ok(retired)) => tracing::info!(?retired, "store_retired"),
+            Ok(Err(error)) => tracing::warn!(%error, "store_not_retired"),
+            Err(error) => tracing::error!(%error, "store_not_retired"),
+        }
+        let pause = tokio::time::sleep(RETIRE_EVERY);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = pause => {}
+        }
+    }
+}
+
 async fn wait_for_signal() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
@@ -264,144 +321,4 @@ async fn wait_for_signal() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-/// The engine's thread: inputs in order, one transaction a batch.
-struct EngineLoop {
-    engine: Engine,
-    config: crate::engine::Decisions,
-    store: Arc<SqliteStore>,
-    bell: Arc<Notify>,
-    stop: CancellationToken,
-    runtime: tokio::runtime::Handle,
-}
-
-impl EngineLoop {
-    fn run(mut self) {
-        while !self.stop.is_cancelled() {
-            let due = self.engine.next_wake().map(|at| at.since(now()));
-            let wait = due
-                .unwrap_or(Duration::from_secs(1))
-                .min(Duration::from_millis(500));
-            let wait = wait.max(Duration::from_millis(1));
-            match self
-                .store
-                .journal
-                .next(self.engine.cursor(), BATCH_MAX, wait)
-            {
-                Ok(batch) if batch.is_empty() => self.append_due(),
-                Ok(batch) => self.apply(&batch),
-                Err(error) => {
-                    tracing::error!(%error, "journal_unreadable");
-                    std::thread::sleep(Duration::from_secs(1));
-                }
-            }
-        }
-    }
-
-    /// A deadline fell due: that is an input as well, so that a replay does the same.
-    fn append_due(&self) {
-        let at = now();
-        if self.engine.next_wake().is_none_or(|due| due > at) {
-            return;
-        }
-        let input = NewInput {
-            at,
-            input: Input::Due,
-            raw: None,
-        };
-        if let Err(error) = self
-            .runtime
-            .block_on(self.store.journal.append(vec![input], Vec::new()))
-        {
-            tracing::warn!(%error, "deadline_not_journaled");
-            std::thread::sleep(Duration::from_millis(500));
-        }
-    }
-
-    fn apply(&mut self, batch: &[Arc<crate::model::Sequenced>]) {
-        let engine = &mut self.engine;
-        let stepped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            batch.iter().for_each(|input| engine.step(input));
-        }));
-        if stepped.is_err() {
-            if self.reload() {
-                batch.iter().for_each(|input| self.apply_alone(input));
-            }
-            return;
-        }
-        self.commit();
-    }
-
-    /// The state as it was saved: what a panic left behind is not trusted.
-    fn reload(&mut self) -> bool {
-        let loaded = self.store.state.load().map_err(|error| error.to_string());
-        let engine = loaded.and_then(|loaded| {
-            Engine::load(self.config.clone(), loaded).map_err(|error| error.to_string())
-        });
-        match engine {
-            Ok(engine) => {
-                self.engine = engine;
-                true
-            }
-            Err(error) => {
-                tracing::error!(error, "state_not_reloaded");
-                std::thread::sleep(Duration::from_secs(1));
-                false
-            }
-        }
-    }
-
-    /// One input by itself; one that panics is set aside with a ticket for a person.
-    fn apply_alone(&mut self, input: &Arc<crate::model::Sequenced>) {
-        let engine = &mut self.engine;
-        let stepped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| engine.step(input)));
-        if stepped.is_err() {
-            tracing::error!(
-                seq = input.seq,
-                kind = input.input.kind(),
-                "input_set_aside"
-            );
-            if !self.reload() {
-                return;
-            }
-            let reason = format!("applying the {} failed", input.input.kind());
-            let aside = Input::Poisoned {
-                seq: input.seq,
-                reason,
-            };
-            self.engine.step(&crate::model::Sequenced {
-                input: aside,
-                ..**input
-            });
-        }
-        self.commit();
-    }
-
-    /// The same batch is committed until it succeeds; nothing later is applied before.
-    fn commit(&mut self) {
-        let delta = self.engine.take_delta();
-        while let Err(error) = self.store.state.commit(&delta) {
-            tracing::error!(%error, "state_not_committed");
-            if self.stop.is_cancelled() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        self.store.journal.applied(delta.cursor);
-        let said = self.engine.take_said();
-        for decided in said.decided {
-            let severity = decided.severity.map(|severity| severity.to_string());
-            tracing::info!(
-                incident = %decided.incident,
-                severity,
-                reason = decided.reason.word(),
-                text = decided.text,
-                "incident_decided"
-            );
-        }
-        if !said.work.is_empty() {
-            self.bell.notify_one();
-        }
-    }
 }

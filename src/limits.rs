@@ -126,3 +126,8 @@ pub const ROWS_CHECKED_AT_OPEN_MAX: u64 = 200_000;
 pub const BYTES_CHECKED_AT_OPEN_MAX: u64 = 256 * 1024 * 1024;
 /// Most rows that retention forgets in one transaction.
 pub const TRIM_ROWS_MAX: u64 = 1_000;
+/// Most bytes of stored payloads that one reading of the journal gives, unless the first alone has
+/// more.
+pub const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most events that the engine applies in one transaction, unless a single input has more.
+pub const ENGINE_BATCH_EVENTS_MAX: usize = 2_000;

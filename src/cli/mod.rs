@@ -1,6 +1,10 @@
 //! The command line: one file a verb.
 
+mod backup;
+mod recover;
+mod restore;
 mod try_message;
+mod verify;
 
 use crate::daemon::{self, Start};
 use clap::{Parser, Subcommand};
@@ -36,6 +40,14 @@ enum Verb {
     },
     /// Prints what messages would become, without daemon or store.
     Try(try_message::Args),
+    /// Copies the store, also while the daemon works, and reads the copy back.
+    Backup(backup::Args),
+    /// Brings a backup back as a new generation, with delivery held.
+    Restore(restore::Args),
+    /// Reads every row of a store or backup and says what is not as it was written.
+    Verify(verify::Args),
+    /// Keeps what is readable of a damaged store and sets the rest aside.
+    Recover(recover::Args),
 }
 
 /// Writes a line; a closed pipe is no error of ours.
@@ -88,6 +100,10 @@ pub fn run() -> ExitCode {
             Err(problems) => problems_found(&problems),
         },
         Verb::Try(args) => try_message::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Recover(args) => recover::run(&args),
     }
 }
 

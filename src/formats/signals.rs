@@ -98,17 +98,31 @@ fn row(
         text.push(' ');
         text.push_str(&part.to_lowercase());
     }
+    let starts = word_starts(&text);
     SIGNALS
         .iter()
-        .find(|(words, _, _)| words.iter().any(|word| has_word(&text, word)))
+        .find(|(words, _, _)| words.iter().any(|word| has_word(&starts, word)))
+}
+
+/// What follows each place where a word may begin. Looked for once: there are many signals.
+fn word_starts(text: &str) -> Vec<&str> {
+    let mut in_word = false;
+    let mut starts = Vec::with_capacity(16);
+    for (at, c) in text.char_indices() {
+        let letter = c.is_alphabetic();
+        if letter && !in_word {
+            starts.extend(text.get(at..));
+        }
+        in_word = letter;
+    }
+    starts
 }
 
 /// Whether a word stands in a text by itself: `psu1` holds `psu`, `capsule` does not.
-fn has_word(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| {
-        let before = text.get(..at).and_then(|t| t.chars().next_back());
-        let after = text.get(at + word.len()..).and_then(|t| t.chars().next());
-        !before.is_some_and(char::is_alphabetic) && !after.is_some_and(char::is_alphabetic)
+fn has_word(starts: &[&str], word: &str) -> bool {
+    starts.iter().any(|text| {
+        text.strip_prefix(word)
+            .is_some_and(|rest| !rest.chars().next().is_some_and(char::is_alphabetic))
     })
 }
 

@@ -110,7 +110,7 @@ pub trait Journal: Send + Sync {
         marks: Vec<Mark>,
     ) -> BoxFuture<'_, Result<Vec<u64>, StoreError>>;
 
-    /// Inputs after `after`, in order, at most `limit`.
+    /// Inputs after `after`, in order, at most `limit`; fewer, but at least one, if they are large.
     fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError>;
 
     /// Inputs after `after`, in order, at most `limit`, for the engine: from memory while it keeps

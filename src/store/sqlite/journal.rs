@@ -330,7 +330,12 @@ impl Journal for SqliteJournal {
             let mut statement = snapshot.prepare_cached(SELECT_INPUTS)?;
             let mut rows = statement.query([to_sql(after), limit_to_sql(limit)])?;
             let mut found: Vec<Sequenced> = Vec::new();
+            let mut bytes = 0;
             while let Some(row) = rows.next()? {
+                bytes += row.get_ref(6)?.as_bytes().map_or(0, <[u8]>::len);
+                if bytes > limits::READ_BYTES_MAX && !found.is_empty() {
+                    break;
+                }
                 let next = row::read_input(row)?;
                 let before = match found.last() {
                     Some(before) => before.seq,

@@ -433,9 +433,14 @@ fn fill(connection: &Connection, missing: Vec<(u64, u64)>) -> Result<Filled, Rea
     for (first, last) in missing.iter().rev() {
         let from = (*first).max((last + 1).saturating_sub(left));
         for seq in from..=*last {
-            let input = Input::Poisoned {
-                seq,
-                reason: "the journal was damaged here; what was said is lost".to_owned(),
+            // One for a person; the others only hold their places.
+            let input = if seq == from {
+                let reason = format!(
+                    "the journal was damaged; what the inputs {first} to {last} said is lost"
+                );
+                Input::Poisoned { seq, reason }
+            } else {
+                Input::Due
             };
             let row = NewRow::encode(NewInput {
                 at,

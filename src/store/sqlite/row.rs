@@ -11,6 +11,10 @@ use crc32fast::Hasher;
 use rusqlite::{CachedStatement, Row, params};
 use std::sync::Arc;
 
+/// Set in the version of a row whose payload is compressed.
+const COMPRESSED: u8 = 0x80;
+/// Payloads up to this size gain nothing, bytes.
+const COMPRESSED_BYTES_MIN: usize = 1024;
 /// Rows that are not sealed have key 0.
 const KEY_NONE: i64 = 0;
 
@@ -20,7 +24,10 @@ pub(super) struct NewRow {
     pub(super) at: Time,
     /// The input itself, for the tail.
     pub(super) input: Input,
+    version: u8,
     payload: Vec<u8>,
+    /// Bytes of the payload before it was compressed.
+    plain: usize,
     sum: u32,
     raw: Option<NewRaw>,
 }
@@ -48,6 +55,13 @@ impl NewRow {
         if payload.len() > limits::INPUT_BYTES_MAX {
             return Err(too_large("content", payload.len(), limits::INPUT_BYTES_MAX));
         }
+        let (version, plain) = (ENCODING_VERSION, payload.len());
+        let version = if plain < COMPRESSED_BYTES_MIN {
+            version
+        } else {
+            payload = lz4_flex::block::compress_prepend_size(&payload);
+            version | COMPRESSED
+        };
         let raw = match new.raw {
             None => None,
             Some(bytes) if bytes.len() > limits::RAW_BYTES_MAX => {
@@ -70,7 +84,7 @@ impl NewRow {
         let sum = sum_of(
             new.at.0,
             new.input.kind(),
-            i64::from(ENCODING_VERSION),
+            i64::from(version),
             KEY_NONE,
             new.input.source(),
             &payload,
@@ -78,7 +92,9 @@ impl NewRow {
         Ok(NewRow {
             at: new.at,
             input: new.input,
+            version,
             payload,
+            plain,
             sum,
             raw,
         })
@@ -87,6 +103,11 @@ impl NewRow {
     /// Bytes that it takes on disk, without the overhead of a row.
     pub(super) fn bytes(&self) -> u64 {
         (self.payload.len() + self.raw.as_ref().map_or(0, |raw| raw.body.len())) as u64
+    }
+
+    /// Bytes that it takes in memory, roughly: each text has an allocation of its own there.
+    pub(super) fn memory(&self) -> u64 {
+        (2 * self.plain + 512) as u64
     }
 
     /// Writes it at its place.
@@ -101,7 +122,7 @@ impl NewRow {
             place,
             self.at.0,
             self.input.kind(),
-            ENCODING_VERSION,
+            self.version,
             KEY_NONE,
             self.input.source(),
             self.payload,
@@ -212,7 +233,8 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
         })
     };
     let version: i64 = row.get(3)?;
-    if version != i64::from(ENCODING_VERSION) {
+    let compressed = version & i64::from(COMPRESSED) != 0;
+    if version & !i64::from(COMPRESSED) != i64::from(ENCODING_VERSION) {
         return Err(unreadable(format!(
             "it has encoding version {version}, this program knows {ENCODING_VERSION}"
         )));
@@ -224,6 +246,19 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
         )));
     }
     let payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+    let plain;
+    let payload = if compressed {
+        let (size, body) = lz4_flex::block::uncompressed_size(payload)
+            .map_err(|error| unreadable(error.to_string()))?;
+        if size > limits::INPUT_BYTES_MAX {
+            return Err(unreadable(format!("it claims to be {size} bytes long")));
+        }
+        plain = lz4_flex::block::decompress(body, size)
+            .map_err(|error| unreadable(error.to_string()))?;
+        &plain
+    } else {
+        payload
+    };
     let input = postcard::from_bytes(payload).map_err(|error| unreadable(error.to_string()))?;
     Ok(Sequenced {
         seq,

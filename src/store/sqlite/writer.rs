@@ -24,6 +24,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 /// How often the size of the disk is looked up.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
+/// A commit that served so many appends shows that more are coming.
+const LINGER_APPENDS_MIN: usize = 6;
+/// How long a commit waits for them.
+const LINGER: Duration = Duration::from_micros(600);
+
 /// An append that waits for its commit.
 pub(super) struct Append {
     pub(super) rows: Vec<NewRow>,
@@ -94,7 +99,12 @@ pub(super) fn run(shared: &Shared, first: Connection, mut requests: mpsc::Receiv
     let mut connection = Some(first);
     let mut measured: Option<Instant> = None;
     let mut waiting = Vec::new();
+    let mut served = 0;
     while requests.blocking_recv_many(&mut waiting, limits::COMMIT_APPENDS_MAX) > 0 {
+        if served >= LINGER_APPENDS_MIN {
+            linger(&mut requests, &mut waiting);
+        }
+        served = waiting.len();
         if measured.is_none_or(|at| at.elapsed() > MEASURE_EVERY) {
             shared.budget.measure(&shared.options.dir);
             measured = Some(Instant::now());
@@ -132,6 +142,17 @@ pub(super) fn run(shared: &Shared, first: Connection, mut requests: mpsc::Receiv
     }
 }
 
+/// Waits a moment for more appends: a commit costs the same for one and for many.
+fn linger(requests: &mut mpsc::Receiver<Request>, waiting: &mut Vec<Request>) {
+    std::thread::sleep(LINGER);
+    while waiting.len() < limits::COMMIT_APPENDS_MAX {
+        match requests.try_recv() {
+            Ok(request) => waiting.push(request),
+            Err(_) => return,
+        }
+    }
+}
+
 /// Commits a batch and answers everyone in it.
 fn write(shared: &Shared, connection: &mut Option<Connection>, batch: Vec<Append>) {
     let mut first = 0;
@@ -158,7 +179,7 @@ fn accept(shared: &Shared, first: u64, batch: Vec<Append>) {
     for append in batch {
         let from = next;
         for row in append.rows {
-            let bytes = row.bytes();
+            let bytes = row.memory();
             rows.push((row.into_sequenced(next), bytes));
             next += 1;
         }
