@@ -2,7 +2,8 @@
 //! readers, and SQLite's errors in our words.
 
 use super::super::StoreError;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use super::seal::{check_row, sum_of};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -207,10 +208,13 @@ impl From<StoreError> for ReadError {
 
 /// A word from a file's `meta`.
 pub(super) fn word(connection: &Connection, name: &str) -> Result<Option<String>, ReadError> {
-    Ok(connection
-        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()?)
+    connection
+        .prepare_cached("SELECT name, value, crc FROM meta WHERE name = ?1")?
+        .query_row([name], |row| {
+            Ok(check_row("meta", row).and_then(|()| Ok(row.get(1)?)))
+        })
+        .optional()?
+        .transpose()
 }
 
 /// Sets a word of a file's `meta`; empty: forgets it.
@@ -218,9 +222,10 @@ pub(super) fn set_word(connection: &Connection, name: &str, value: &str) -> Resu
     if value.is_empty() {
         connection.execute("DELETE FROM meta WHERE name = ?1", [name])?;
     } else {
+        let sum = sum_of("meta", &[name.into(), value.into()]);
         connection.execute(
-            "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
-            [name, value],
+            "INSERT OR REPLACE INTO meta (name, value, crc) VALUES (?1, ?2, ?3)",
+            params![name, value, sum],
         )?;
     }
     Ok(())

@@ -103,7 +103,7 @@ impl SqliteJournal {
         migrate(&mut connection, &path, &JOURNAL)?;
         let sqlite = |error: rusqlite::Error| explain(&path, &error);
         let last = writer::last_place(&connection).map_err(sqlite)?;
-        let kept_from = trim::kept_from(&connection).map_err(sqlite)?;
+        let kept_from = trim::kept_from(&connection).map_err(|error| failed(&path, error))?;
         let acked = Acked::open(&path, last, "inputs")?;
         let budget = Budget::new(
             options.backlog_bytes_max,

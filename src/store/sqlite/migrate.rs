@@ -61,9 +61,28 @@ pub(super) fn migrate(
     path: &Path,
     schema: &Schema,
 ) -> Result<(), StoreError> {
-    let sqlite = |error: rusqlite::Error| explain(path, &error);
-    let known = i64::try_from(schema.steps.len()).unwrap_or(i64::MAX);
-    let version = pragma(connection, "user_version").map_err(sqlite)?;
+    let version = check(connection, path, schema)?;
+    if version == known(schema) {
+        return Ok(());
+    }
+    if version > 0 {
+        back_up(connection, path, version)?;
+    }
+    apply(connection, schema, version).map_err(|error| explain(path, &error))
+}
+
+fn known(schema: &Schema) -> i64 {
+    i64::try_from(schema.steps.len()).unwrap_or(i64::MAX)
+}
+
+/// Whether the file is ours and as this program or an older one made it; its version.
+pub(super) fn check(
+    connection: &Connection,
+    path: &Path,
+    schema: &Schema,
+) -> Result<i64, StoreError> {
+    let known = known(schema);
+    let version = pragma(connection, "user_version").map_err(|error| explain(path, &error))?;
     if version > known {
         return Err(StoreError::Newer {
             file: path.display().to_string(),
@@ -73,13 +92,16 @@ pub(super) fn migrate(
     }
     check_owner(connection, path, schema, version)?;
     check_applied(connection, path, schema, version)?;
-    if version == known {
-        return Ok(());
+    Ok(version)
+}
+
+/// The schema of a file of the store.
+pub(super) fn schema_of(file: &str) -> &'static Schema {
+    match file {
+        "journal.db" => &JOURNAL,
+        "state.db" => &STATE,
+        _ => &DESK,
     }
-    if version > 0 {
-        back_up(connection, path, version)?;
-    }
-    apply(connection, schema, version).map_err(sqlite)
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {

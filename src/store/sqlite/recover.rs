@@ -10,7 +10,7 @@ use super::connection::{
     word,
 };
 use super::lock::DirectoryLock;
-use super::migrate::{DESK, JOURNAL, STATE, migrate};
+use super::migrate::{STATE, migrate, schema_of};
 use super::row::{INSERT_INPUT, INSERT_RAW, NewRow};
 use super::state::position;
 use super::verify::{Table, sentence, tables_of};
@@ -143,11 +143,7 @@ fn copy(
     target: &Path,
     done: &mut Recovered,
 ) -> Result<(), StoreError> {
-    let schema = match file {
-        "journal.db" => &JOURNAL,
-        "state.db" => &STATE,
-        _ => &DESK,
-    };
+    let schema = schema_of(file);
     let mut to = open_writer(target, Duration::from_secs(5)).map_err(|e| explain(target, &e))?;
     migrate(&mut to, target, schema)?;
     drop(to);
@@ -179,21 +175,8 @@ fn copy(
             }
             copy_table(&from, to, file, table, done)?;
         }
-        for (name, value) in words(&from) {
-            set_word(to, &name, &value)?;
-        }
         Ok(())
     })
-}
-
-/// All words that can be read.
-fn words(from: &Connection) -> Vec<(String, String)> {
-    let read = || -> rusqlite::Result<Vec<(String, String)>> {
-        let mut statement = from.prepare("SELECT name, value FROM meta")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect()
-    };
-    read().unwrap_or_default()
 }
 
 /// Row by row in the order of the key; past what cannot be read, if there is a way.
@@ -359,6 +342,10 @@ fn finish_state(
 ) -> Result<u64, StoreError> {
     let cursor = write(state, |connection| position(connection));
     if let (false, Ok((cursor, _))) = (done.lost_state(), &cursor) {
+        write(state, |connection| match word(connection, GENERATION)? {
+            Some(_) => Ok(()),
+            None => set_word(connection, GENERATION, generation),
+        })?;
         return Ok(*cursor);
     }
     done.state_rebuilt = true;
@@ -452,7 +439,7 @@ fn fill(connection: &Connection, missing: Vec<(u64, u64)>) -> Result<Filled, Rea
         left -= last + 1 - from;
         if from > *first {
             connection.execute("DELETE FROM inputs WHERE seq < ?1", [to_sql(from)])?;
-            set_word(connection, "kept_from", &from.to_string())?;
+            set_word(connection, super::trim::KEPT_FROM, &from.to_string())?;
             kept_from = Some(from);
             break;
         }

@@ -2,10 +2,13 @@
 //! by name. Small transactions, in the writer's own order, so that an append waits for one of them
 //! at most. Nothing at or above the engine's cursor is touched.
 
-use super::connection::{explain, to_sql};
+use super::connection::{ReadError, explain, failed, set_word, to_sql, word};
 use super::writer::{Shared, Trim, Trimmed, last_place};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+/// The word for the first place that was not forgotten.
+pub(super) const KEPT_FROM: &str = "kept_from";
 
 /// Forgets a few of the oldest rows. The newest input always stays: it holds the place.
 pub(super) fn delete(
@@ -13,10 +16,10 @@ pub(super) fn delete(
     connection: &mut Connection,
     trim: Trim,
 ) -> Result<Trimmed, StoreError> {
-    delete_rows(connection, trim).map_err(|error| explain(&shared.path, &error))
+    delete_rows(connection, trim).map_err(|error| failed(&shared.path, error))
 }
 
-fn delete_rows(connection: &mut Connection, trim: Trim) -> rusqlite::Result<Trimmed> {
+fn delete_rows(connection: &mut Connection, trim: Trim) -> Result<Trimmed, ReadError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let below = to_sql(trim.below.min(last_place(&transaction)?));
     let (raw, raw_next) = delete_raw(&transaction, below, trim)?;
@@ -34,10 +37,7 @@ fn delete_rows(connection: &mut Connection, trim: Trim) -> rusqlite::Result<Trim
     if let Some(end) = end {
         inputs = transaction.execute("DELETE FROM inputs WHERE seq <= ?1", [end])? as u64;
         if inputs > 0 {
-            transaction.execute(
-                "INSERT OR REPLACE INTO meta (name, value) VALUES ('kept_from', ?1)",
-                [(end + 1).to_string()],
-            )?;
+            set_word(&transaction, KEPT_FROM, &(end + 1).to_string())?;
         }
     }
     transaction.commit()?;
@@ -79,14 +79,8 @@ fn delete_raw(
 }
 
 /// The first place that was not forgotten.
-pub(super) fn kept_from(connection: &Connection) -> rusqlite::Result<u64> {
-    let word: Option<String> = connection
-        .query_row(
-            "SELECT value FROM meta WHERE name = 'kept_from'",
-            [],
-            |row| row.get(0),
-        )
-        .optional()?;
+pub(super) fn kept_from(connection: &Connection) -> Result<u64, ReadError> {
+    let word = word(connection, KEPT_FROM)?;
     Ok(word.and_then(|word| word.parse().ok()).unwrap_or(1))
 }
 

@@ -85,6 +85,9 @@ static JOURNAL_TABLES: &[Table] = &[
 ];
 
 static STATE_TABLES: &[Table] = &[
+    table("meta", "name, value, crc", &["name"], |row| {
+        check_row("meta", row)
+    }),
     table("position", "one", &["one"], |_| Ok(())),
     table("alerts", "id, body, incident, active", &["id"], |row| {
         numbered("alerts", row)
@@ -132,6 +135,9 @@ static STATE_TABLES: &[Table] = &[
 ];
 
 static DESK_TABLES: &[Table] = &[
+    table("meta", "name, value, crc", &["name"], |row| {
+        check_row("meta", row)
+    }),
     table(
         "tickets",
         "number, key, subject, body, status, is_over, severity, queue, owner, requestor, \
@@ -202,6 +208,7 @@ pub fn verify(dir: &Path) -> Result<Verified, StoreError> {
         }
         let read = with_reader(&path, |connection| {
             let snapshot = connection.unchecked_transaction()?;
+            super::migrate::check(&snapshot, &path, super::migrate::schema_of(name))?;
             file(&snapshot, name, &mut found);
             match name {
                 "state.db" => cursor = position(&snapshot)?.0,
@@ -212,6 +219,8 @@ pub fn verify(dir: &Path) -> Result<Verified, StoreError> {
         });
         match read {
             Err(StoreError::Damaged { reason, .. }) => found.problem(name, &reason),
+            // Read, but not understood: a table or a step that is not there.
+            Err(StoreError::Unavailable { reason, .. }) => found.problem(name, &reason),
             other => other?,
         }
     }

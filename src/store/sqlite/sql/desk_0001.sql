@@ -1,7 +1,8 @@
 -- The built-in desk: tickets, comments, history.
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    name  TEXT    PRIMARY KEY,
+    value TEXT    NOT NULL,
+    crc   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tickets (

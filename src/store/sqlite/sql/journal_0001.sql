@@ -31,6 +31,7 @@ CREATE TABLE marks (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    name  TEXT    PRIMARY KEY,
+    value TEXT    NOT NULL,
+    crc   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,7 +1,8 @@
 -- The engine's state: bodies are sealed (version, checksum), columns only what is searched by.
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    name  TEXT    PRIMARY KEY,
+    value TEXT    NOT NULL,
+    crc   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE position (
