@@ -113,7 +113,7 @@ pub const COMMIT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Most inputs kept in memory for the engine.
 pub const TAIL_ROWS_MAX: usize = 100_000;
 /// Most bytes of inputs kept in memory for the engine.
-pub const TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const TAIL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Most that the journal may hold for the engine, bytes.
 pub const BACKLOG_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 /// Most of the free disk that the backlog may take, percent.

@@ -7,6 +7,7 @@ use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signa
 use crate::model::{Event, EventState, Identity, SeverityHint, Time};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// Alertmanager webhook and API v2.
@@ -172,10 +173,11 @@ fn common(alert: Fields, state: EventState) -> Result<Event, Undecodable> {
 
 /// All labels but the replica's, sorted, each with its length.
 fn identity_of(labels: &BTreeMap<String, String>) -> Option<Identity> {
-    let mut key = String::new();
+    let mut key = String::with_capacity(256);
     for (name, value) in labels {
         if !REPLICA_LABELS.contains(&name.as_str()) {
-            key.push_str(&format!("{}:{name}={}:{value},", name.len(), value.len()));
+            // A string takes all that is written to it.
+            let _ = write!(key, "{}:{name}={}:{value},", name.len(), value.len());
         }
     }
     if key.len() > 2048 {

@@ -247,8 +247,11 @@ fn fallback_summary(event: &Event) -> String {
 
 /// Cuts texts to their bounds. Idempotent.
 pub fn bound(event: &mut Event) {
-    event.summary = text::bounded(&text::one_line(&event.summary), EVENT_SUMMARY_BYTES_MAX);
-    event.details = text::bounded(event.details.trim(), EVENT_TEXT_BYTES_MAX);
+    let line = |text: String, most| text::into_bounded(text::into_one_line(text), most);
+    event.summary = line(std::mem::take(&mut event.summary), EVENT_SUMMARY_BYTES_MAX);
+    if event.details.len() > EVENT_TEXT_BYTES_MAX || event.details.trim() != event.details {
+        event.details = text::bounded(event.details.trim(), EVENT_TEXT_BYTES_MAX);
+    }
     for field in [
         &mut event.dedup_key,
         &mut event.severity,
@@ -258,9 +261,7 @@ pub fn bound(event: &mut Event) {
         &mut event.check,
         &mut event.service,
     ] {
-        *field = field
-            .as_deref()
-            .map(|value| text::bounded(&text::one_line(value), EVENT_LABEL_BYTES_MAX));
+        *field = field.take().map(|value| line(value, EVENT_LABEL_BYTES_MAX));
     }
     if event.labels.len() > EVENT_LABELS_MAX {
         let count = event.labels.len();
@@ -272,15 +273,22 @@ pub fn bound(event: &mut Event) {
             "{count} labels; the first {EVENT_LABELS_MAX} by name were kept"
         ));
     }
-    event.labels = std::mem::take(&mut event.labels)
-        .into_iter()
-        .map(|(name, value)| {
-            (
-                text::bounded(&name, EVENT_LABEL_BYTES_MAX),
-                text::bounded(&value, EVENT_LABEL_BYTES_MAX),
-            )
-        })
-        .collect();
+    let too_long = |text: &String| text.len() > EVENT_LABEL_BYTES_MAX;
+    if event
+        .labels
+        .iter()
+        .any(|(name, value)| too_long(name) || too_long(value))
+    {
+        event.labels = std::mem::take(&mut event.labels)
+            .into_iter()
+            .map(|(name, value)| {
+                (
+                    text::into_bounded(name, EVENT_LABEL_BYTES_MAX),
+                    text::into_bounded(value, EVENT_LABEL_BYTES_MAX),
+                )
+            })
+            .collect();
+    }
     event.problems.truncate(32);
     for problem in &mut event.problems {
         *problem = text::bounded(&text::one_line(problem), EVENT_SUMMARY_BYTES_MAX);
