@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// After a batch more is let come: a transaction costs nearly the same for one input and for many.
-const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(10);
 /// Most inputs asked for at once.
 const BATCH_MAX: usize = 1000;
 
