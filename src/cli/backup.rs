@@ -11,7 +11,11 @@ pub struct Args {
     /// An empty or missing folder for the copy.
     target: PathBuf,
     /// Where the daemon keeps what lasts.
-    #[arg(long, default_value = "./alertbridge-data")]
+    #[arg(
+        long,
+        env = "ALERTBRIDGE_DATA_DIR",
+        default_value = "./alertbridge-data"
+    )]
     data_dir: PathBuf,
 }
 

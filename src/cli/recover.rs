@@ -15,7 +15,11 @@ pub struct Args {
     #[arg(long)]
     accept_loss: bool,
     /// Where the daemon keeps what lasts. The daemon must not run.
-    #[arg(long, default_value = "./alertbridge-data")]
+    #[arg(
+        long,
+        env = "ALERTBRIDGE_DATA_DIR",
+        default_value = "./alertbridge-data"
+    )]
     data_dir: PathBuf,
 }
 

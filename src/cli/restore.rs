@@ -16,7 +16,11 @@ pub struct Args {
     #[arg(long, conflicts_with = "backup")]
     release: bool,
     /// Where the daemon keeps what lasts; must hold no store yet.
-    #[arg(long, default_value = "./alertbridge-data")]
+    #[arg(
+        long,
+        env = "ALERTBRIDGE_DATA_DIR",
+        default_value = "./alertbridge-data"
+    )]
     data_dir: PathBuf,
 }
 

@@ -9,7 +9,11 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Args {
     /// Where the daemon keeps what lasts, or a folder that `backup` made.
-    #[arg(long, default_value = "./alertbridge-data")]
+    #[arg(
+        long,
+        env = "ALERTBRIDGE_DATA_DIR",
+        default_value = "./alertbridge-data"
+    )]
     data_dir: PathBuf,
 }
 

@@ -1,46 +1,93 @@
 //! The engine's thread: inputs in order, one transaction a batch. A batch whose commit fails is
-//! retried and nothing later is applied. If a step panics, the state is loaded as it was saved, the
-//! inputs are applied one by one, and the one that panics is set aside with a ticket for a person.
+//! retried and nothing later is applied. What a panic leaves behind is thrown away and loaded
+//! again; the input that caused it is set aside for a person.
 
 use super::now;
+use crate::engine::gauges::Gauges;
 use crate::engine::{Decisions, Engine};
+use crate::intake::IntakeMetrics;
 use crate::limits;
 use crate::model::{Input, Sequenced};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, NewInput, StateStore};
+use crate::telemetry::metrics::Metrics;
+use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Notify;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// After a batch more is let come: a transaction costs nearly the same for one input and for many.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Most inputs asked for at once.
 const BATCH_MAX: usize = 1000;
+/// How often it is counted how things stand.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// The engine's thread: inputs in order, one transaction a batch.
 pub(super) struct EngineLoop {
-    /// The engine as it was saved.
-    pub(super) engine: Engine,
+    /// The engine.
+    pub engine: Engine,
     /// Applies one input; tests put one here that panics.
-    pub(super) step: fn(&mut Engine, &Sequenced),
-    /// What it decides by, for a reload.
-    pub(super) config: Decisions,
-    /// Inputs come from there, effects go there.
-    pub(super) store: Arc<SqliteStore>,
-    /// Rung when a tracker has something to do.
-    pub(super) bell: Arc<Notify>,
+    pub step: fn(&mut Engine, &Sequenced),
+    /// What it decides by; replaced when a generation comes into force.
+    pub decisions: Decisions,
+    /// Generations that were journaled and are not in force yet, by digest.
+    pub pending: Arc<Mutex<BTreeMap<String, Decisions>>>,
+    /// The store.
+    pub store: Arc<SqliteStore>,
+    /// Rung when trackers have something to do.
+    pub bell: Arc<Notify>,
     /// Ends the loop.
-    pub(super) stop: CancellationToken,
-    /// To append deadlines.
-    pub(super) runtime: tokio::runtime::Handle,
+    pub stop: CancellationToken,
+    /// For appends from this thread.
+    pub runtime: tokio::runtime::Handle,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Told how far the journal is applied.
+    pub applied: watch::Sender<u64>,
+    /// How things stand, for the metrics.
+    pub gauges: Arc<ArcSwap<Gauges>>,
+    /// When the loop last turned, for the watchdog.
+    pub turned: Arc<Turned>,
+    /// Messages up to here were received by an earlier process.
+    pub received_before: u64,
+    /// When the gauges were counted last.
+    pub counted_at: Instant,
+}
+
+/// When a loop last turned.
+pub(super) struct Turned(Instant, AtomicU64);
+
+impl Turned {
+    /// Turned just now.
+    pub fn new() -> Turned {
+        Turned(Instant::now(), AtomicU64::new(0))
+    }
+
+    fn now(&self) {
+        let passed = u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.1.store(passed, Ordering::Relaxed);
+    }
+
+    /// Time since the last turn.
+    pub fn ago(&self) -> Duration {
+        let last = Duration::from_millis(self.1.load(Ordering::Relaxed));
+        self.0.elapsed().saturating_sub(last)
+    }
 }
 
 impl EngineLoop {
-    /// Runs until told to stop.
-    pub(super) fn run(mut self) {
+    /// Applies inputs until told to stop.
+    pub fn run(mut self) {
         while !self.stop.is_cancelled() {
+            self.turned.now();
+            if self.counted_at.elapsed() >= COUNT_EVERY {
+                self.count();
+            }
             let due = self.engine.next_wake().map(|at| at.since(now()));
             let wait = due
                 .unwrap_or(Duration::from_secs(1))
@@ -87,8 +134,57 @@ impl EngineLoop {
         }
     }
 
-    /// One batch in one transaction. Whether its effects are saved.
+    /// How things stand, for the metrics.
+    fn count(&mut self) {
+        self.gauges.store(Arc::new(self.engine.gauges()));
+        self.counted_at = Instant::now();
+    }
+
+    /// A generation comes into force with its input, neither sooner nor later. Whether all effects
+    /// are saved.
     fn apply(&mut self, batch: &[Arc<Sequenced>]) -> bool {
+        let mut rest = batch;
+        while let Some(place) = rest.iter().position(|input| self.is_pending(input)) {
+            let (before, from) = rest.split_at(place);
+            let Some((generation, after)) = from.split_first() else {
+                return false;
+            };
+            if !self.apply_batch(before) {
+                return false;
+            }
+            self.come_into_force(generation);
+            if !self.apply_batch(std::slice::from_ref(generation)) {
+                return false;
+            }
+            rest = after;
+        }
+        self.apply_batch(rest)
+    }
+
+    fn is_pending(&self, input: &Sequenced) -> bool {
+        let Input::Generation(generation) = &input.input else {
+            return false;
+        };
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.contains_key(&generation.digest)
+    }
+
+    fn come_into_force(&mut self, input: &Sequenced) {
+        let Input::Generation(generation) = &input.input else {
+            return;
+        };
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(decisions) = pending.remove(&generation.digest) {
+            self.engine.replace_decisions(decisions.clone());
+            self.decisions = decisions;
+        }
+    }
+
+    fn apply_batch(&mut self, batch: &[Arc<Sequenced>]) -> bool {
+        if batch.is_empty() {
+            return true;
+        }
+        self.count_received(batch);
         if self.stepped(batch.iter().map(|input| &**input)) {
             return self.commit();
         }
@@ -105,13 +201,28 @@ impl EngineLoop {
         .is_ok()
     }
 
+    /// What an earlier process received and did not apply gets its outcomes from this one: both
+    /// sides of the balance are counted here.
+    fn count_received(&self, batch: &[Arc<Sequenced>]) {
+        for input in batch {
+            if input.seq > self.received_before {
+                return;
+            }
+            if let Input::Message(message) = &input.input {
+                let count = message.events.len() as u64;
+                IntakeMetrics::received(&*self.metrics, &message.source, count);
+            }
+        }
+    }
+
     /// The state as it was saved: what a panic left behind is not trusted, and nothing is applied
     /// to it. Tries until it succeeds; `false`: the daemon ends first.
     fn reload(&mut self) -> bool {
         while !self.stop.is_cancelled() {
+            self.turned.now();
             let loaded = self.store.state.load().map_err(|error| error.to_string());
             let engine = loaded.and_then(|loaded| {
-                Engine::load(self.config.clone(), loaded).map_err(|error| error.to_string())
+                Engine::load(self.decisions.clone(), loaded).map_err(|error| error.to_string())
             });
             match engine {
                 Ok(engine) => {
@@ -134,6 +245,7 @@ impl EngineLoop {
             return self.commit();
         }
         let kind = input.input.kind();
+        self.metrics.set_aside();
         tracing::error!(seq = input.seq, kind, "input_set_aside");
         let reason = format!("applying the {kind} failed");
         let aside = Sequenced {
@@ -162,10 +274,21 @@ impl EngineLoop {
             if self.stop.is_cancelled() {
                 return false;
             }
+            // It waits for the disk, and does not hang.
+            self.turned.now();
             std::thread::sleep(Duration::from_millis(500));
         }
         self.store.journal.applied(delta.cursor);
+        self.applied.send_replace(delta.cursor);
+        let lag = now().since(delta.served_until);
+        self.metrics.applied_after(lag);
         let said = self.engine.take_said();
+        for (source, outcome) in &said.outcomes {
+            IntakeMetrics::outcome(&*self.metrics, source, *outcome, 1);
+        }
+        for figure in &said.figures {
+            self.metrics.figure(figure);
+        }
         for decided in said.decided {
             let severity = decided.severity.map(|severity| severity.to_string());
             tracing::info!(

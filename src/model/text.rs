@@ -40,7 +40,7 @@ pub fn into_one_line(text: String) -> String {
         blank = byte == b' ';
         good
     });
-    if plain && !(blank && !text.is_empty()) {
+    if plain && (!blank || text.is_empty()) {
         return text;
     }
     one_line(&text)

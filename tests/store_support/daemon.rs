@@ -23,7 +23,11 @@ impl Daemon {
     pub fn start_by(wrapper: &[&str], config_dir: &Path, data: &Path) -> Daemon {
         let config = config_dir.join("config.toml");
         let listen = "listen = \"127.0.0.1:0\"\n";
-        let text = format!("[http]\n{listen}[smtp]\n{listen}[operators]\n{listen}");
+        let doors = ["http", "smtp", "lmtp", "operators"];
+        let text: String = doors
+            .iter()
+            .map(|door| format!("[{door}]\n{listen}"))
+            .collect();
         std::fs::write(&config, text).unwrap();
         let ready = config_dir.join("ready");
         let _ = std::fs::remove_file(&ready);

@@ -52,11 +52,18 @@ fn run_until(
     let engine = EngineLoop {
         engine: Engine::load(decisions.clone(), store.state.load().unwrap()).unwrap(),
         step,
-        config: decisions,
+        decisions,
+        pending: Arc::default(),
         store: store.clone(),
         bell: Arc::new(Notify::new()),
         stop: stop.clone(),
         runtime: runtime.handle().clone(),
+        metrics: Arc::new(Metrics::new().unwrap()),
+        applied: watch::channel(0).0,
+        gauges: Arc::new(ArcSwap::from_pointee(Gauges::default())),
+        turned: Arc::new(Turned::new()),
+        received_before: 0,
+        counted_at: Instant::now(),
     };
     let thread = std::thread::spawn(|| engine.run());
     while store.state.cursor().unwrap() < last && !thread.is_finished() {

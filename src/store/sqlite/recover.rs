@@ -190,7 +190,6 @@ fn copy_table(
     let columns: Vec<String> = to
         .prepare(&format!("SELECT * FROM {}", table.name))?
         .column_names()
-        .into_iter()
         .map(str::to_owned)
         .collect();
     let key = table.key.join(", ");
@@ -340,7 +339,7 @@ fn finish_state(
     generation: &str,
     done: &mut Recovered,
 ) -> Result<u64, StoreError> {
-    let cursor = write(state, |connection| position(connection));
+    let cursor = write(state, position);
     if let (false, Ok((cursor, _))) = (done.lost_state(), &cursor) {
         write(state, |connection| match word(connection, GENERATION)? {
             Some(_) => Ok(()),
