@@ -2,7 +2,12 @@
 //!
 //! One thread, many kept-alive connections, so that the sender's own share of the processor stays
 //! small; it is printed beside the figures. The same requests go to every receiver.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 use clap::Parser;
 use std::fmt::Write as _;
@@ -127,7 +132,13 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> std::io::Result
 /// One connection's turns; the time each took, in microseconds.
 async fn connection(shared: Arc<Shared>) -> Vec<u32> {
     let args = &shared.args;
-    let mut stream = TcpStream::connect(&args.address).await.unwrap();
+    let mut stream = match TcpStream::connect(&args.address).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            eprintln!("cannot connect to {}: {error}", args.address);
+            std::process::exit(1);
+        }
+    };
     stream.set_nodelay(true).unwrap();
     let (mut text, mut body, mut buffer) = (String::new(), String::new(), Vec::new());
     let mut took = Vec::new();

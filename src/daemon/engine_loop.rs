@@ -7,7 +7,7 @@ use crate::engine::gauges::Gauges;
 use crate::engine::{Decisions, Engine};
 use crate::intake::IntakeMetrics;
 use crate::limits;
-use crate::model::{Input, Sequenced};
+use crate::model::{Input, Outcome, Sequenced};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, NewInput, StateStore};
 use crate::telemetry::metrics::Metrics;
@@ -283,8 +283,12 @@ impl EngineLoop {
         let lag = now().since(delta.served_until);
         self.metrics.applied_after(lag);
         let said = self.engine.take_said();
+        let mut outcomes: BTreeMap<(&str, Outcome), u64> = BTreeMap::new();
         for (source, outcome) in &said.outcomes {
-            IntakeMetrics::outcome(&*self.metrics, source, *outcome, 1);
+            *outcomes.entry((source, *outcome)).or_default() += 1;
+        }
+        for ((source, outcome), count) in outcomes {
+            IntakeMetrics::outcome(&*self.metrics, source, outcome, count);
         }
         for figure in &said.figures {
             self.metrics.figure(figure);

@@ -26,7 +26,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 /// How often the size of the disk is looked up.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
-/// A commit that served so many appends shows that more are coming.
+/// A commit that served so many appends, and twice as many as wait now, shows that their senders
+/// are about to send the next.
 const LINGER_APPENDS_MIN: usize = 6;
 /// How long a commit waits for them.
 const LINGER: Duration = Duration::from_micros(600);
@@ -106,7 +107,7 @@ pub(super) fn run(shared: &Shared, first: Connection, mut requests: mpsc::Receiv
     let mut waiting = Vec::new();
     let mut served = 0;
     while requests.blocking_recv_many(&mut waiting, limits::COMMIT_APPENDS_MAX) > 0 {
-        if served >= LINGER_APPENDS_MIN {
+        if served >= LINGER_APPENDS_MIN && waiting.len() * 2 < served {
             linger(&mut requests, &mut waiting);
         }
         served = waiting.len();
