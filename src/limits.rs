@@ -115,7 +115,7 @@ pub const COMMIT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Most inputs kept in memory for the engine.
 pub const TAIL_ROWS_MAX: usize = 100_000;
 /// Most bytes of inputs kept in memory for the engine.
-pub const TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const TAIL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Most that the journal may hold for the engine, bytes.
 pub const BACKLOG_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 /// Most of the free disk that the backlog may take, percent.
@@ -130,6 +130,15 @@ pub const MAPPING_FUEL: u64 = 50_000;
 pub const MAPPING_PATTERNS_MAX: usize = 256;
 /// Largest compiled regular expression of a mapping, bytes.
 pub const MAPPING_PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// Most bytes of journal rows above the cursor whose checksums are read before the start.
+pub const BYTES_CHECKED_AT_OPEN_MAX: u64 = 256 * 1024 * 1024;
+/// Most rows that retention forgets in one transaction.
+pub const TRIM_ROWS_MAX: u64 = 1_000;
+/// Most bytes of stored payloads that one reading of the journal gives, unless the first alone has
+/// more.
+pub const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most events that the engine applies in one transaction, unless a single input has more.
+pub const ENGINE_BATCH_EVENTS_MAX: usize = 2_000;
 /// Longest time of one request at the operators' door, seconds.
 pub const OPERATORS_REQUEST_SECONDS: u64 = 60;
 /// Most simultaneous connections of the operators' door.
