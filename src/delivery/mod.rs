@@ -244,9 +244,9 @@ impl Worker {
             turn.report.written = Some(ticket.wanted.clone());
         }
         for note in ticket.notes.iter().filter(|note| !note.done) {
-            let text = format!("{}\n\n{}", note.text, note.marker);
             let change = Change::Note {
-                text,
+                marker: note.marker.clone(),
+                text: note.text.clone(),
                 public: note.public,
             };
             let done = self
@@ -286,7 +286,7 @@ impl Worker {
                     .unwrap_or_default();
                 turn.failed = Some((format!("refused: {reason}{field}"), true, None));
             }
-            Called::Unknown { reason } => {
+            Called::Unknown { reason, .. } => {
                 turn.failed = Some((format!("outcome unknown: {reason}"), false, None));
             }
             Called::Later { reason, after } => turn.failed = Some((reason, false, after)),
@@ -305,7 +305,7 @@ impl Worker {
             .map(|(_, value)| String::from_utf8_lossy(&value).into_owned())
             .unwrap_or_default();
         let now = (self.now)();
-        let Called::Done((changes, next)) = self.tracker.changes(&cursor, now).await else {
+        let Called::Done((changes, next)) = self.tracker.changes(&cursor, &|_| true).await else {
             return Ok(());
         };
         if next == cursor || (changes.is_empty() && cursor.is_empty() && next == "0") {

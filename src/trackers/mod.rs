@@ -2,7 +2,11 @@
 //! operations, not alerts. An adaptor reports what came of a call; it never retries, sleeps, logs
 //! or reads a clock. What a tracker cannot do is declared and handled by the dispatcher.
 
+pub mod client;
 pub mod desk;
+pub mod registry;
+pub mod rt;
+pub mod text;
 
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
 use crate::model::time::Time;
@@ -25,6 +29,8 @@ pub enum Called<T> {
     Unknown {
         /// A sentence: what was seen.
         reason: String,
+        /// How long it asks to wait before it is spoken to again.
+        after: Option<Duration>,
     },
     /// It was not done; it may be done later.
     Later {
@@ -34,6 +40,67 @@ pub enum Called<T> {
         after: Option<Duration>,
     },
 }
+
+impl<T> Called<T> {
+    /// The same outcome with another answer.
+    pub fn map<U>(self, answer: impl FnOnce(T) -> U) -> Called<U> {
+        match self {
+            Called::Done(value) => Called::Done(answer(value)),
+            Called::Refused { reason, field } => Called::Refused { reason, field },
+            Called::Unknown { reason, after } => Called::Unknown { reason, after },
+            Called::Later { reason, after } => Called::Later { reason, after },
+        }
+    }
+
+    /// The answer, or the outcome that stands in its way. With `?` a later step of an operation
+    /// ends it with the outcome of an earlier one.
+    pub fn done<U>(self) -> Result<T, Called<U>> {
+        match self {
+            Called::Done(value) => Ok(value),
+            Called::Refused { reason, field } => Err(Called::Refused { reason, field }),
+            Called::Unknown { reason, after } => Err(Called::Unknown { reason, after }),
+            Called::Later { reason, after } => Err(Called::Later { reason, after }),
+        }
+    }
+
+    /// The sentence, if it was not done.
+    pub fn why(&self) -> &str {
+        match self {
+            Called::Done(_) => "",
+            Called::Refused { reason, .. }
+            | Called::Unknown { reason, .. }
+            | Called::Later { reason, .. } => reason,
+        }
+    }
+
+    /// Refused, without a field.
+    pub fn refused(reason: impl Into<String>) -> Called<T> {
+        Called::Refused {
+            reason: reason.into(),
+            field: None,
+        }
+    }
+
+    /// Not done, without a time to wait.
+    pub fn later(reason: impl Into<String>) -> Called<T> {
+        Called::Later {
+            reason: reason.into(),
+            after: None,
+        }
+    }
+}
+
+/// An operation of several calls: the first that is not done ends it.
+pub(crate) fn flat<T>(outcome: Result<T, Called<T>>) -> Called<T> {
+    match outcome {
+        Ok(value) => Called::Done(value),
+        Err(outcome) => outcome,
+    }
+}
+
+/// Whether the bridge has a ticket of this key in the tracker; an adaptor asks before it reads the
+/// words of people, so that it never reads what is not the bridge's.
+pub type Known<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
 
 /// What a tracker can do, and its limits.
 #[derive(Clone, Debug)]
@@ -81,7 +148,9 @@ pub enum Change {
     },
     /// Add a note.
     Note {
-        /// The text with its marker, within the limits.
+        /// Stands in the note, so that it can be found again.
+        marker: String,
+        /// The text, within the limits.
         text: String,
         /// Whether the customer may see it.
         public: bool,
@@ -126,15 +195,16 @@ pub trait Tracker: Send + Sync {
     /// Reads a ticket, with the markers of our notes.
     fn read<'a>(&'a self, remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>>;
 
-    /// What people did since the cursor, oldest first, and the new cursor. An empty cursor means
-    /// "from now on".
+    /// What people did to tickets that are known since the cursor, oldest first, and the new
+    /// cursor. An empty cursor means "from now on".
     fn changes<'a>(
         &'a self,
         cursor: &'a str,
-        now: Time,
+        known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>>;
 
     /// Speaks to the tracker: reachable, authorised, the key can be stored and found again. One
-    /// sentence for each thing that was tried; an error sentence for what failed.
-    fn check(&self) -> BoxFuture<'_, Vec<Result<String, String>>>;
+    /// sentence for each thing that was tried; an error sentence for what failed. `now` is what
+    /// the tracker's clock is compared with.
+    fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>>;
 }
