@@ -2,7 +2,7 @@
 
 use crate::api::{ApiState, router};
 use crate::config::Config;
-use crate::delivery::{DeliveryMetrics, Worker};
+use crate::delivery::{DeliveryMetrics, Gate, Pace, Worker};
 use crate::engine::Engine;
 use crate::formats::{self, Request};
 use crate::intake::accept::Intake;
@@ -132,6 +132,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         metrics: Arc::new(Logged),
         bell,
         now,
+        ledger: Arc::default(),
+        pace: Pace::default(),
+        gate: Gate::default(),
     };
     let worker = tokio::spawn(worker.run(stop.clone()));
 

@@ -132,6 +132,8 @@ pub const TRACKER_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const TRACKER_WAIT_SECONDS_MAX: u64 = 3600;
 /// Pause after a tracker refused our credentials, seconds.
 pub const TRACKER_UNAUTHORISED_SECONDS: u64 = 60;
+/// Pause after a tracker asked for one without saying how long, seconds.
+pub const TRACKER_PAUSE_SECONDS: u64 = 5;
 /// Longest sentence kept of what a tracker said, bytes.
 pub const TRACKER_REASON_BYTES_MAX: usize = 400;
 /// Longest text of a person that is taken over from a tracker, bytes.

@@ -136,14 +136,18 @@ impl Answer {
         }
     }
 
-    /// Not done; may be done later. Refused credentials wait longer, so that a lock-out is not
-    /// provoked.
+    /// Not done; may be done later, and not at once: what answered wants to be left alone. Refused
+    /// credentials wait longer, so that a lock-out is not provoked.
     pub fn later<T>(&self) -> Called<T> {
-        let unauthorised = matches!(self.status, 300..=399 | 401 | 403);
-        let pause = Duration::from_secs(limits::TRACKER_UNAUTHORISED_SECONDS);
+        let pause = if matches!(self.status, 300..=399 | 401 | 403) {
+            limits::TRACKER_UNAUTHORISED_SECONDS
+        } else {
+            limits::TRACKER_PAUSE_SECONDS
+        };
+        let after = self.retry_after().unwrap_or(Duration::from_secs(pause));
         Called::Later {
             reason: self.said(),
-            after: self.retry_after().or(unauthorised.then_some(pause)),
+            after: Some(after),
         }
     }
 }

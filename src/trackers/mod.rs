@@ -113,8 +113,12 @@ pub struct Capabilities {
     pub reopens: bool,
     /// Two tickets can be linked or merged.
     pub links: bool,
+    /// A ticket can be read back, with the markers of our notes.
+    pub reads_back: bool,
     /// People's changes can be read.
     pub reads_changes: bool,
+    /// How often people's changes are read.
+    pub poll_every: Duration,
     /// Longest subject, characters.
     pub subject_chars_max: usize,
     /// Longest body or note, bytes.
@@ -181,6 +185,12 @@ pub trait Tracker: Send + Sync {
 
     /// What it can do.
     fn capabilities(&self) -> &Capabilities;
+
+    /// Our fields as the tracker shows them once they are written: cut, folded, renamed. A
+    /// difference between this and what is read is a person's change.
+    fn as_kept(&self, fields: &TicketFields) -> TicketFields {
+        fields.clone()
+    }
 
     /// Tickets that hold exactly this key and are not gone. A failed look-up is not "none".
     fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>>;

@@ -6,78 +6,44 @@
 //! it did not make, so every change is read back.
 
 mod changes;
+mod config;
 mod shape;
 
-use super::client::{Answer, Client, ConnectionConfig, secret_header, send, written};
-use super::registry::Settings;
+pub use config::RtConfig;
+
+use super::client::{Answer, Client, secret_header, send, written};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
 use futures_util::future::BoxFuture;
-use reqwest::{Method, Url};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use reqwest::Method;
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
-use shape::{Priorities, Statuses};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
+/// Room for the key and its brackets.
+const KEY_BYTES_MAX: usize = 43;
 /// Longest subject that RT keeps, in bytes of UTF-8; it cuts longer ones without a word.
 const SUBJECT_BYTES_MAX: usize = 200;
 /// Most tickets asked for by one search for a key.
 const FOUND_MAX: &str = "50";
 
-/// `kind = "rt"`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RtConfig {
-    /// Where RT is, without `/REST/2.0`.
-    pub url: Url,
-    /// The queue of tickets whose route names none.
-    pub queue: String,
-    /// An authentication token of the bridge's own user.
-    pub token: SecretString,
-    /// The name of that user; asked of RT when it is not given.
-    #[serde(default)]
-    pub user: Option<String>,
-    /// The custom field for the key; empty: the key stands in the subject.
-    #[serde(default = "key_field")]
-    pub key_field: String,
-    /// The custom field for the severity; used where the queue has it.
-    #[serde(default = "severity_field")]
-    pub severity_field: String,
-    /// The priority of each severity.
-    #[serde(default)]
-    pub priority: Priorities,
-    /// The names of the statuses in the queue's lifecycle.
-    #[serde(default)]
-    pub status: Statuses,
-    /// Calls at the same time.
-    #[serde(default = "parallel")]
-    pub parallel: usize,
-    /// How it is spoken to.
-    #[serde(default)]
-    pub connection: ConnectionConfig,
+/// The same whether or not the key follows it.
+fn kept_subject(text: &str) -> String {
+    text::subject_bytes(text, "", SUBJECT_BYTES_MAX - KEY_BYTES_MAX)
 }
 
-fn key_field() -> String {
-    "AlertKey".to_owned()
-}
-
-fn severity_field() -> String {
-    "AlertSeverity".to_owned()
-}
-
-fn parallel() -> usize {
-    4
-}
-
-impl Settings for RtConfig {
-    fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
-        Ok(Arc::new(RequestTracker::new(name, self)?))
+/// The subject as RT is given it.
+fn subject_with(text: &str, key: &str) -> String {
+    let kept = kept_subject(text);
+    if key.is_empty() {
+        kept
+    } else {
+        format!("{kept} [{key}]").trim_start().to_owned()
     }
 }
 
@@ -119,10 +85,12 @@ impl RequestTracker {
             client,
             capabilities: Capabilities {
                 finds_by_key: true,
-                settle: Duration::from_secs(config.connection.timeout_seconds.min(30)),
+                settle: Duration::from_secs(config.settle_seconds),
                 reopens: true,
                 links: true,
+                reads_back: true,
                 reads_changes: true,
+                poll_every: Duration::from_secs(config.poll_seconds.max(1)),
                 subject_chars_max: SUBJECT_BYTES_MAX,
                 body_bytes_max: 256 * 1024,
                 parallel_max: config.parallel.max(1),
@@ -191,11 +159,10 @@ impl RequestTracker {
         let fields = self.fields_of(queue).await?;
         let has_field = fields.ids.contains_key(&self.config.key_field);
         let proven = has_field && locked(&self.proven).iter().any(|known| known == queue);
-        let marker = format!("[{}]", draft.key);
-        let suffix = if proven { "" } else { marker.as_str() };
+        let suffix = if proven { "" } else { draft.key.as_str() };
         let mut body = json!({
             "Queue": queue,
-            "Subject": text::subject_bytes(&draft.fields.subject, suffix, SUBJECT_BYTES_MAX),
+            "Subject": subject_with(&draft.fields.subject, suffix),
             "Content": text::plain(&draft.body),
             "ContentType": "text/plain",
             "Status": self.config.status.name(draft.fields.status),
@@ -239,7 +206,7 @@ impl RequestTracker {
             return;
         }
         locked(&self.proven).push(queue.to_owned());
-        let subject = text::subject_bytes(&draft.fields.subject, "", SUBJECT_BYTES_MAX);
+        let subject = subject_with(&draft.fields.subject, "");
         // Should this not be done, the subject shows the key, and nothing else is wrong.
         let body = json!({ "Subject": subject });
         let _ = self.put(number, &body).await;
@@ -252,7 +219,11 @@ impl RequestTracker {
 
     async fn get_ticket<T>(&self, number: &str) -> Result<Value, Called<T>> {
         let path = format!("/ticket/{}", shape::path_part(number));
-        Ok(self.client.get(&path, &[]).await.done()?.json())
+        let ticket = self.client.get(&path, &[]).await.done()?.json();
+        if shape::word(&ticket, "id").is_empty() {
+            return Err(Called::later("the answer to a read is no ticket"));
+        }
+        Ok(ticket)
     }
 
     /// A ticket in our words, from an item of a search or the ticket itself.
@@ -337,12 +308,7 @@ impl RequestTracker {
         let mut body = Map::new();
         if from.is_none_or(|from| from.subject != to.subject) {
             let (_, key) = shape::split_key(&shape::word(&current, "Subject"));
-            let suffix = if key.is_empty() {
-                String::new()
-            } else {
-                format!("[{key}]")
-            };
-            let subject = text::subject_bytes(&to.subject, &suffix, SUBJECT_BYTES_MAX);
+            let subject = subject_with(&to.subject, &key);
             body.insert("Subject".to_owned(), json!(subject));
         }
         if from.is_none_or(|from| from.status != to.status) {
@@ -368,11 +334,18 @@ impl RequestTracker {
         let body = Value::Object(body);
         let answer = self.put(number, &body).await.done()?;
         let after = self.get_ticket(number).await?;
-        shape::differs(&body, &after).map_or(Ok(()), |field| {
-            Err(Called::Refused {
-                reason: format!("the change was not made: {}", shape::messages(&answer)),
+        let Some(field) = shape::differs(&body, &after) else {
+            return Ok(());
+        };
+        let reason = format!("the change was not made: {}", shape::messages(&answer));
+        Err(if answer.json().is_array() {
+            Called::Refused {
+                reason,
                 field: Some(field),
-            })
+            }
+        } else {
+            // Something between here and RT answered.
+            Called::later(reason)
         })
     }
 
@@ -397,8 +370,14 @@ impl RequestTracker {
         }
         let path = format!("/ticket/{}/{verb}", shape::path_part(number));
         let request = self.client.request(Method::POST, &path).json(&body);
-        written(send(request).await).done()?;
-        Ok(())
+        let answer = written(send(request).await).done()?;
+        if answer.status == 201 {
+            return Ok(());
+        }
+        Err(Called::Unknown {
+            reason: format!("the answer to a note is not RT's: {}", answer.said()),
+            after: None,
+        })
     }
 
     async fn close_as_duplicate(&self, number: &str, other: &str) -> Result<(), Called<()>> {
@@ -437,7 +416,9 @@ impl RequestTracker {
                 ("page", page.as_str()),
             ];
             let answer = self.client.get(&path, &query).await.done()?.json();
-            let items = answer["items"].as_array().cloned().unwrap_or_default();
+            let Some(items) = answer["items"].as_array() else {
+                return Err(Called::later("the answer to a read of notes is no list"));
+            };
             let subjects = items.iter().map(|item| shape::word(item, "Subject"));
             ticket.markers.extend(subjects.filter(|s| !s.is_empty()));
             if items.is_empty() {
@@ -495,6 +476,18 @@ impl Tracker for RequestTracker {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn as_kept(&self, fields: &TicketFields) -> TicketFields {
+        TicketFields {
+            subject: kept_subject(&fields.subject),
+            status: self
+                .config
+                .status
+                .read(self.config.status.name(fields.status)),
+            severity: fields.severity,
+            queue: fields.queue.clone(),
+        }
     }
 
     fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {

@@ -19,7 +19,7 @@ use std::time::Duration;
 const OVERLAP: Duration = Duration::from_secs(60);
 /// RT's own user, in whose name scrips act.
 const SYSTEM: &str = "RT_System";
-/// A reply and the reopening that its scrip does are at most so many transactions apart.
+/// The reopening that a scrip does follows the reply within so many transactions.
 const SCRIP_DISTANCE: u64 = 6;
 
 /// Where to read on.
@@ -191,12 +191,13 @@ impl RequestTracker {
         me: &str,
     ) -> Option<PersonDid> {
         let was_over = self.config.status.read(&transaction.old).is_over();
-        let by_person = list.iter().any(|other| {
+        let reply = list.iter().rev().find(|other| {
             other.ticket == transaction.ticket
                 && other.kind == "Correspond"
-                && other.creator != me
-                && other.id.abs_diff(transaction.id) <= SCRIP_DISTANCE
+                && other.id < transaction.id
+                && transaction.id - other.id <= SCRIP_DISTANCE
         });
+        let by_person = reply.is_some_and(|reply| reply.creator != me);
         (was_over && by_person)
             .then(|| PersonDid::Status(self.config.status.read(&transaction.new)))
     }
