@@ -15,6 +15,7 @@
 //! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
 //! | [`trackers`] | one file a tracker behind one trait | yes |
 //! | [`api`] | board, REST, health, metrics | yes |
+//! | [`telemetry`] | every metric in one table; logging | no |
 //! | [`config`] | TOML files and environment, strict, all problems at once | loader only |
 //! | [`daemon`] | builds the rooms in order and tears them down in reverse | yes |
 //! | [`cli`] | one file a verb | yes |
@@ -34,5 +35,7 @@ pub mod inventory;
 pub mod limits;
 pub mod model;
 pub mod rules;
+pub mod secret;
 pub mod store;
+pub mod telemetry;
 pub mod trackers;

@@ -142,3 +142,19 @@ pub const TRACKER_TEXT_BYTES_MAX: usize = 16 * 1024;
 pub const TRACKER_POLL_PAGES_MAX: usize = 20;
 /// Most pages of notes of one ticket that are read to find ours.
 pub const TRACKER_NOTES_PAGES_MAX: usize = 50;
+/// Longest time of one request at the operators' door, seconds.
+pub const OPERATORS_REQUEST_SECONDS: u64 = 60;
+/// Most simultaneous connections of the operators' door.
+pub const OPERATORS_CONNECTIONS_MAX: usize = 512;
+/// Largest body of a command, bytes.
+pub const OPERATORS_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Most incidents, alerts, tickets and other rows of one page.
+pub const PAGE_ROWS_MAX: usize = 200;
+/// Most rows that are looked through for one page of a filtered list.
+pub const PAGE_ROWS_READ_MAX: usize = 5_000;
+/// Most alerts of an incident that stand within it; the rest is asked for by page.
+pub const INCIDENT_ALERTS_SHOWN_MAX: usize = 100;
+/// Most lines of a timeline that stand within an incident; the rest is asked for by page.
+pub const TIMELINE_LINES_SHOWN_MAX: usize = 500;
+/// Longest time that a command waits to be applied, seconds.
+pub const COMMAND_WAIT_SECONDS: u64 = 30;

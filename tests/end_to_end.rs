@@ -2,129 +2,14 @@
 //! nothing acknowledged is lost when it is killed at any instant.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod daemon_support;
+
+use daemon_support::Daemon;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-struct Daemon {
-    process: Child,
-    addresses: Value,
-}
-
-impl Daemon {
-    fn start(dir: &Path) -> Daemon {
-        let config = dir.join("config.toml");
-        let listen = "listen = \"127.0.0.1:0\"\n";
-        let text = format!("[http]\n{listen}[smtp]\n{listen}[operators]\n{listen}");
-        std::fs::write(&config, text).unwrap();
-        let ready = dir.join("ready");
-        let _ = std::fs::remove_file(&ready);
-        let process = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
-            .arg("serve")
-            .arg("--config")
-            .arg(&config)
-            .arg("--data-dir")
-            .arg(dir.join("data"))
-            .arg("--ready-file")
-            .arg(&ready)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        let addresses = loop {
-            if let Ok(text) = std::fs::read_to_string(&ready) {
-                break serde_json::from_str(&text).unwrap();
-            }
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "the daemon is not ready"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        Daemon { process, addresses }
-    }
-
-    fn connect(&self, door: &str) -> std::io::Result<TcpStream> {
-        let stream = TcpStream::connect(self.addresses[door].as_str().unwrap())?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(stream)
-    }
-
-    /// Status and body; an error if the daemon died before it answered.
-    fn ask(
-        &self,
-        door: &str,
-        method: &str,
-        path: &str,
-        body: &str,
-    ) -> std::io::Result<(u16, String)> {
-        let mut stream = self.connect(door)?;
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .unwrap_or(0);
-        let body = answer
-            .split_once("\r\n\r\n")
-            .map_or("", |(_, body)| body)
-            .to_owned();
-        Ok((status, body))
-    }
-
-    fn post(&self, event: &Value) -> std::io::Result<u16> {
-        Ok(self
-            .ask("http", "POST", "/v1/events", &event.to_string())?
-            .0)
-    }
-
-    fn tickets(&self) -> Vec<Value> {
-        let (status, body) = self
-            .ask("operators", "GET", "/api/v1/desk/tickets", "")
-            .unwrap();
-        assert_eq!(status, 200);
-        let page: Value = serde_json::from_str(&body).unwrap();
-        assert!(page["next"].is_null(), "one page is enough here");
-        page["tickets"].as_array().unwrap().clone()
-    }
-
-    fn until(&self, what: &str, is_true: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let began = Instant::now();
-        loop {
-            let tickets = self.tickets();
-            if is_true(&tickets) {
-                return tickets;
-            }
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "{what}: {tickets:#?}"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use std::process::Command;
+use std::time::Duration;
 
 fn outage(key: &str, state: &str) -> Value {
     json!({

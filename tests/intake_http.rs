@@ -8,7 +8,7 @@ mod intake_support;
 use alertbridge::intake::Refused;
 use alertbridge::intake::http::HttpSettings;
 use alertbridge::intake::listener::ListenerLimits;
-use alertbridge::intake::source::SourceConfig;
+use alertbridge::intake::source::{Credential, SourceConfig};
 use alertbridge::intake::tls::{self, TlsSlot};
 use alertbridge::model::{Input, Outcome};
 use intake_support::http_door::{Door, answer, ask, open, open_with, post};
@@ -228,11 +228,14 @@ async fn drop_in_receivers_answer_as_their_originals() {
 
 #[tokio::test]
 async fn credentials_are_needed_and_refusals_are_capped() {
-    let secured: SourceConfig = toml::from_str(
-        "name='secured'\nkind='tiny'\n[[credentials]]\ntype='bearer'\ntoken='t1'\n\
-         [[credentials]]\ntype='header'\nname='X-Mine'\nvalue='hush'",
-    )
-    .unwrap();
+    let mut secured = SourceConfig::new("secured", "tiny");
+    secured.credentials = vec![
+        Credential::Bearer { token: "t1".into() },
+        Credential::Header {
+            name: "X-Mine".to_owned(),
+            value: "hush".into(),
+        },
+    ];
     let door = open(vec![secured]).await;
     let path = "/hooks/secured";
     for good in ["Authorization: Bearer t1\r\n", "X-Mine: hush\r\n"] {

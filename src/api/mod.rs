@@ -1,124 +1,164 @@
-//! The operators' door: reading only, on loopback.
+//! The operators' door: what people and programs read, and what they tell the bridge.
+//!
+//! | file | serves |
+//! | --- | --- |
+//! | `door` | connections; who is calling; Host and Content-Type |
+//! | `read` | incidents, alerts, tickets, quarantine, outbox, sources, audit |
+//! | `shown` | rows as JSON |
+//! | `write` | commands: each is journaled with its author and answered once it was applied |
+//! | `desk` | the built-in desk |
+//! | `board` | one page for a screen in the NOC |
+//!
+//! This room reads what the store holds and appends commands to the journal; it decides nothing.
+//! What concerns the daemon as a whole ([`Operations`]) is handed in.
 
-use crate::model::incident::Incident;
-use crate::model::ticket::WantedTicket;
-use crate::store::desk_store::{DeskFilter, DeskStore};
-use crate::store::{IncidentFilter, Journal, StateStore, StoreError, codec};
+mod board;
+mod desk;
+mod door;
+mod read;
+mod shown;
+mod write;
+
+pub use door::{Arrival, Caller, DoorRules, Role, serve};
+pub use shown::Names;
+
+use crate::store::desk_store::DeskStore;
+use crate::store::{Journal, StateStore, StoreError};
 use axum::Router;
-use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
-/// Most rows of one page.
-const PAGE_MAX: usize = 500;
+/// What concerns the daemon as a whole.
+pub trait Operations: Send + Sync {
+    /// The text of `/metrics`.
+    fn metrics(&self) -> Result<Vec<u8>, String>;
 
-/// What the door reads.
-#[derive(Clone)]
-pub struct ApiState {
+    /// Reads the configuration again; says what changed, or everything that is wrong.
+    fn reload<'a>(&'a self, author: &'a str) -> BoxFuture<'a, Result<String, Vec<String>>>;
+
+    /// Writes a backup to a folder of the daemon's machine.
+    fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<String, String>>;
+
+    /// Decodes a quarantined message again and takes it in.
+    fn replay(&self, seq: u64) -> BoxFuture<'_, Result<String, String>>;
+
+    /// Sources in force: name, kind, whether they have to prove who they are.
+    fn sources(&self) -> Vec<SourceShown>;
+
+    /// Routes in force: name, tracker, whether in shadow.
+    fn routes(&self) -> Vec<(String, String, bool)>;
+
+    /// Whether the daemon has all it needs; else why not.
+    fn ready(&self) -> Result<(), String>;
+}
+
+/// A configured source.
+#[derive(Clone, Debug)]
+pub struct SourceShown {
+    /// Its name.
+    pub name: String,
+    /// The format that decodes it.
+    pub kind: String,
+    /// Whether it has to prove who it is.
+    pub proven: bool,
+    /// Whether the configuration names it.
+    pub configured: bool,
+}
+
+/// What the door works with.
+pub struct Api {
     /// Incidents and tickets.
     pub state: Arc<dyn StateStore>,
     /// The desk.
     pub desk: Arc<dyn DeskStore>,
-    /// The journal, for readiness.
+    /// The journal.
     pub journal: Arc<dyn Journal>,
+    /// The daemon.
+    pub operations: Arc<dyn Operations>,
+    /// The journal position up to which the engine has committed.
+    pub applied: watch::Receiver<u64>,
+    /// Who may come in.
+    pub rules: arc_swap::ArcSwap<DoorRules>,
+    /// Names that were looked up.
+    pub names: Names,
+    /// The wall clock.
+    pub now: fn() -> crate::model::Time,
 }
 
-type Page = Result<axum::Json<Value>, (StatusCode, String)>;
+type Shared = Arc<Api>;
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub struct Failure(StatusCode, String);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, axum::Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+fn wrong(what: impl Into<String>) -> Failure {
+    Failure(StatusCode::BAD_REQUEST, what.into())
+}
+
+fn absent(what: impl Into<String>) -> Failure {
+    Failure(StatusCode::NOT_FOUND, what.into())
+}
+
+type Answer = Result<axum::Json<Value>, Failure>;
 
 /// All routes.
-pub fn router(state: ApiState) -> Router {
+pub fn router(api: Arc<Api>) -> Router {
     Router::new()
+        .route("/", get(board::page))
+        .route("/board.css", get(board::style))
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/api/v1/incidents", get(incidents))
-        .route("/api/v1/desk/tickets", get(desk))
-        .with_state(state)
-}
-
-fn failed(error: &StoreError) -> (StatusCode, String) {
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
-}
-
-async fn ready(State(api): State<ApiState>) -> Result<&'static str, (StatusCode, String)> {
-    // An empty append is a commit: it fails exactly when the store cannot be written.
-    api.journal
-        .append(Vec::new(), Vec::new())
-        .await
-        .map_err(|error| failed(&error))?;
-    Ok("ready\n")
-}
-
-async fn incidents(
-    State(api): State<ApiState>,
-    Query(query): Query<BTreeMap<String, String>>,
-) -> Page {
-    let filter = match query.get("state").map(String::as_str) {
-        Some("open") => IncidentFilter::Open,
-        Some("closed") => IncidentFilter::Closed,
-        _ => IncidentFilter::All,
-    };
-    let before = query.get("before").and_then(|id| id.parse().ok());
-    let bodies = api
-        .state
-        .incidents(filter, before, PAGE_MAX)
-        .map_err(|error| failed(&error))?;
-    let full = bodies.len() == PAGE_MAX;
-    let mut rows = Vec::new();
-    let mut last = None;
-    for body in bodies {
-        let incident: Incident = codec::decode(&body).map_err(|error| failed(&error))?;
-        let tickets = api
-            .state
-            .tickets_of(incident.id)
-            .map_err(|error| failed(&error))?;
-        let tickets: Result<Vec<WantedTicket>, _> =
-            tickets.iter().map(|body| codec::decode(body)).collect();
-        let tickets: Vec<Value> = tickets
-            .map_err(|error| failed(&error))?
-            .iter()
-            .map(|ticket| {
-                json!({
-                    "tracker": ticket.tracker,
-                    "route": ticket.route,
-                    "key": ticket.remote.as_ref().map(|remote| remote.key.clone()),
-                    "url": ticket.remote.as_ref().map(|remote| remote.url.clone()),
-                    "status": ticket.wanted.status.word(),
-                })
-            })
-            .collect();
-        last = Some(incident.id.to_string());
-        rows.push(json!({
-            "id": incident.id.to_string(),
-            "state": incident.state.word(),
-            "severity": incident.severity.map(|severity| severity.to_string()),
-            "basis": incident.basis.word(),
-            "needs_triage": incident.needs_triage,
-            "category": incident.category.word(),
-            "title": incident.title,
-            "reason": incident.reason,
-            "accounts": incident.accounts,
-            "services": incident.services,
-            "members": incident.members,
-            "tickets": tickets,
-            "opened_at": incident.opened_at,
-            "resolved_at": incident.resolved_at,
-        }));
-    }
-    let next = if full { last } else { None };
-    Ok(axum::Json(json!({ "incidents": rows, "next": next })))
-}
-
-async fn desk(State(api): State<ApiState>, Query(query): Query<BTreeMap<String, String>>) -> Page {
-    let before = query.get("before").and_then(|number| number.parse().ok());
-    let tickets = api
-        .desk
-        .list(&DeskFilter::default(), before, PAGE_MAX)
-        .map_err(|error| failed(&error))?;
-    let next = (tickets.len() == PAGE_MAX)
-        .then(|| tickets.last().map(|t| t.number))
-        .flatten();
-    Ok(axum::Json(json!({ "tickets": tickets, "next": next })))
+        .route("/readyz", get(read::ready))
+        .route("/metrics", get(read::metrics))
+        .route("/api/v1/incidents", get(read::incidents))
+        .route("/api/v1/incidents/{id}", get(read::incident))
+        .route("/api/v1/incidents/{id}/{verb}", post(write::on_incident))
+        .route("/api/v1/alerts", get(read::alerts))
+        .route("/api/v1/alerts/{id}", get(read::alert))
+        .route("/api/v1/alerts/{id}/close", post(write::close_alert))
+        .route("/api/v1/quarantine", get(read::quarantine))
+        .route("/api/v1/quarantine/{seq}", get(read::quarantined))
+        .route(
+            "/api/v1/quarantine/{seq}/{verb}",
+            post(write::on_quarantined),
+        )
+        .route("/api/v1/outbox", get(read::outbox))
+        .route("/api/v1/outbox/{id}/{verb}", post(write::on_ticket))
+        .route("/api/v1/sources", get(read::sources))
+        .route("/api/v1/audit", get(read::audit))
+        .route("/api/v1/routes", get(read::routes))
+        .route("/api/v1/routes/{name}/promote", post(write::promote))
+        .route("/api/v1/silences", get(read::silences).post(write::silence))
+        .route("/api/v1/silences/{id}/end", post(write::end_silence))
+        .route("/api/v1/windows", get(read::windows).post(write::window))
+        .route("/api/v1/windows/{id}/end", post(write::end_window))
+        .route("/api/v1/requests", post(write::request))
+        .route("/api/v1/desk/tickets", get(desk::list))
+        .route("/api/v1/desk/tickets/{number}", get(desk::one))
+        .route("/api/v1/desk/tickets/{number}/{verb}", post(desk::act))
+        .route("/api/v1/reload", post(write::reload))
+        .route("/api/v1/backup", post(write::backup))
+        .fallback(|| async { absent("no such path; see docs/api.md") })
+        .layer(axum::middleware::from_fn_with_state(
+            api.clone(),
+            door::guard,
+        ))
+        .with_state(api)
 }

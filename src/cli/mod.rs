@@ -1,11 +1,28 @@
-//! The command line: one file a verb.
+//! The command line: one file a verb. Exit codes: 0 done, 1 problems found, 2 wrong use.
 
+mod act;
+mod audit;
+mod check;
+mod client;
+mod demo;
+mod desk;
+mod incidents;
+mod mail;
+mod notify;
+mod outbox;
+mod promote;
+mod quarantine;
+mod reload;
+mod request;
+mod serve;
+mod silences;
+mod sources;
+mod test_source;
 mod try_message;
+mod windows;
 
-use crate::daemon::{self, Start};
 use clap::{Parser, Subcommand};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -17,25 +34,64 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Plays a bad night into a daemon and prints its tickets.
+    Demo(demo::Args),
     /// Runs the daemon until SIGTERM.
-    Serve {
-        /// Configuration file; without it everything is served on loopback.
-        #[arg(long)]
-        config: Option<PathBuf>,
-        /// Holds all that lasts.
-        #[arg(long, default_value = "./alertbridge-data")]
-        data_dir: PathBuf,
-        /// Gets a JSON object with the addresses in use once the daemon is ready.
-        #[arg(long)]
-        ready_file: Option<PathBuf>,
-    },
+    Serve(serve::Args),
     /// Says everything that is wrong with a configuration.
-    Check {
-        /// Configuration file.
-        file: PathBuf,
-    },
+    Check(check::Args),
     /// Prints what messages would become, without daemon or store.
     Try(try_message::Args),
+    /// Sends an alert; spools it when the daemon cannot be reached.
+    Notify(notify::Args),
+    /// Hands one mail from standard input to the daemon, for a mail server's pipe.
+    Mail(mail::Args),
+    /// Lists incidents, or shows one.
+    Incidents(incidents::Args),
+    /// Acknowledges an incident.
+    Ack(act::OnlyIncident),
+    /// Gives an incident to somebody.
+    Assign(act::Assign),
+    /// An incident waits for the customer, or no longer.
+    Wait(act::Wait),
+    /// Promises the customer an update by a time.
+    Promise(act::Promise),
+    /// Adds a note to an incident; a public one is an answer to the customer.
+    Note(act::Note),
+    /// Resolves an incident.
+    Resolve(act::Resolve),
+    /// Reopens a resolved incident.
+    Reopen(act::OnlyIncident),
+    /// Sets a person's severity, or lifts it.
+    Severity(act::SetSeverity),
+    /// Changes an incident's category.
+    Category(act::SetCategory),
+    /// Escalates an incident.
+    Escalate(act::Escalate),
+    /// Makes an existing ticket an incident's ticket.
+    Adopt(act::Adopt),
+    /// Opens a request: a customer's report or question.
+    Request(request::Args),
+    /// Works at the built-in desk.
+    Desk(desk::Args),
+    /// Messages that could not be read.
+    Quarantine(quarantine::Args),
+    /// Tickets that wait for their tracker.
+    Outbox(outbox::Args),
+    /// What each source said, and what became of it.
+    Sources(sources::Args),
+    /// Sends test messages through the real door.
+    Test(test_source::Args),
+    /// What people did, with their names.
+    Audit(audit::Args),
+    /// Silences.
+    Silence(silences::Args),
+    /// Maintenance windows.
+    Window(windows::Args),
+    /// Makes a route that runs in shadow mode live.
+    Promote(promote::Args),
+    /// Makes the daemon read its configuration again.
+    Reload(reload::Args),
 }
 
 /// Writes a line; a closed pipe is no error of ours.
@@ -43,57 +99,81 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Parses the arguments, runs the verb and gives the exit code: 0 done, 1 problems found, 2 wrong
-/// use.
-pub fn run() -> ExitCode {
-    match Cli::parse().verb {
-        Verb::Serve {
-            config,
-            data_dir,
-            ready_file,
-        } => {
-            let config = match crate::config::load(config.as_deref()) {
-                Ok(config) => config,
-                Err(problems) => return problems_found(&problems),
-            };
-            let filter = tracing_subscriber::EnvFilter::try_from_env("ALERTBRIDGE_LOG")
-                .unwrap_or_else(|_| "info".into());
-            tracing_subscriber::fmt()
-                .json()
-                .with_env_filter(filter)
-                .with_writer(std::io::stderr)
-                .init();
-            let runtime = match tokio::runtime::Runtime::new() {
-                Ok(runtime) => runtime,
-                Err(error) => return problems_found(&[format!("no runtime: {error}")]),
-            };
-            match runtime.block_on(daemon::run(Start {
-                config,
-                data_dir,
-                ready_file,
-            })) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => problems_found(&[format!("{error:#}")]),
-            }
+/// Writes a line for the operator beside the output.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Tells problems; exit code 1.
+fn problems_found(problems: &[String]) -> ExitCode {
+    problems.iter().for_each(|problem| complain(problem));
+    ExitCode::FAILURE
+}
+
+/// Columns with a heading, as wide as they need to be.
+fn table(heading: &[&str], rows: &[Vec<String>]) {
+    let mut widths: Vec<usize> = heading.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
         }
-        Verb::Check { file } => match crate::config::load(Some(&file)) {
-            Ok(config) => {
-                let nodes = config.decisions.inventory.len();
-                say(&format!(
-                    "{}: good; {nodes} inventory entries",
-                    file.display()
-                ));
-                ExitCode::SUCCESS
-            }
-            Err(problems) => problems_found(&problems),
-        },
-        Verb::Try(args) => try_message::run(&args),
+    }
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        say(padded.join("  ").trim_end());
+    };
+    line(heading.to_vec());
+    for row in rows {
+        line(row.iter().map(String::as_str).collect());
     }
 }
 
-fn problems_found(problems: &[String]) -> ExitCode {
-    for problem in problems {
-        let _ = writeln!(std::io::stderr(), "{problem}");
+/// A runtime for verbs that speak to the daemon.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(work))
+        .map_err(|error| format!("no runtime: {error}"))
+}
+
+/// Parses the arguments, runs the verb and gives the exit code.
+pub fn run() -> ExitCode {
+    // Fails when a provider was installed before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match Cli::parse().verb {
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Serve(args) => serve::run(args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Try(args) => try_message::run(&args),
+        Verb::Notify(args) => notify::run(args),
+        Verb::Mail(args) => mail::run(&args),
+        Verb::Incidents(args) => incidents::run(&args),
+        Verb::Ack(args) => args.run("ack"),
+        Verb::Assign(args) => args.run(),
+        Verb::Wait(args) => args.run(),
+        Verb::Promise(args) => args.run(),
+        Verb::Note(args) => args.run(),
+        Verb::Resolve(args) => args.run(),
+        Verb::Reopen(args) => args.run("reopen"),
+        Verb::Severity(args) => args.run(),
+        Verb::Category(args) => args.run(),
+        Verb::Escalate(args) => args.run(),
+        Verb::Adopt(args) => args.run(),
+        Verb::Request(args) => request::run(&args),
+        Verb::Desk(args) => desk::run(&args),
+        Verb::Quarantine(args) => quarantine::run(&args),
+        Verb::Outbox(args) => outbox::run(&args),
+        Verb::Sources(args) => sources::run(&args),
+        Verb::Test(args) => test_source::run(&args),
+        Verb::Audit(args) => audit::run(&args),
+        Verb::Silence(args) => silences::run(&args),
+        Verb::Window(args) => windows::run(&args),
+        Verb::Promote(args) => promote::run(&args),
+        Verb::Reload(args) => reload::run(&args),
     }
-    ExitCode::FAILURE
 }

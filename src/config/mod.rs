@@ -1,182 +1,450 @@
-//! Configuration: one TOML file, strict. Unknown keys and wrong types are refused with line and
-//! key; what only shows when the parts are put together is collected and told at once.
+//! Configuration: TOML files and the environment, strict. [`read`] tells what is wrong with each
+//! file by line and key; [`sections`] holds the types of sections that belong to the daemon
+//! itself; here the parts are put together, and what only shows then is told as well. Problems
+//! come all at once.
 
-use crate::engine::{Decisions, Route, Settings};
-use crate::intake::source::SourceConfig;
+pub mod read;
+pub mod sections;
+
+use crate::engine::{Decisions, Route};
+use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
-use crate::rules::{Matcher, Rule, Ruleset};
-use serde::Deserialize;
+use crate::rules::{Matcher, Ruleset};
+pub use read::Problem;
+pub use sections::ConfigFile;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The file as written.
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct ConfigFile {
-    /// The webhook door.
-    pub http: Door,
-    /// The operators' door.
-    pub operators: Door,
-    /// The mail door.
-    pub smtp: Door,
-    /// How long things are held and what counts as too much.
-    pub engine: Settings,
-    /// Who may speak.
-    pub source: Vec<SourceConfig>,
-    /// Ordered rules.
-    pub rule: Vec<Rule>,
-    /// Where tickets go.
-    pub route: Vec<RouteConfig>,
-    /// Inventory files (`.toml` or `.csv`), relative to this file.
-    pub inventory: Vec<String>,
-}
-
-/// `[http]`, `[operators]`, `[smtp]`.
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct Door {
-    /// Address and port; port 0 takes a free one. Only loopback addresses.
-    pub listen: Option<SocketAddr>,
-}
-
-/// `[[route]]`.
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct RouteConfig {
-    /// Its name.
-    pub name: String,
-    /// Conditions, of which all must hold.
-    #[serde(rename = "match")]
-    pub matchers: Vec<String>,
-    /// Where inside the desk.
-    pub queue: String,
-    /// Label or field names by which alerts without a known element are grouped.
-    pub group_by: Vec<String>,
-}
+/// Environment variables that begin so set single keys: `ALERTBRIDGE__HTTP__LISTEN`.
+const ENVIRONMENT: &str = "ALERTBRIDGE";
 
 /// Everything that was read.
+#[derive(Clone)]
 pub struct Config {
-    /// The file.
+    /// The sections as written.
     pub file: ConfigFile,
     /// What the engine decides by.
     pub decisions: Decisions,
+    /// TLS of the doors that have it.
+    pub tls: sections::DoorsTls,
+    /// The texts that it was read from, for the journal: name and content.
+    pub texts: Vec<(String, String)>,
 }
 
-/// Reads a file, or the defaults if there is none. The error lists every problem found.
-pub fn load(path: Option<&Path>) -> Result<Config, Vec<String>> {
-    let (file, folder) = match path {
-        None => (ConfigFile::default(), Path::new(".")),
-        Some(path) => {
-            let shown = path.display();
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| vec![format!("{shown}: cannot be read: {error}")])?;
-            let file = toml::from_str(&text).map_err(|error| vec![format!("{shown}: {error}")])?;
-            (file, path.parent().unwrap_or(Path::new(".")))
+/// Reads the file, the `conf.d/*.toml` beside it, and the environment; without a file the
+/// defaults and the environment.
+pub fn load(path: Option<&Path>) -> Result<Config, Vec<Problem>> {
+    load_with(path, std::env::vars().collect())
+}
+
+/// The same with the environment given.
+pub fn load_with(
+    path: Option<&Path>,
+    environment: Vec<(String, String)>,
+) -> Result<Config, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut whole = toml::Table::new();
+    let mut texts = Vec::new();
+    let folder = path
+        .and_then(Path::parent)
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    for file in files(path, &mut problems) {
+        let shown = file.display().to_string();
+        match std::fs::read_to_string(&file) {
+            Ok(text) => {
+                let beside = file.parent().unwrap_or(Path::new("."));
+                let (table, found) = read::file::<ConfigFile>(&shown, &text, beside);
+                problems.extend(found);
+                read::merge(&mut whole, table);
+                texts.push((shown, text));
+            }
+            Err(error) => problems.push(Problem {
+                file: shown,
+                ..Problem::of("", format!("cannot be read: {error}"))
+            }),
+        }
+    }
+    match from_environment(environment) {
+        Ok(table) => overlay(&mut whole, table),
+        Err(error) => problems.push(Problem::of("environment", error)),
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let file = ConfigFile::deserialize_from(whole)
+        .map_err(|error| vec![Problem::of("", error.to_string())])?;
+    let mut config = put_together(file, &folder)?;
+    config.texts.extend(texts);
+    Ok(config)
+}
+
+fn files(path: Option<&Path>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let Some(path) = path else { return Vec::new() };
+    let mut files = vec![path.to_path_buf()];
+    let folder = path.parent().unwrap_or(Path::new(".")).join("conf.d");
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return files,
+        Err(error) => {
+            let what = format!("{} cannot be read: {error}", folder.display());
+            problems.push(Problem::of("", what));
+            return files;
         }
     };
-    put_together(file, folder)
+    let mut more: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .collect();
+    more.sort();
+    files.extend(more);
+    files
 }
 
-fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<String>> {
+fn from_environment(environment: Vec<(String, String)>) -> Result<toml::Table, String> {
+    let source = config::Environment::with_prefix(ENVIRONMENT)
+        .prefix_separator("__")
+        .separator("__")
+        .try_parsing(true)
+        .source(Some(environment.into_iter().collect()));
+    let read = config::Config::builder().add_source(source).build();
+    read.and_then(config::Config::try_deserialize)
+        .map_err(|error| error.to_string())
+}
+
+/// What the environment says replaces what the files say, lists included.
+fn overlay(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => overlay(old, new),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
-    for (name, door) in [
-        ("http", &file.http),
-        ("operators", &file.operators),
-        ("smtp", &file.smtp),
-    ] {
-        if door
-            .listen
-            .is_some_and(|address| !address.ip().is_loopback())
-        {
-            problems.push(format!(
-                "[{name}] listen: only loopback addresses are served"
+    check_doors(&file, &mut problems);
+    check_sources(&file, &mut problems);
+    let tls = sections::DoorsTls::read(&file, folder, &mut problems);
+    let rules = Ruleset::compile(file.rule.clone()).unwrap_or_else(|found| {
+        problems.extend(found.into_iter().map(|what| Problem::of("rule", what)));
+        Ruleset::default()
+    });
+    let routes = routes(&file, &mut problems);
+    let mut texts = Vec::new();
+    let inventory = inventory(&file, folder, &mut texts, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let expected = file
+        .source
+        .iter()
+        .filter_map(|source| Some((source.name.clone(), source.expect_every?)))
+        .collect();
+    let decisions = Decisions {
+        settings: file.engine.clone(),
+        inventory: Arc::new(inventory),
+        rules: Arc::new(rules),
+        routes,
+        expected,
+    };
+    Ok(Config {
+        file,
+        decisions,
+        tls,
+        texts,
+    })
+}
+
+fn check_doors(file: &ConfigFile, problems: &mut Vec<Problem>) {
+    let doors: [(&str, Option<SocketAddr>, bool, bool); 4] = [
+        (
+            "http",
+            file.http.listen,
+            file.http.tls.is_some(),
+            file.http.plaintext,
+        ),
+        (
+            "smtp",
+            file.smtp.listen,
+            file.smtp.tls.is_some(),
+            file.smtp.plaintext,
+        ),
+        (
+            "lmtp",
+            file.lmtp.listen,
+            file.lmtp.tls.is_some(),
+            file.lmtp.plaintext,
+        ),
+        (
+            "operators",
+            file.operators.listen,
+            file.operators.tls.is_some(),
+            file.operators.plaintext,
+        ),
+    ];
+    for (name, listen, tls, plaintext) in doors {
+        let open = listen.is_some_and(|address| !address.ip().is_loopback());
+        if open && !tls && !plaintext {
+            problems.push(Problem::of(
+                format!("{name}.listen"),
+                "a door off loopback needs `tls`, or `plaintext = true` if the network is trusted",
+            ));
+        }
+        if open && name == "operators" && file.operators.token.is_empty() {
+            problems.push(Problem::of(
+                "operators.token",
+                "a door off loopback needs at least one token",
             ));
         }
     }
-    let rules = Ruleset::compile(file.rule.clone());
+    let open = file.http.listen.is_some_and(|a| !a.ip().is_loopback());
+    let proven = |source: &SourceConfig| {
+        !source.credentials.is_empty() || !source.keys.is_empty() || !source.addresses.is_empty()
+    };
+    if open && !file.source.iter().any(proven) {
+        problems.push(Problem::of(
+            "http.listen",
+            "a door off loopback takes nothing from sources without credentials; give at least \
+             one [[source]] some",
+        ));
+    }
+}
+
+fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
+    for source in &file.source {
+        let key = format!("source `{}`", source.name);
+        let known = source.kind == "mail" || crate::formats::by_name(&source.kind).is_some();
+        if !known {
+            let names: Vec<&str> = crate::formats::ALL.iter().map(|f| f.name()).collect();
+            let nearest = nearest(&source.kind, &names)
+                .map(|name| format!("; did you mean `{name}`?"))
+                .unwrap_or_default();
+            let what = format!(
+                "kind `{}` is not known{nearest} See docs/senders.md for the list",
+                source.kind
+            );
+            problems.push(Problem::of(key.clone(), what));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if source.name.is_empty() || !source.name.chars().all(plain) {
+            problems.push(Problem::of(
+                key,
+                "a source's name is made of letters, digits, `-`, `_` and `.`",
+            ));
+        }
+    }
+    if let Err(clash) = Sources::new(file.source.clone(), []) {
+        problems.push(Problem::of("source", clash.to_string()));
+    }
+}
+
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(known, name), *known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(alike, _)| *alike > 0.7)
+        .map(|(_, known)| known)
+}
+
+fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
     let mut routes = Vec::new();
-    for route in &file.route {
-        match Matcher::all(&route.matchers) {
-            Ok(matcher) => routes.push(Route {
-                name: route.name.clone(),
-                matcher: (!route.matchers.is_empty()).then_some(matcher),
-                queue: route.queue.clone(),
-                group_by: route.group_by.clone(),
-                ..Route::desk()
-            }),
-            Err(error) => problems.push(format!("route `{}`: match: {error}", route.name)),
+    let mut names = BTreeSet::new();
+    let trackers = file.tracker_names();
+    for section in &file.route {
+        let key = format!("route `{}`", section.name);
+        if section.name.is_empty() || !names.insert(section.name.clone()) {
+            problems.push(Problem::of(
+                key.clone(),
+                "each route needs a name of its own",
+            ));
+        }
+        let tracker = section.tracker.clone().unwrap_or_else(|| "desk".to_owned());
+        if !trackers.contains(&tracker) {
+            let listed: Vec<&str> = trackers.iter().map(String::as_str).collect();
+            let what = format!(
+                "tracker `{tracker}` is not configured; there are: {}",
+                listed.join(", ")
+            );
+            problems.push(Problem::of(key.clone(), what));
+        }
+        let matcher = match Matcher::all(&section.matchers) {
+            Ok(matcher) => (!section.matchers.is_empty()).then_some(matcher),
+            Err(error) => {
+                problems.push(Problem::of(key, format!("match: {error}")));
+                continue;
+            }
+        };
+        routes.push(Route {
+            name: section.name.clone(),
+            matcher,
+            tracker,
+            queue: section.queue.clone(),
+            shadow: section.shadow,
+            further: section.further,
+            group_by: section.group_by.clone(),
+            fallback: section.fallback.clone(),
+            severities: section.severities.clone(),
+        });
+    }
+    for section in &file.route {
+        let fallback = &section.fallback;
+        if !fallback.is_empty() && !names.contains(fallback) && fallback != "default" {
+            let what = format!("fallback: there is no route `{fallback}`");
+            problems.push(Problem::of(format!("route `{}`", section.name), what));
         }
     }
     routes.push(Route::desk());
+    routes
+}
+
+fn inventory(
+    file: &ConfigFile,
+    folder: &Path,
+    texts: &mut Vec<(String, String)>,
+    problems: &mut Vec<Problem>,
+) -> Inventory {
     let mut parts = InventoryFile::default();
+    let before = problems.len();
     for name in &file.inventory {
         let path = folder.join(name);
-        let read = std::fs::read_to_string(&path).map_err(|error| vec![error.to_string()]);
-        let read = read.and_then(|text| {
-            if name.ends_with(".csv") {
-                InventoryFile::from_csv(&text)
-                    .map_err(|found| found.iter().map(ToString::to_string).collect())
-            } else {
-                InventoryFile::from_toml(&text).map_err(|found| vec![found.to_string()])
+        let shown = path.display().to_string();
+        let mut tell = |what: String| {
+            problems.push(Problem {
+                file: shown.clone(),
+                ..Problem::of("", what)
+            });
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                tell(format!("cannot be read: {error}"));
+                continue;
             }
-        });
-        match read {
-            Ok(part) => parts.extend(part),
-            Err(found) => {
-                problems.extend(
-                    found
-                        .iter()
-                        .map(|what| format!("{}: {what}", path.display())),
-                );
+        };
+        if name.ends_with(".csv") {
+            match InventoryFile::from_csv(&text) {
+                Ok(part) => parts.extend(part),
+                Err(found) => found.iter().for_each(|what| tell(what.to_string())),
+            }
+        } else {
+            let (_, found) = read::file::<InventoryFile>(&shown, &text, folder);
+            problems.extend(found);
+            if let Ok(part) = InventoryFile::from_toml(&text) {
+                parts.extend(part);
             }
         }
+        texts.push((shown, text));
     }
-    let inventory = Inventory::build(parts);
-    match (rules, inventory) {
-        (Ok(rules), Ok(inventory)) if problems.is_empty() => {
-            let decisions = Decisions {
-                settings: file.engine.clone(),
-                inventory: Arc::new(inventory),
-                rules: Arc::new(rules),
-                routes,
-                expected: Vec::new(),
-            };
-            Ok(Config { file, decisions })
-        }
-        (rules, inventory) => {
-            problems.extend(rules.err().unwrap_or_default());
-            let found = inventory.err().unwrap_or_default();
-            problems.extend(found.iter().map(|problem| format!("inventory: {problem}")));
-            Err(problems)
-        }
+    if problems.len() > before {
+        return Inventory::default();
     }
+    Inventory::build(parts).unwrap_or_else(|found| {
+        problems.extend(
+            found
+                .iter()
+                .map(|problem| Problem::of("inventory", problem.to_string())),
+        );
+        Inventory::default()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn problems(text: &str) -> Vec<String> {
-        let file = toml::from_str(text).unwrap();
-        put_together(file, Path::new(".")).err().unwrap()
+    fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("main.toml");
+        std::fs::write(&path, text).unwrap();
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        load_with(Some(&path), environment)
+            .map_err(|found| found.iter().map(ToString::to_string).collect())
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
-        let found = problems(
-            "[http]\nlisten = \"192.0.2.1:8480\"\n[[rule]]\nname = \"x\"\nmatch = [\"nothing\"]\n",
+    fn what_shows_only_together_is_told_at_once() {
+        let found = load_text(
+            "[http]\nlisten = \"192.0.2.1:8480\"\n[[rule]]\nname = \"x\"\nmatch = [\"nothing\"]\n\
+             [[source]]\nname = \"z\"\nkind = \"zabix\"\n\
+             [[route]]\nname = \"a\"\ntracker = \"rt\"\nfallback = \"b\"\n",
+            &[],
         );
-        assert_eq!(found.len(), 2);
-        assert!(found[0].contains("[http] listen: only loopback"));
-        assert!(found[1].contains("rule 1 `x`: match"));
+        let all = found.err().unwrap().join("\n");
+        for part in [
+            "http.listen: a door off loopback needs `tls`",
+            "rule: rule 1 `x`: match",
+            "kind `zabix` is not known; did you mean `zabbix`?",
+            "route `a`: tracker `rt` is not configured; there are: desk",
+            "route `a`: fallback: there is no route `b`",
+        ] {
+            assert!(all.contains(part), "{part} is missing in\n{all}");
+        }
     }
 
     #[test]
-    fn unknown_keys_are_refused_with_their_line() {
-        let error = toml::from_str::<ConfigFile>("[http]\nlistn = 1\n")
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("line 2") && error.contains("listn"));
+    fn the_environment_has_the_last_word() {
+        let config = load_text(
+            "[http]\nlisten = \"127.0.0.1:1\"\n[engine]\nstorm_from = 3\n",
+            &[
+                ("ALERTBRIDGE__HTTP__LISTEN", "127.0.0.1:2"),
+                ("ALERTBRIDGE__ENGINE__STORM_FROM", "7"),
+                ("ALERTBRIDGE_LOG", "debug"),
+            ],
+        )
+        .unwrap_or_else(|found| panic!("{found:?}"));
+        assert_eq!(config.file.http.listen.unwrap().port(), 2);
+        assert_eq!(config.file.engine.storm_from, 7);
+    }
+
+    #[test]
+    fn conf_d_continues_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+        let main = dir.path().join("main.toml");
+        std::fs::write(&main, "[[source]]\nname = \"a\"\nkind = \"zabbix\"\n").unwrap();
+        let more = dir.path().join("conf.d/10-more.toml");
+        std::fs::write(
+            &more,
+            "[[source]]\nname = \"b\"\nkind = \"zabbix\"\nnme = 1\n",
+        )
+        .unwrap();
+        let found = load_with(Some(&main), Vec::new()).err().unwrap();
+        assert_eq!(found.len(), 1);
+        let told = found[0].to_string();
+        assert!(
+            told.contains("10-more.toml:4: source.nme: unknown key `nme`"),
+            "{told}"
+        );
+        std::fs::write(&more, "[[source]]\nname = \"b\"\nkind = \"zabbix\"\n").unwrap();
+        let config = load_with(Some(&main), Vec::new()).unwrap_or_else(|f| panic!("{f:?}"));
+        assert_eq!(config.file.source.len(), 2);
+    }
+
+    #[test]
+    fn relative_secrets_stand_beside_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = dir.path().join("main.toml");
+        std::fs::write(dir.path().join("token"), "hush\n").unwrap();
+        let text = "[[operators.token]]\nname = \"noc\"\nrole = \"operate\"\n\
+                    token = { file = \"token\" }\n";
+        std::fs::write(&main, text).unwrap();
+        load_with(Some(&main), Vec::new()).unwrap_or_else(|f| panic!("{f:?}"));
+        std::fs::write(&main, text.replace("\"token\" }", "\"tokens\" }")).unwrap();
+        let found = load_with(Some(&main), Vec::new()).err().unwrap();
+        let told = found[0].to_string();
+        assert!(
+            told.contains("main.toml:4: operators.token.token: the secret"),
+            "{told}"
+        );
     }
 }

@@ -4,8 +4,9 @@
 //! of a member of the same group, one on the same host or group key. When a root speaks later
 //! than its effects, the incidents merge.
 
-use super::Engine;
+use super::{Decisions, Engine};
 use crate::inventory::{Query, Resolution};
+use crate::model::alert::AlertText;
 use crate::model::event::{ComponentKind, Event, SeverityHint};
 use crate::model::input::Message;
 use crate::model::reason::Reason;
@@ -46,6 +47,58 @@ pub(super) struct Judged {
     pub sensitive: bool,
 }
 
+/// The element that an alert's newest event resolves to; empty: none. For alerts that are open
+/// when rules or inventory change.
+pub fn element_of(decisions: &Decisions, text: &AlertText, kind: Option<ComponentKind>) -> String {
+    let mut event = Event::new(
+        text.event_state,
+        text.identity.clone(),
+        text.summary.clone(),
+    );
+    event.dedup_key.clone_from(&text.dedup_key);
+    event.severity.clone_from(&text.severity);
+    event.details.clone_from(&text.details);
+    event.site.clone_from(&text.site);
+    event.host.clone_from(&text.host);
+    event.component.clone_from(&text.component);
+    event.component_kind = kind;
+    event.check.clone_from(&text.check);
+    event.service.clone_from(&text.service);
+    event.labels.clone_from(&text.labels);
+    let facts = Facts {
+        source: &text.source,
+        sender: &text.sender,
+        event: &event,
+    };
+    let ruled = decisions.rules.evaluate(&facts);
+    resolve(decisions, &event, kind, ruled.element.as_deref())
+        .element
+        .map_or_else(String::new, |id| {
+            decisions.inventory.element_name(id).to_owned()
+        })
+}
+
+fn resolve(
+    decisions: &Decisions,
+    event: &Event,
+    kind: Option<ComponentKind>,
+    named: Option<&str>,
+) -> Resolution {
+    let query = Query {
+        site: event.site.as_deref(),
+        host: event.host.as_deref(),
+        component: event.component.as_deref(),
+        component_kind: kind,
+        check: event.check.as_deref(),
+        service: event.service.as_deref(),
+        labels: &event.labels,
+    };
+    match named {
+        Some(name) => decisions.inventory.resolve_name(name),
+        None => decisions.inventory.resolve(&query),
+    }
+}
+
 impl Engine {
     /// Asks rules and inventory about an event.
     pub(super) fn judge(&self, message: &Message, event: &Event) -> Judged {
@@ -56,19 +109,7 @@ impl Engine {
         };
         let ruled = self.decisions.rules.evaluate(&facts);
         let kind = ruled.component_kind.or(event.component_kind);
-        let query = Query {
-            site: event.site.as_deref(),
-            host: event.host.as_deref(),
-            component: event.component.as_deref(),
-            component_kind: kind,
-            check: event.check.as_deref(),
-            service: event.service.as_deref(),
-            labels: &event.labels,
-        };
-        let resolution = match &ruled.element {
-            Some(name) => self.decisions.inventory.resolve_name(name),
-            None => self.decisions.inventory.resolve(&query),
-        };
+        let resolution = resolve(&self.decisions, event, kind, ruled.element.as_deref());
         let element = self.element_name(&resolution);
         let host = event.host.as_deref().unwrap_or("").to_lowercase();
         let mut judged = Judged {

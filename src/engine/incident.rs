@@ -2,8 +2,9 @@
 
 use super::correlate::Judged;
 use super::state::Wake;
-use super::{Engine, Figure, Tally};
+use super::{Engine, Tally};
 use crate::model::event::{ComponentKind, Event, SeverityHint};
+use crate::model::figure::Family;
 use crate::model::incident::{Effect, Ended, Incident, IncidentState};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::severity::{Basis, Category, Severity};
@@ -64,7 +65,7 @@ impl Engine {
             IncidentState::Resolved => {
                 self.member_active(incident, hint, element);
                 self.reopen(incident, Reason::Reopened, format!("{id} fires again."));
-                self.out.figures.push(Figure::Reopened);
+                self.add_figure(Family::Reopens, &[], 1);
                 Some(Outcome::Reopened)
             }
             IncidentState::Held | IncidentState::Open => {
@@ -642,7 +643,7 @@ impl Engine {
         }
         let until = now.plus(self.decisions.settings.reopen_window);
         self.wake(until, Wake::Close(from));
-        self.out.figures.push(Figure::Merged);
+        self.add_figure(Family::Merges, &[], 1);
         self.decide(from, Reason::Merged, format!("Part of {into}."));
         self.decide(into, reason, format!("{from} is part of this problem."));
         self.sync_tickets(from);

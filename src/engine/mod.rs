@@ -13,10 +13,12 @@
 //! | `quiet` | silences and maintenance windows |
 //! | `ticketing` | what the trackers should look like |
 //! | `people` | what operators and people in trackers do |
+//! | `gauges` | how things stand, for the metrics |
 //! | `saving` | loading and saving |
 
 mod alert;
 mod correlate;
+pub mod gauges;
 mod incident;
 mod people;
 mod quiet;
@@ -31,9 +33,11 @@ mod ticketing;
 #[cfg(test)]
 mod tests;
 
+pub use correlate::element_of;
 pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
 
 use crate::inventory::Health;
+use crate::model::figure::{Family, Stored, series_key};
 use crate::model::identity::AlertKey;
 use crate::model::incident::{Effect, ImpactPeriod};
 use crate::model::reason::{Outcome, Reason};
@@ -78,16 +82,10 @@ pub struct Decided {
     pub text: String,
 }
 
-/// Something that the metrics count.
+/// Something that the metrics of this process count; what must survive a restart is kept in the
+/// state instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Figure {
-    /// A ticket was asked for.
-    TicketWanted {
-        /// The source that opened the incident.
-        source: String,
-        /// Its severity.
-        severity: Option<Severity>,
-    },
     /// A ticket was acknowledged by its tracker after this many milliseconds.
     TicketOpened {
         /// The tracker.
@@ -97,26 +95,6 @@ pub enum Figure {
     },
     /// The alert's own start to its acceptance, in milliseconds; negative: in the future.
     DetectionDelay(i64),
-    /// The severity changed.
-    SeverityChanged {
-        /// It got worse.
-        up: bool,
-        /// A person did it.
-        human: bool,
-    },
-    /// An incident was reopened.
-    Reopened,
-    /// Two incidents became one.
-    Merged,
-    /// An incident became void.
-    Voided(&'static str),
-    /// The level of escalation rose.
-    Escalated {
-        /// To this level.
-        level: u8,
-        /// `impact`, `slow` or `expectations`.
-        reason: &'static str,
-    },
 }
 
 /// What the members of an incident add up to. Derived; rebuilt when loading.
@@ -146,6 +124,12 @@ impl Engine {
         self.state.cursor
     }
 
+    /// Decides by something else from now on. The input that follows says what changed.
+    pub fn replace_decisions(&mut self, decisions: Decisions) {
+        self.decisions = decisions;
+        self.rebuild_health();
+    }
+
     /// What the engine holds, to read.
     pub fn state(&self) -> &State {
         &self.state
@@ -159,6 +143,23 @@ impl Engine {
     /// What was said since the last call.
     pub fn take_said(&mut self) -> Said {
         std::mem::take(&mut self.out)
+    }
+
+    /// Adds to a stored figure: to a counter, or one observation in thousandths.
+    fn add_figure(&mut self, family: Family, labels: &[&str], amount: u64) {
+        let key = series_key(family, labels);
+        self.state
+            .figures
+            .entry(key.clone())
+            .or_insert_with(|| Stored::zero(family))
+            .add(family, amount);
+        self.state.dirty.figures.insert(key);
+    }
+
+    fn count_severity_change(&mut self, up: bool, human: bool) {
+        let direction = if up { "up" } else { "down" };
+        let by = if human { "human" } else { "alert" };
+        self.add_figure(Family::SeverityChanges, &[direction, by], 1);
     }
 
     fn wake(&mut self, at: Time, wake: Wake) {

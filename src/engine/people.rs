@@ -1,6 +1,7 @@
 //! What operators say, and what people do to tickets in their trackers.
 
-use super::{ClosedWhileFiring, Engine, Figure, next_period};
+use super::{ClosedWhileFiring, Engine, next_period};
+use crate::model::figure::Family;
 use crate::model::incident::{Effect, Ended, IncidentState};
 use crate::model::input::Message;
 use crate::model::notice::Reply;
@@ -59,7 +60,7 @@ impl Engine {
             } => {
                 let id = self.open_incident(*incident)?;
                 let (how, reason) = if *false_alarm {
-                    self.out.figures.push(Figure::Voided("false_alarm"));
+                    self.add_figure(Family::Voids, &["false_alarm"], 1);
                     (Ended::FalseAlarm, Reason::FalseAlarm)
                 } else {
                     (Ended::Restored, Reason::PersonResolved)
@@ -274,9 +275,7 @@ impl Engine {
         }
         let after = entry.severity;
         let up = matches!((before, after), (Some(b), Some(a)) if a.is_worse_than(b));
-        self.out
-            .figures
-            .push(Figure::SeverityChanged { up, human: true });
+        self.count_severity_change(up, true);
         self.acknowledge(id, author);
         let shown = after.map_or_else(|| "none".to_owned(), |s| s.to_string());
         let text = format!("Severity {shown} by {author}. {text}");
@@ -306,7 +305,7 @@ impl Engine {
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.escalation = level;
         }
-        self.out.figures.push(Figure::Escalated { level, reason });
+        self.add_figure(Family::Escalations, &[&level.to_string(), reason], 1);
         let text = format!("Escalated to level {level} by {author}: {reason}.");
         self.decide_by(id, Reason::Escalated, text.clone(), author);
         self.note_tickets(id, &text, false);

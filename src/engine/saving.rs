@@ -117,6 +117,14 @@ impl Engine {
                 value,
             });
         }
+        for key in dirty.figures {
+            let value = self.state.figures.get(&key).map(encode).unwrap_or_default();
+            delta.things.push(ThingRow {
+                kind: "figure",
+                key,
+                value,
+            });
+        }
         if dirty.scalars {
             let value = encode(&self.state.scalars);
             delta.things.push(ThingRow {
@@ -157,6 +165,10 @@ impl Engine {
             match kind.as_str() {
                 "symbol" => symbols.push((key, value)),
                 "scalars" => state.scalars = decode::<Scalars>("scalars", value)?,
+                "figure" => {
+                    let stored = decode("a figure", value)?;
+                    state.figures.insert(key.clone(), stored);
+                }
                 "silence" => {
                     let silence: Silence = decode("a silence", value)?;
                     state

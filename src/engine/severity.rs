@@ -2,7 +2,7 @@
 //! and the senders' words. A worsening counts at once; an improvement once it has held.
 
 use super::state::Wake;
-use super::{Engine, Figure, Tally, next_period};
+use super::{Engine, Tally, next_period};
 use crate::inventory::Condition;
 use crate::model::event::SeverityHint;
 use crate::model::incident::Effect;
@@ -124,9 +124,7 @@ impl Engine {
             };
             let text = format!("{before} → {after}: {reason}");
             self.decide(id, word, text.clone());
-            self.out
-                .figures
-                .push(Figure::SeverityChanged { up, human: false });
+            self.count_severity_change(up, false);
             self.note_tickets(id, &text, false);
         }
         self.sync_tickets(id);
@@ -233,10 +231,7 @@ impl Engine {
         if let Some(before) = before {
             let text = format!("{before} → {severity}: better since {since}.");
             self.decide(id, Reason::Improved, text.clone());
-            self.out.figures.push(Figure::SeverityChanged {
-                up: false,
-                human: false,
-            });
+            self.count_severity_change(false, false);
             self.note_tickets(id, &text, false);
         }
         self.sync_tickets(id);

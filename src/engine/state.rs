@@ -5,6 +5,7 @@
 //! removes it.
 
 use crate::model::alert::{Alert, AlertText};
+use crate::model::figure::Stored;
 use crate::model::id::{AlertId, IncidentId, SilenceId, Sym, TicketId, WindowId};
 use crate::model::identity::AlertKey;
 use crate::model::incident::{Incident, TimelineEntry};
@@ -208,6 +209,8 @@ pub struct State {
     pub windows: BTreeMap<WindowId, Window>,
     /// Storm control by site or source.
     pub storms: BTreeMap<u64, StormWatch>,
+    /// Figures that survive a restart, by series.
+    pub figures: BTreeMap<String, Stored>,
     /// When to wake for what.
     pub wakes: BTreeSet<(Time, Wake)>,
     /// Recently applied change ids of people, to apply each once.
@@ -241,6 +244,8 @@ pub struct Dirty {
     pub sources: BTreeSet<Sym>,
     /// Storm control.
     pub storms: BTreeSet<u64>,
+    /// Stored figures.
+    pub figures: BTreeSet<String>,
     /// Whether scalars changed.
     pub scalars: bool,
     /// Incidents that leave memory with this save.

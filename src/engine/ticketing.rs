@@ -3,6 +3,7 @@
 
 use super::state::Wake;
 use super::{Engine, Figure, Route};
+use crate::model::figure::Family;
 use crate::model::incident::{Incident, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::severity::Severity;
@@ -10,7 +11,7 @@ use crate::model::text::bounded;
 use crate::model::ticket::{
     DeliveryReport, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
 };
-use crate::model::{IncidentId, TicketId, Time};
+use crate::model::{IncidentId, Sym, TicketId, Time};
 use std::time::Duration;
 
 /// Most notes that wait for one ticket; further ones are counted, not kept.
@@ -171,10 +172,6 @@ impl Engine {
             format!("A ticket in {} by route {}.", ticket.tracker, route.name)
         };
         self.out.work.push(ticket.tracker.clone());
-        self.out.figures.push(Figure::TicketWanted {
-            source: self.state.symbols.name(incident.source).to_owned(),
-            severity: incident.severity,
-        });
         self.state.tickets.insert(id, ticket);
         self.state
             .tickets_of
@@ -273,6 +270,7 @@ impl Engine {
             self.out
                 .figures
                 .push(Figure::TicketOpened { tracker, after_ms });
+            self.count_ticket(incident, &ticket);
             let (reason, how) = match report.origin {
                 Some(Origin::Found | Origin::Adopted) => {
                     (Reason::TicketAdopted, "found by its key")
@@ -287,6 +285,15 @@ impl Engine {
             self.decide(incident, Reason::TwinClosed, text);
         }
         self.follow_trouble(&ticket, was_trouble.is_some());
+    }
+
+    /// Counts a ticket that exists, by the source that asked and its severity.
+    fn count_ticket(&mut self, incident: IncidentId, ticket: &WantedTicket) {
+        let source = self.state.incidents.get(&incident).map(|i| i.source);
+        let source = source.unwrap_or(Sym(0));
+        let source = self.state.symbols.name(source).to_owned();
+        let sev = ticket.wanted.severity.map_or("none", |s| s.digit());
+        self.add_figure(Family::TicketsCreated, &[&source, sev], 1);
     }
 
     fn follow_trouble(&mut self, ticket: &WantedTicket, before: bool) {

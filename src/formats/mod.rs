@@ -129,6 +129,12 @@ pub trait Format: Sync {
     /// Whether a message is this sender's. Cheap; looks at markers, decodes nothing.
     fn detect(&self, request: &Request) -> Detection;
 
+    /// A problem and its recovery as this sender sends them, marked as a test where the sender has
+    /// such a mark, for `alertbridge test source`.
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        None
+    }
+
     /// The message in our words. An error means that nothing could be made of it.
     fn decode(&self, request: &Request) -> Result<Decoded, Undecodable>;
 }

@@ -46,6 +46,13 @@ impl Format for Native {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"state":"problem","summary":"Test problem","host":"alertbridge-test","check":"test","test":true}"#,
+            r#"{"state":"recovery","summary":"Test recovery","host":"alertbridge-test","check":"test","test":true}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if request.path.ends_with("/v1/events") {
             return Detection::Certain;

@@ -40,6 +40,8 @@ pub struct Peer {
     pub address: IpAddr,
     /// The fingerprint of the client certificate, if one was shown.
     pub certificate: Option<Arc<str>>,
+    /// The user at the other end of a unix socket, by number.
+    pub user: Option<u32>,
     /// Whether the connection is encrypted, or never leaves the machine's kernel.
     pub local: bool,
 }
@@ -271,6 +273,10 @@ async fn serve_one(
     stop: CancellationToken,
 ) {
     let local = matches!(stream, Stream::Unix(_));
+    let user = match &stream {
+        Stream::Unix(unix) => unix.peer_cred().ok().map(|peer| peer.uid()),
+        _ => None,
+    };
     let (stream, certificate) = match (stream, tls) {
         (Stream::Tcp(tcp), Some(config)) => match secure(tcp, config, handshake).await {
             Ok(stream) => {
@@ -288,6 +294,7 @@ async fn serve_one(
     let peer = Peer {
         address,
         certificate,
+        user,
         local: local || matches!(stream, Stream::Tls(_)),
     };
     door.serve(stream, peer, stop).await;

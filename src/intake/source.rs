@@ -26,7 +26,7 @@ pub struct SourceConfig {
     pub addresses: Vec<ipnet::IpNet>,
     /// Keys that lead to this source at the drop-in receivers: PagerDuty routing keys, Opsgenie
     /// API keys. They prove the sender as well.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::secret::many")]
     pub keys: Vec<SecretString>,
     /// Sources of one scope speak of the same alerts. Default: the source's name.
     #[serde(default)]
@@ -40,9 +40,12 @@ pub struct SourceConfig {
     /// Its share of the disk budget, percent.
     #[serde(default)]
     pub backlog_share_percent: Option<u8>,
-    /// It is expected to speak at least this often (seconds); silence opens a ticket.
+    /// It is expected to speak at least this often; silence opens a ticket.
+    #[serde(default, with = "crate::model::time::maybe_duration")]
+    pub expect_every: Option<Duration>,
+    /// What fires already at its first contact becomes one list, not one ticket each.
     #[serde(default)]
-    pub expect_every_seconds: Option<u64>,
+    pub baseline: bool,
     /// Content that must not leave the bridge.
     #[serde(default)]
     pub sensitive: bool,
@@ -61,7 +64,8 @@ impl SourceConfig {
             account: None,
             rate: None,
             backlog_share_percent: None,
-            expect_every_seconds: None,
+            expect_every: None,
+            baseline: false,
             sensitive: false,
         }
     }
@@ -74,6 +78,7 @@ pub enum Credential {
     /// `Authorization: Bearer TOKEN` (also `Token` or no scheme at all).
     Bearer {
         /// The token.
+        #[serde(deserialize_with = "crate::secret::one")]
         token: SecretString,
     },
     /// `Authorization: Basic`.
@@ -81,6 +86,7 @@ pub enum Credential {
         /// The user's name.
         user: String,
         /// The password.
+        #[serde(deserialize_with = "crate::secret::one")]
         password: SecretString,
     },
     /// A header that carries a secret.
@@ -88,6 +94,7 @@ pub enum Credential {
         /// The header's name.
         name: String,
         /// Its value.
+        #[serde(deserialize_with = "crate::secret::one")]
         value: SecretString,
     },
     /// A query parameter that carries a secret, for senders that can set nothing but the URL.
@@ -95,6 +102,7 @@ pub enum Credential {
         /// The parameter's name.
         name: String,
         /// Its value.
+        #[serde(deserialize_with = "crate::secret::one")]
         value: SecretString,
     },
     /// A signature over the body.
@@ -102,6 +110,7 @@ pub enum Credential {
         /// The header that carries the signature.
         header: String,
         /// The shared secret.
+        #[serde(deserialize_with = "crate::secret::one")]
         secret: SecretString,
         /// The hash.
         #[serde(default)]
@@ -293,10 +302,10 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_errors_and_secrets_are_not_printed() {
-        let config: SourceConfig = toml::from_str(
-            "name = 'z'\nkind = 'zabbix'\n[[credentials]]\ntype = 'bearer'\ntoken = 'hush'",
-        )
-        .unwrap();
+        let text = crate::secret::written(
+            "name='z'\nkind='zabbix'\n[[credentials]]\ntype='bearer'\ntoken='hush'",
+        );
+        let config: SourceConfig = toml::from_str(&text).unwrap();
         assert!(!format!("{config:?}").contains("hush"));
         assert!(toml::from_str::<SourceConfig>("name='z'\nkind='z'\nkid=1").is_err());
     }

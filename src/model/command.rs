@@ -5,6 +5,18 @@ use super::severity::{Category, Severity};
 use super::time::Time;
 use serde::{Deserialize, Serialize};
 
+/// What a person at the operators' door may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Read.
+    View,
+    /// Read, and act on incidents, tickets, silences and windows.
+    Operate,
+    /// Everything: reload, promote, backup, erase.
+    Admin,
+}
+
 /// An operator's command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {

@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod command;
 pub mod event;
+pub mod figure;
 pub mod id;
 pub mod identity;
 pub mod incident;

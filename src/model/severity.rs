@@ -40,6 +40,17 @@ impl Severity {
         }
     }
 
+    /// The number as text: the value of the metric label `sev`.
+    pub const fn digit(self) -> &'static str {
+        match self {
+            Severity::S1 => "1",
+            Severity::S2 => "2",
+            Severity::S3 => "3",
+            Severity::S4 => "4",
+            Severity::S5 => "5",
+        }
+    }
+
     /// From 1 to 5.
     pub const fn from_number(number: u8) -> Option<Severity> {
         match number {
@@ -91,7 +102,7 @@ pub enum Basis {
 }
 
 /// Decided before severity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
     /// A service that was active before has stopped or become unusable.

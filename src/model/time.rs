@@ -126,6 +126,19 @@ pub mod duration {
     }
 }
 
+/// Durations that may be missing, written like those of [`duration`].
+pub mod maybe_duration {
+    use serde::Deserializer;
+    use std::time::Duration;
+
+    /// For `#[serde(default, with = ...)]`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        super::duration::deserialize(deserializer).map(Some)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

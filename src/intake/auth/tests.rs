@@ -27,6 +27,7 @@ fn allowed(config: SourceConfig, headers: &[(&str, &str)], query: &str) -> bool 
 }
 
 fn with(toml: &str) -> SourceConfig {
+    let toml = crate::secret::written(toml);
     toml::from_str(&format!("name='s'\nkind='native'\n{toml}")).unwrap()
 }
 

@@ -1,0 +1,199 @@
+//! Rows as JSON. The keys are a promise to people who build on them.
+
+use super::{Api, Failure};
+use crate::limits;
+use crate::model::alert::{Alert, AlertText};
+use crate::model::incident::Incident;
+use crate::model::ticket::WantedTicket;
+use crate::model::{IncidentId, Sym, TimelineEntry};
+use crate::store::{AlertBytes, StateStore, codec};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Names of symbols, remembered once they were looked up; a name never changes.
+#[derive(Default)]
+pub struct Names(Mutex<HashMap<u32, String>>);
+
+impl Names {
+    pub(super) fn get(&self, state: &dyn StateStore, sym: Sym) -> Result<String, Failure> {
+        if sym == Sym(0) {
+            return Ok(String::new());
+        }
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = known.get(&sym.0) {
+            return Ok(name.clone());
+        }
+        drop(known);
+        let before = format!("{:010}", sym.0.saturating_sub(1));
+        let rows = state.things("symbol", Some(&before), 1)?;
+        let Some((_, bytes)) = rows.into_iter().next() else {
+            return Ok(String::new());
+        };
+        let name = String::from_utf8_lossy(&bytes).into_owned();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(sym.0, name.clone());
+        Ok(name)
+    }
+}
+
+impl Api {
+    /// An incident with its tickets, cases and first alerts.
+    pub(super) fn incident_shown(&self, incident: &Incident) -> Result<Value, Failure> {
+        let state = self.state.as_ref();
+        let tickets: Vec<Value> = state
+            .tickets_of(incident.id)?
+            .iter()
+            .map(|body| Ok(ticket_in_incident(&codec::decode(body)?)))
+            .collect::<Result<_, Failure>>()?;
+        let shown = limits::INCIDENT_ALERTS_SHOWN_MAX;
+        let alerts = state.alerts_of(incident.id, None, shown)?;
+        let alerts: Vec<Value> = alerts
+            .iter()
+            .map(|bytes| self.alert_shown(bytes, false))
+            .collect::<Result<_, Failure>>()?;
+        let sites: Vec<String> = incident
+            .sites
+            .iter()
+            .map(|site| self.names.get(state, *site))
+            .collect::<Result<_, Failure>>()?;
+        Ok(json!({
+            "id": incident.id.to_string(),
+            "state": incident.state.word(),
+            "severity": incident.severity.map(|severity| severity.to_string()),
+            "basis": incident.basis.word(),
+            "needs_triage": incident.needs_triage,
+            "category": incident.category.word(),
+            "title": incident.title,
+            "reason": incident.reason,
+            "root": self.names.get(state, incident.root)?,
+            "source": self.names.get(state, incident.source)?,
+            "sites": sites,
+            "accounts": incident.accounts,
+            "services": incident.services,
+            "services_hit": incident.services_hit,
+            "parties_hit": incident.parties_hit,
+            "next_failure": incident.next_failure,
+            "storm": incident.storm,
+            "flapping": incident.flapping,
+            "owner": incident.owner,
+            "waiting": incident.waiting,
+            "escalation": incident.escalation,
+            "merged_into": incident.merged_into.map(|id| id.to_string()),
+            "ended": incident.ended,
+            "quiet_until": incident.quiet_until,
+            "held_until": incident.held_until,
+            "members": incident.members,
+            "active": incident.active,
+            "alerts": alerts,
+            "tickets": tickets,
+            "cases": self.cases_shown(incident.id)?,
+            "periods": incident.periods,
+            "acknowledged_at": incident.acknowledged_at,
+            "answered_at": incident.answered_at,
+            "opened_at": incident.opened_at,
+            "resolved_at": incident.resolved_at,
+            "changed_at": incident.changed_at,
+        }))
+    }
+
+    fn cases_shown(&self, _incident: IncidentId) -> Result<Vec<Value>, Failure> {
+        Ok(Vec::new())
+    }
+
+    /// An alert; `whole` adds what its newest event said.
+    pub(super) fn alert_shown(&self, bytes: &AlertBytes, whole: bool) -> Result<Value, Failure> {
+        let (body, text) = bytes;
+        let alert: Alert = codec::decode(body)?;
+        let text: Option<AlertText> = match text.is_empty() {
+            true => None,
+            false => Some(codec::decode(text)?),
+        };
+        let said = text.as_ref();
+        let mut row = json!({
+            "id": alert.id.to_string(),
+            "source": self.names.get(self.state.as_ref(), alert.source)?,
+            "dedup_key": said.and_then(|t| t.dedup_key.clone()),
+            "state": alert.state.word(),
+            "count": alert.count,
+            "first_seen": alert.first_seen,
+            "last_seen": alert.last_seen,
+            "summary": said.map(|t| t.summary.clone()),
+            "host": said.and_then(|t| t.host.clone()),
+            "component": said.and_then(|t| t.component.clone()),
+            "check": said.and_then(|t| t.check.clone()),
+            "site": self.names.get(self.state.as_ref(), alert.site)?,
+            "element": self.names.get(self.state.as_ref(), alert.element)?,
+            "incident": alert.incident.map(|id| id.to_string()),
+        });
+        let Some(row_map) = row.as_object_mut().filter(|_| whole) else {
+            return Ok(row);
+        };
+        let kind = alert
+            .kind
+            .map(|kind| serde_json::to_value(kind).unwrap_or_default());
+        let hint = serde_json::to_value(alert.hint).unwrap_or_default();
+        row_map.insert("component_kind".to_owned(), json!(kind));
+        row_map.insert("severity_hint".to_owned(), hint);
+        row_map.insert("fired_at".to_owned(), json!(alert.fired_at));
+        row_map.insert("resolved_at".to_owned(), json!(alert.resolved_at));
+        row_map.insert("expires_at".to_owned(), json!(alert.expires_at));
+        if let Some(said) = said {
+            let sensitive = said.sensitive;
+            let details = (!sensitive).then(|| said.details.clone());
+            row_map.insert("severity".to_owned(), json!(said.severity));
+            row_map.insert("details".to_owned(), json!(details));
+            row_map.insert("service".to_owned(), json!(said.service));
+            row_map.insert("labels".to_owned(), json!(said.labels));
+            row_map.insert("links".to_owned(), json!(said.links));
+            row_map.insert("problems".to_owned(), json!(said.problems));
+            row_map.insert("sender".to_owned(), json!(said.sender));
+            row_map.insert("sensitive".to_owned(), json!(sensitive));
+            let event = format!("{}.{}", said.event.0, said.event.1);
+            row_map.insert("event".to_owned(), json!(event));
+        }
+        Ok(row)
+    }
+}
+
+fn ticket_in_incident(ticket: &WantedTicket) -> Value {
+    json!({
+        "id": ticket.id.to_string(),
+        "tracker": ticket.tracker,
+        "route": ticket.route,
+        "key": ticket.remote.as_ref().map(|remote| remote.key.clone()),
+        "url": ticket.remote.as_ref().map(|remote| remote.url.clone()),
+        "status": ticket.wanted.status.word(),
+        "shadow": ticket.shadow,
+    })
+}
+
+/// A ticket as the outbox shows it.
+pub(super) fn ticket(ticket: &WantedTicket) -> Value {
+    let notes = ticket.notes.iter().filter(|note| !note.done).count();
+    json!({
+        "id": ticket.id.to_string(),
+        "incident": ticket.incident.to_string(),
+        "tracker": ticket.tracker,
+        "route": ticket.route,
+        "key": ticket.remote.as_ref().map(|remote| remote.key.clone()),
+        "subject": ticket.wanted.subject,
+        "severity": ticket.wanted.severity.map(|severity| severity.to_string()),
+        "status": ticket.wanted.status.word(),
+        "behind": ticket.version_wanted.saturating_sub(ticket.version_done),
+        "notes_waiting": notes,
+        "asked_at": ticket.asked_at,
+        "trouble": ticket.trouble,
+    })
+}
+
+/// A line of a timeline.
+pub(super) fn line(entry: &TimelineEntry) -> Value {
+    json!({
+        "at": entry.at,
+        "reason": entry.reason,
+        "text": entry.text,
+        "author": entry.author,
+        "input": entry.seq,
+    })
+}

@@ -1,0 +1,53 @@
+//! `alertbridge serve`.
+
+use super::problems_found;
+use crate::daemon::{self, Start};
+use crate::telemetry::logging::{self, LogFormat};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `serve`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Configuration file; without it everything is served on loopback.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Holds all that lasts.
+    #[arg(
+        long,
+        env = "ALERTBRIDGE_DATA_DIR",
+        default_value = "./alertbridge-data"
+    )]
+    data_dir: PathBuf,
+    /// Gets a JSON object with the addresses in use once the daemon is ready.
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// Runs the daemon.
+pub fn run(args: Args) -> ExitCode {
+    let config = match crate::config::load(args.config.as_deref()) {
+        Ok(config) => config,
+        Err(problems) => {
+            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            return problems_found(&told);
+        }
+    };
+    logging::start(args.log_format);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return problems_found(&[format!("no runtime: {error}")]),
+    };
+    match runtime.block_on(daemon::run(Start {
+        config,
+        config_path: args.config,
+        data_dir: args.data_dir,
+        ready_file: args.ready_file,
+    })) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => problems_found(&[format!("{error:#}")]),
+    }
+}

@@ -1,0 +1,390 @@
+//! Reading configuration files: every problem at once, each with file, line and key.
+//!
+//! A file is parsed into a tree that knows its places. The typed form is tried against it; what
+//! is refused is noted and taken out, and the rest is tried again, so that one mistake does not
+//! hide the next.
+
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Most problems of one file that are told.
+const PROBLEMS_MAX: usize = 200;
+/// How alike two names must be for the one to be suggested for the other.
+const ALIKE: f64 = 0.75;
+
+/// Something wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file; empty: what shows only when the files are put together.
+    pub file: String,
+    /// The line, from 1; 0: not known.
+    pub line: usize,
+    /// The key, with its tables.
+    pub key: String,
+    /// What is wrong, what was expected, what to do.
+    pub what: String,
+}
+
+impl Problem {
+    /// A problem that belongs to no line.
+    pub fn of(key: impl Into<String>, what: impl Into<String>) -> Problem {
+        Problem {
+            file: String::new(),
+            line: 0,
+            key: key.into(),
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.file.is_empty() {
+            write!(f, "{}:", self.file)?;
+            if self.line > 0 {
+                write!(f, "{}:", self.line)?;
+            }
+            f.write_str(" ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// The content of one file and everything that is wrong with it for the type `T`. Secrets are
+/// looked for beside it, in `folder`.
+pub fn file<T: DeserializeOwned>(
+    name: &str,
+    text: &str,
+    folder: &Path,
+) -> (toml::Table, Vec<Problem>) {
+    let (mut tree, errors) = DeTable::parse_recoverable(text);
+    anchor_tree(tree.get_mut(), folder);
+    let mut problems: Vec<Problem> = errors
+        .iter()
+        .map(|error| Problem {
+            file: name.to_owned(),
+            line: line_of(text, error.span()),
+            key: String::new(),
+            what: error.message().to_owned(),
+        })
+        .collect();
+    if !problems.is_empty() {
+        return (toml::Table::new(), problems);
+    }
+    let mut taken_out: Vec<String> = Vec::new();
+    while problems.len() < PROBLEMS_MAX {
+        let tried = T::deserialize(toml::Deserializer::from(tree.clone()));
+        let Err(error) = tried else { break };
+        let place = error
+            .span()
+            .and_then(|span| find(tree.get_ref(), &span, &mut Vec::new()));
+        // The place of a list's entry is that of its header, and so is the place of its key.
+        let place = place.map(|mut place| {
+            while error.message().starts_with("unknown field")
+                && matches!(place.last(), Some(Step::Place(_)))
+            {
+                place.pop();
+            }
+            place
+        });
+        // What was taken out before is missed now; that is no problem of its own.
+        let missed = taken_out
+            .iter()
+            .any(|key| error.message() == format!("missing field `{key}`"));
+        if !missed {
+            problems.push(Problem {
+                file: name.to_owned(),
+                line: line_of(text, error.span()),
+                key: place.as_deref().map(path_text).unwrap_or_default(),
+                what: told(error.message()),
+            });
+        }
+        if let Some(Step::Key(key)) = place.as_ref().and_then(|place| place.last()) {
+            taken_out.push(key.clone());
+        }
+        let removed = place.is_some_and(|place| remove(tree.get_mut(), &place));
+        if !removed {
+            break;
+        }
+    }
+    problems.sort_by_key(|problem| problem.line);
+    let mut table: toml::Table = text.parse().unwrap_or_default();
+    anchor_table(&mut table, folder);
+    (table, problems)
+}
+
+/// One step into the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Place(usize),
+}
+
+fn path_text(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            Step::Key(key) if text.is_empty() => text.push_str(key),
+            Step::Key(key) => {
+                text.push('.');
+                text.push_str(key);
+            }
+            // Places move when an entry is taken out; the line tells which one is meant.
+            Step::Place(_) => {}
+        }
+    }
+    text
+}
+
+/// The deepest entry whose key or value is what the span speaks of.
+fn find(table: &DeTable, span: &Range<usize>, path: &mut Vec<Step>) -> Option<Vec<Step>> {
+    let holds = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
+    let mut found = None;
+    for (key, value) in table {
+        path.push(Step::Key(key.get_ref().to_string()));
+        let deeper = find_in(value, span, path);
+        if deeper.is_some() {
+            found = deeper;
+        } else if found.is_none() && (holds(key.span()) || holds(value.span())) {
+            found = Some(path.clone());
+        }
+        path.pop();
+    }
+    found
+}
+
+fn find_in(
+    value: &Spanned<DeValue>,
+    span: &Range<usize>,
+    path: &mut Vec<Step>,
+) -> Option<Vec<Step>> {
+    match value.get_ref() {
+        DeValue::Table(table) => find(table, span, path),
+        DeValue::Array(array) => {
+            let mut found = None;
+            for (place, item) in array.iter().enumerate() {
+                path.push(Step::Place(place));
+                let outer = item.span();
+                if let Some(deeper) = find_in(item, span, path) {
+                    found = Some(deeper);
+                } else if found.is_none() && outer.start <= span.start && span.end <= outer.end {
+                    found = Some(path.clone());
+                }
+                path.pop();
+            }
+            found
+        }
+        _ => None,
+    }
+}
+
+fn remove(table: &mut DeTable, path: &[Step]) -> bool {
+    let Some((Step::Key(first), rest)) = path.split_first() else {
+        return false;
+    };
+    if rest.is_empty() {
+        let key = table.keys().find(|key| key.get_ref() == first.as_str());
+        return key.cloned().is_some_and(|key| table.remove(&key).is_some());
+    }
+    table
+        .iter_mut()
+        .find(|(key, _)| key.get_ref() == first.as_str())
+        .is_some_and(|(_, value)| remove_in(value, rest))
+}
+
+fn remove_in(value: &mut Spanned<DeValue>, path: &[Step]) -> bool {
+    match (value.get_mut(), path.split_first()) {
+        (DeValue::Table(table), Some(_)) => remove(table, path),
+        (DeValue::Array(array), Some((Step::Place(place), rest))) => {
+            if !rest.is_empty() {
+                return array
+                    .get_mut(*place)
+                    .is_some_and(|item| remove_in(item, rest));
+            }
+            let kept: Vec<_> = array
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| index != place)
+                .map(|(_, item)| item.clone())
+                .collect();
+            let fewer = kept.len() < array.len();
+            *array = kept.into_iter().collect();
+            fewer
+        }
+        _ => false,
+    }
+}
+
+fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
+    let Some(span) = span else { return 0 };
+    let before = text.as_bytes().get(..span.start).unwrap_or_default();
+    1 + before.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The library's words, with the nearest known name for an unknown one.
+fn told(message: &str) -> String {
+    let unknown = ["unknown field `", "unknown variant `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start));
+    let Some((name, expected)) = unknown.and_then(|rest| rest.split_once('`')) else {
+        return message.to_owned();
+    };
+    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(known, name), *known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(alike, _)| *alike >= ALIKE);
+    let what = if message.starts_with("unknown field") {
+        "unknown key"
+    } else {
+        "unknown word"
+    };
+    let listed = known.join(", ");
+    match nearest {
+        Some((_, nearest)) => {
+            format!("{what} `{name}`; did you mean `{nearest}`? Known here: {listed}")
+        }
+        None if known.is_empty() => format!("{what} `{name}`; none is known here"),
+        None => format!("{what} `{name}`; known here: {listed}"),
+    }
+}
+
+/// Adds a file's content to what stood before: tables are merged, lists are continued, everything
+/// else is replaced.
+pub fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (Some(toml::Value::Array(old)), toml::Value::Array(new)) => old.extend(new),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Makes the paths of secrets absolute: they are relative to the file that names them.
+fn anchor_table(table: &mut toml::Table, folder: &Path) {
+    for (_, value) in table.iter_mut() {
+        anchor_value(value, folder);
+    }
+}
+
+fn anchor_value(value: &mut toml::Value, folder: &Path) {
+    match value {
+        toml::Value::Table(table) => {
+            if let (1, Some(toml::Value::String(path))) = (table.len(), table.get_mut("file")) {
+                *path = folder.join(&*path).to_string_lossy().into_owned();
+            } else {
+                anchor_table(table, folder);
+            }
+        }
+        toml::Value::Array(items) => items.iter_mut().for_each(|item| anchor_value(item, folder)),
+        _ => {}
+    }
+}
+
+/// The same in the tree that knows its places.
+fn anchor_tree(table: &mut DeTable, folder: &Path) {
+    let alone = table.len() == 1;
+    for (key, value) in table.iter_mut() {
+        match value.get_mut() {
+            DeValue::String(path) if alone && key.get_ref() == "file" => {
+                let absolute = folder.join(&**path).to_string_lossy().into_owned();
+                *path = absolute.into();
+            }
+            other => anchor_place(other, folder),
+        }
+    }
+}
+
+fn anchor_place(value: &mut DeValue, folder: &Path) {
+    match value {
+        DeValue::Table(table) => anchor_tree(table, folder),
+        DeValue::Array(items) => items
+            .iter_mut()
+            .for_each(|item| anchor_place(item.get_mut(), folder)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Whole {
+        door: Door,
+        item: Vec<Item>,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Door {
+        listen: Option<std::net::SocketAddr>,
+        limit: u32,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Item {
+        #[allow(dead_code)]
+        name: String,
+        #[serde(default)]
+        #[allow(dead_code)]
+        size: u8,
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        let (_, problems) = file::<Whole>("a.toml", text, Path::new("."));
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_problem_is_told_with_line_and_key() {
+        let found = problems(
+            "[door]\nlisten = \"nowhere\"\nlimt = 3\n\n[[item]]\nname = \"a\"\nsize = 300\n\
+             [[item]]\nsize = 2\n[[itme]]\nname = \"b\"\n",
+        );
+        assert_eq!(found.len(), 5, "{found:#?}");
+        let all = found.join("\n");
+        assert!(
+            all.contains("a.toml:2: door.listen: invalid socket address"),
+            "{all}"
+        );
+        assert!(
+            all.contains("a.toml:3: door.limt: unknown key `limt`; did you mean `limit`?"),
+            "{all}"
+        );
+        assert!(all.contains("a.toml:7: item.size: "), "{all}");
+        assert!(
+            all.contains("a.toml:8: item: missing field `name`"),
+            "{all}"
+        );
+        assert!(all.contains("did you mean `item`?"), "{all}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_line() {
+        let found = problems("[door]\nlimit = = 3\n");
+        assert!(found[0].starts_with("a.toml:2: "), "{found:?}");
+    }
+
+    #[test]
+    fn files_continue_each_other() {
+        let mut whole: toml::Table = "a = 1\nl = [1]\n[t]\nx = 1".parse().unwrap();
+        merge(&mut whole, "a = 2\nl = [2]\n[t]\ny = 1".parse().unwrap());
+        let expected: toml::Table = "a = 2\nl = [1, 2]\n[t]\nx = 1\ny = 1".parse().unwrap();
+        assert_eq!(whole, expected);
+    }
+}

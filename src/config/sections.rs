@@ -1,0 +1,215 @@
+//! The sections of the configuration that belong to the daemon itself: doors, routes, tokens. The
+//! others have their types in their rooms.
+
+use super::read::Problem;
+use crate::engine::Settings;
+use crate::intake::source::SourceConfig;
+use crate::intake::tls;
+use crate::model::Severity;
+use crate::model::command::Role;
+use crate::rules::Rule;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The whole configuration as written.
+#[derive(Clone, Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// The webhook door.
+    pub http: DoorSection,
+    /// The SMTP door.
+    pub smtp: MailDoorSection,
+    /// The LMTP door.
+    pub lmtp: MailDoorSection,
+    /// The operators' door.
+    pub operators: OperatorsSection,
+    /// How long things are held and what counts as too much.
+    pub engine: Settings,
+    /// Who may speak.
+    pub source: Vec<SourceConfig>,
+    /// Ordered rules.
+    pub rule: Vec<Rule>,
+    /// Where tickets go.
+    pub route: Vec<RouteSection>,
+    /// Inventory files (`.toml` or `.csv`), relative to this file.
+    pub inventory: Vec<String>,
+    /// Watching the bridge itself.
+    pub watch: WatchSection,
+}
+
+impl ConfigFile {
+    /// From the merged content of all files.
+    pub fn deserialize_from(table: toml::Table) -> Result<ConfigFile, toml::de::Error> {
+        ConfigFile::deserialize(table)
+    }
+
+    /// Names of the trackers that routes may name.
+    pub fn tracker_names(&self) -> BTreeSet<String> {
+        BTreeSet::from(["desk".to_owned()])
+    }
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct DoorSection {
+    /// Address and port; port 0 takes a free one.
+    pub listen: Option<SocketAddr>,
+    /// Certificate and key.
+    pub tls: Option<TlsSection>,
+    /// Serve off loopback without TLS.
+    pub plaintext: bool,
+    /// Proxies that are believed when they name the client.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+}
+
+/// `[smtp]`, `[lmtp]`.
+#[derive(Clone, Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailDoorSection {
+    /// Address and port; port 0 takes a free one.
+    pub listen: Option<SocketAddr>,
+    /// Certificate and key, for STARTTLS.
+    pub tls: Option<TlsSection>,
+    /// Serve off loopback without TLS.
+    pub plaintext: bool,
+    /// The name in greetings.
+    pub hostname: Option<String>,
+    /// Domains whose mail is taken; empty: any.
+    pub domains: Vec<String>,
+    /// The source of mail whose recipient names none that is known.
+    pub default_source: Option<String>,
+}
+
+/// `tls = { ... }` of a door.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// A PEM file with the certificate chain, relative to the configuration.
+    pub certificate: PathBuf,
+    /// The private key in PEM.
+    #[serde(deserialize_with = "crate::secret::one")]
+    pub key: SecretString,
+    /// A PEM file with the roots of client certificates.
+    #[serde(default)]
+    pub client_roots: Option<PathBuf>,
+}
+
+/// `[operators]`.
+#[derive(Clone, Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct OperatorsSection {
+    /// Address and port; port 0 takes a free one.
+    pub listen: Option<SocketAddr>,
+    /// Certificate and key.
+    pub tls: Option<TlsSection>,
+    /// Serve off loopback without TLS.
+    pub plaintext: bool,
+    /// Names by which the door is called, beside its addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// Who may do what over TCP.
+    pub token: Vec<TokenSection>,
+}
+
+/// `[[operators.token]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSection {
+    /// Who it is, for the journal.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// The token.
+    #[serde(deserialize_with = "crate::secret::one")]
+    pub token: SecretString,
+}
+
+/// `[[route]]`.
+#[derive(Clone, Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteSection {
+    /// Its name.
+    pub name: String,
+    /// Conditions, of which all must hold.
+    #[serde(rename = "match")]
+    pub matchers: Vec<String>,
+    /// Severities that it takes; empty: all.
+    pub severities: Vec<Severity>,
+    /// The tracker; the desk unless said.
+    pub tracker: Option<String>,
+    /// Where inside the tracker.
+    pub queue: String,
+    /// Decide and explain, but write only to the desk.
+    pub shadow: bool,
+    /// Also try the routes that follow.
+    #[serde(rename = "continue")]
+    pub further: bool,
+    /// The route that takes an S1 or S2 while the tracker is down.
+    pub fallback: String,
+    /// Label or field names by which alerts without a known element are grouped.
+    pub group_by: Vec<String>,
+}
+
+/// `[watch]`: the bridge watches itself.
+#[derive(Clone, Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchSection {
+    /// A dead-man's switch that is called while all is well.
+    pub ping_url: Option<url::Url>,
+    /// How often; a minute unless said.
+    #[serde(with = "crate::model::time::maybe_duration")]
+    pub ping_every: Option<Duration>,
+}
+
+/// TLS of the doors that have it, ready for handshakes.
+#[derive(Clone, Default)]
+pub struct DoorsTls {
+    /// Of the webhook door.
+    pub http: Option<rustls::ServerConfig>,
+    /// Of the SMTP door.
+    pub smtp: Option<rustls::ServerConfig>,
+    /// Of the LMTP door.
+    pub lmtp: Option<rustls::ServerConfig>,
+    /// Of the operators' door.
+    pub operators: Option<rustls::ServerConfig>,
+}
+
+impl DoorsTls {
+    /// Reads the files that the sections name.
+    pub(super) fn read(file: &ConfigFile, folder: &Path, problems: &mut Vec<Problem>) -> DoorsTls {
+        let mut one = |name: &str, section: &Option<TlsSection>| {
+            let section = section.as_ref()?;
+            match section.read(folder) {
+                Ok(tls) => Some(tls),
+                Err(what) => {
+                    problems.push(Problem::of(format!("{name}.tls"), what));
+                    None
+                }
+            }
+        };
+        DoorsTls {
+            http: one("http", &file.http.tls),
+            smtp: one("smtp", &file.smtp.tls),
+            lmtp: one("lmtp", &file.lmtp.tls),
+            operators: one("operators", &file.operators.tls),
+        }
+    }
+}
+
+impl TlsSection {
+    fn read(&self, folder: &Path) -> Result<rustls::ServerConfig, String> {
+        let pem = |path: &PathBuf| {
+            let path = folder.join(path);
+            std::fs::read(&path)
+                .map_err(|error| format!("{} cannot be read: {error}", path.display()))
+        };
+        let certificate = pem(&self.certificate)?;
+        let roots = self.client_roots.as_ref().map(pem).transpose()?;
+        let key = self.key.expose_secret().as_bytes();
+        tls::server_config(&certificate, key, roots.as_deref()).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,198 @@
+//! Builds the rooms in order and tears them down in reverse. The only room that knows all parts.
+//!
+//! | file | does |
+//! | --- | --- |
+//! | `mod` | start, doors, stop |
+//! | `engine_loop` | the engine's thread |
+//! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
+//! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
+
+mod doors;
+pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};
+mod engine_loop;
+mod operations;
+mod watch;
+
+use crate::api::Api;
+use crate::config::Config;
+use crate::delivery::{Gate, Pace, Worker};
+use crate::engine::Engine;
+use crate::model::{Input, Time};
+use crate::store::sqlite::{SqliteStore, StoreOptions};
+use crate::store::{Journal, NewInput, StateStore};
+use crate::telemetry::metrics::Metrics;
+use crate::trackers::desk::Desk;
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use engine_loop::{EngineLoop, Turned};
+use operations::Daemon;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Time the doors have to end their connections.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How the daemon is started.
+pub struct Start {
+    /// The configuration.
+    pub config: Config,
+    /// Where it was read from, for reloads.
+    pub config_path: Option<PathBuf>,
+    /// All that lasts.
+    pub data_dir: PathBuf,
+    /// Gets the addresses in use once the daemon is ready.
+    pub ready_file: Option<PathBuf>,
+}
+
+fn now() -> Time {
+    Time::from_timestamp(jiff::Timestamp::now())
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(start: Start) -> anyhow::Result<()> {
+    // Fails when a provider was installed before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let data_dir = &start.data_dir;
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+    let store = open_store(data_dir).await?;
+    let metrics = Arc::new(Metrics::new()?);
+    let bell = Arc::new(Notify::new());
+    let stop = CancellationToken::new();
+    let decisions = start.config.decisions.clone();
+    let engine = Engine::load(decisions.clone(), store.state.load()?)?;
+    let (applied, applied_to) = tokio::sync::watch::channel(engine.cursor());
+    let gauges = Arc::new(ArcSwap::from_pointee(engine.gauges()));
+    let turned = Arc::new(Turned::new());
+    let pending = Arc::new(Mutex::default());
+    let received_before = store.journal.last_seq();
+    let engine_loop = EngineLoop {
+        engine,
+        decisions,
+        pending: Arc::clone(&pending),
+        store: store.clone(),
+        bell: bell.clone(),
+        stop: stop.clone(),
+        runtime: tokio::runtime::Handle::current(),
+        metrics: metrics.clone(),
+        applied,
+        gauges: gauges.clone(),
+        turned: turned.clone(),
+        received_before,
+        counted_at: Instant::now(),
+    };
+    let engine = std::thread::Builder::new()
+        .name("engine".to_owned())
+        .spawn(|| engine_loop.run())?;
+    let worker = Worker {
+        tracker: Arc::new(Desk::new(store.desk.clone(), now)),
+        journal: store.journal.clone(),
+        state: store.state.clone(),
+        metrics: metrics.clone(),
+        bell,
+        now,
+        ledger: Arc::default(),
+        pace: Pace::default(),
+        gate: Gate::default(),
+    };
+    let worker = tokio::spawn(worker.run(stop.clone()));
+
+    let intake = Arc::new(doors::intake(&start.config, &store, metrics.clone())?);
+    let daemon = Arc::new(Daemon::new(operations::Parts {
+        start: &start,
+        store: store.clone(),
+        intake: intake.clone(),
+        metrics,
+        gauges,
+        pending,
+        applied: applied_to.clone(),
+        turned,
+    }));
+    let api = Arc::new(Api {
+        state: store.state.clone(),
+        desk: store.desk.clone(),
+        journal: store.journal.clone(),
+        operations: daemon.clone(),
+        applied: applied_to,
+        rules: ArcSwap::from_pointee(doors::operator_rules(&start.config.file)),
+        names: crate::api::Names::default(),
+        now,
+    });
+    daemon.attach(api.clone());
+    daemon.note_generation().await?;
+    let doors = doors::open(&start.config, data_dir, &intake, &api, &daemon).await?;
+    let repeats_stop = CancellationToken::new();
+    let repeats = {
+        let (intake, stop) = (intake.clone(), repeats_stop.clone());
+        tokio::spawn(async move { intake.run_repeats(stop).await })
+    };
+    let watching = tokio::spawn(watch::run(daemon.clone(), stop.clone()));
+    if let Some(path) = &start.ready_file {
+        write_ready(path, &doors.addresses())?;
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(addresses = %doors.addresses(), "daemon_ready");
+    wait_for_signal(&daemon).await?;
+
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    doors.end(DRAIN).await;
+    repeats_stop.cancel();
+    repeats.await.context("the repeat task failed")?;
+    stop.cancel();
+    store.journal.wake();
+    worker.await.context("the delivery task failed")?;
+    watching.await.context("the watching task failed")?;
+    tokio::task::spawn_blocking(move || engine.join())
+        .await?
+        .map_err(|_| {
+            anyhow::anyhow!("the engine ended by a panic; the journal is applied at the next start")
+        })?;
+    tracing::info!("daemon_stopped");
+    Ok(())
+}
+
+/// Opens the store and journals the start.
+async fn open_store(data_dir: &Path) -> anyhow::Result<Arc<SqliteStore>> {
+    let generation = format!("{:032x}", rand::random::<u128>());
+    let store = SqliteStore::open(data_dir, StoreOptions::default(), &generation)?;
+    let store = Arc::new(store);
+    let restart = Input::Restart {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        generation: store.generation()?,
+    };
+    let first = NewInput {
+        at: now(),
+        input: restart,
+        raw: None,
+    };
+    store.journal.append(vec![first], Vec::new()).await?;
+    Ok(store)
+}
+
+fn write_ready(path: &Path, addresses: &serde_json::Value) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, format!("{addresses}\n"))?;
+    std::fs::rename(&partial, path)
+        .with_context(|| format!("cannot write the ready file {}", path.display()))
+}
+
+/// SIGTERM and SIGINT end the daemon, SIGHUP reloads.
+async fn wait_for_signal(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                // The outcome stands in the log and in the metrics.
+                let _ = daemon.reload_as("SIGHUP").await;
+            }
+        }
+    }
+}

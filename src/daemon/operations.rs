@@ -1,0 +1,519 @@
+//! What the operators' door and signals ask of the daemon as a whole.
+
+use super::doors::{self, Slots};
+use super::engine_loop::Turned;
+use super::{Start, now};
+use crate::api::{Api, Operations, SourceShown};
+use crate::config::{self, Config};
+use crate::engine::gauges::Gauges;
+use crate::engine::{Decisions, element_of};
+use crate::formats::Request;
+use crate::intake::accept::Intake;
+use crate::intake::raw::Dump;
+use crate::limits;
+use crate::model::alert::{Alert, AlertText};
+use crate::model::figure::Stored;
+use crate::model::input::{Generation, GenerationOf};
+use crate::model::{Input, Message};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Journal, NewInput, StateStore, StoreError, codec};
+use crate::telemetry::metrics::{Metrics, Standing};
+use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What the daemon is made of.
+pub(super) struct Parts<'a> {
+    /// How it was started.
+    pub start: &'a Start,
+    /// The store.
+    pub store: Arc<SqliteStore>,
+    /// The intake.
+    pub intake: Arc<Intake>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// How things stand.
+    pub gauges: Arc<ArcSwap<Gauges>>,
+    /// Generations on their way to the engine.
+    pub pending: Arc<Mutex<BTreeMap<String, Decisions>>>,
+    /// How far the journal is applied.
+    pub applied: watch::Receiver<u64>,
+    /// When the engine's loop last turned.
+    pub turned: Arc<Turned>,
+}
+
+/// The daemon as its doors see it.
+pub(super) struct Daemon {
+    config_path: Option<PathBuf>,
+    config: ArcSwap<Config>,
+    store: Arc<SqliteStore>,
+    intake: Arc<Intake>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    gauges: Arc<ArcSwap<Gauges>>,
+    pending: Arc<Mutex<BTreeMap<String, Decisions>>>,
+    applied: watch::Receiver<u64>,
+    /// When the engine's loop last turned.
+    pub turned: Arc<Turned>,
+    /// TLS of the doors.
+    pub slots: Slots,
+    api: OnceLock<Arc<Api>>,
+    reloading: tokio::sync::Mutex<()>,
+}
+
+/// How long a reload waits until the engine decides by it.
+const RELOAD_WAIT: Duration = Duration::from_secs(60);
+/// Longest silence of the engine's loop before the daemon is not ready.
+pub(super) const ENGINE_SILENT_MAX: Duration = Duration::from_secs(60);
+
+impl Daemon {
+    /// A daemon of these parts.
+    pub fn new(parts: Parts) -> Daemon {
+        let daemon = Daemon {
+            config_path: parts.start.config_path.clone(),
+            config: ArcSwap::from_pointee(parts.start.config.clone()),
+            store: parts.store,
+            intake: parts.intake,
+            metrics: parts.metrics,
+            gauges: parts.gauges,
+            pending: parts.pending,
+            applied: parts.applied,
+            turned: parts.turned,
+            slots: Slots::default(),
+            api: OnceLock::new(),
+            reloading: tokio::sync::Mutex::new(()),
+        };
+        daemon.announce(&parts.start.config);
+        daemon.metrics.reloaded(true, now());
+        daemon
+    }
+
+    /// The API whose door rules are replaced at a reload.
+    pub fn attach(&self, api: Arc<Api>) {
+        let _ = self.api.set(api);
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// The journal, for inputs of the daemon's own.
+    pub fn journal(&self) -> &dyn Journal {
+        self.store.journal.as_ref()
+    }
+
+    /// The series of a configuration are there from the start.
+    fn announce(&self, config: &Config) {
+        let sources = self.intake.sources.load();
+        let mut names: BTreeSet<(&str, Option<Duration>)> = sources
+            .all()
+            .map(|source| (source.config.name.as_str(), source.config.expect_every))
+            .collect();
+        names.insert(("alertbridge", None));
+        let configured: BTreeSet<&str> =
+            config.file.source.iter().map(|s| s.name.as_str()).collect();
+        // Configured sources come first, so that they have a label of their own.
+        let (first, rest): (Vec<_>, Vec<_>) = names
+            .into_iter()
+            .partition(|(name, _)| configured.contains(name));
+        let trackers = config.file.tracker_names();
+        self.metrics.configured(
+            first.into_iter().chain(rest),
+            trackers.iter().map(String::as_str),
+        );
+    }
+
+    /// Journals the generation of the configuration in force, if the journal has another one.
+    pub async fn note_generation(&self) -> anyhow::Result<()> {
+        let config = self.config();
+        let digest = digest(&config);
+        let known = self.store.state.things("generation", None, 10)?;
+        let known = known
+            .iter()
+            .filter(|(key, _)| key == "configuration")
+            .map(|(_, bytes)| codec::decode::<Generation>(bytes))
+            .next()
+            .transpose()?;
+        if known.is_some_and(|known| known.digest == digest) {
+            return Ok(());
+        }
+        let input = self.generation(&config, digest, "at the start".to_owned())?;
+        self.store.journal.append(vec![input], Vec::new()).await?;
+        Ok(())
+    }
+
+    fn generation(
+        &self,
+        config: &Config,
+        digest: String,
+        note: String,
+    ) -> Result<NewInput, StoreError> {
+        let mut raw = Vec::new();
+        for (name, text) in &config.texts {
+            raw.extend_from_slice(format!("# {name}\n{text}\n").as_bytes());
+        }
+        Ok(NewInput {
+            at: now(),
+            input: Input::Generation(Generation {
+                of: GenerationOf::Configuration,
+                digest,
+                note,
+                elements: self.moved_alerts(&config.decisions)?,
+            }),
+            raw: Some(raw),
+        })
+    }
+
+    /// Active alerts that resolve to another element now.
+    fn moved_alerts(&self, decisions: &Decisions) -> Result<Vec<(u64, String)>, StoreError> {
+        let mut moved = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.store.state.alerts(after, limits::PAGE_ROWS_READ_MAX)?;
+            for (body, text) in &page {
+                let alert: Alert = codec::decode(body)?;
+                after = Some(alert.id);
+                if !alert.state.is_active() || text.is_empty() {
+                    continue;
+                }
+                let text: AlertText = codec::decode(text)?;
+                let element = element_of(decisions, &text, alert.kind);
+                if element != self.name_of(alert.element)? {
+                    moved.push((alert.id.0, element));
+                }
+            }
+            if page.len() < limits::PAGE_ROWS_READ_MAX {
+                return Ok(moved);
+            }
+        }
+    }
+
+    fn name_of(&self, sym: crate::model::Sym) -> Result<String, StoreError> {
+        if sym.0 == 0 {
+            return Ok(String::new());
+        }
+        let before = format!("{:010}", sym.0 - 1);
+        let rows = self.store.state.things("symbol", Some(&before), 1)?;
+        let name = rows.into_iter().next().map(|(_, bytes)| bytes);
+        Ok(String::from_utf8_lossy(&name.unwrap_or_default()).into_owned())
+    }
+
+    /// Reads the configuration again and puts it in force, whole or not at all.
+    pub async fn reload_as(&self, author: &str) -> Result<String, Vec<String>> {
+        let _one = self.reloading.lock().await;
+        let _ = sd_notify::NotifyState::monotonic_usec_now()
+            .map(|stamp| sd_notify::notify(&[sd_notify::NotifyState::Reloading, stamp]));
+        let outcome = self.reload_once(author).await;
+        match &outcome {
+            Ok(done) => tracing::info!(author, done, "configuration_reloaded"),
+            Err(problems) => {
+                let problems = problems.join("; ");
+                tracing::error!(author, problems, "reload_refused");
+            }
+        }
+        self.metrics.reloaded(outcome.is_ok(), now());
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        outcome
+    }
+
+    async fn reload_once(&self, author: &str) -> Result<String, Vec<String>> {
+        let path = self.config_path.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(path.as_deref()))
+            .await
+            .map_err(|error| vec![format!("reading the configuration failed: {error}")])?;
+        let new = loaded.map_err(|found| {
+            found
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<String>>()
+        })?;
+        let old = self.config();
+        let fixed = fixed_changes(&old, &new);
+        if !fixed.is_empty() {
+            return Err(fixed);
+        }
+        let sources =
+            doors::sources(new.file.source.clone()).map_err(|error| vec![error.to_string()])?;
+        let changes = changes(&old, &new);
+        let new_digest = digest(&new);
+        if new_digest != digest(&old) {
+            self.change_generation(&new, new_digest, format!("{author}: {changes}"))
+                .await
+                .map_err(|why| vec![why])?;
+        }
+        self.intake.sources.store(Arc::new(sources));
+        self.intake.repeats.forget();
+        self.slots.replace(&new);
+        if let Some(api) = self.api.get() {
+            api.rules.store(Arc::new(doors::operator_rules(&new.file)));
+        }
+        self.announce(&new);
+        self.config.store(Arc::new(new));
+        Ok(changes)
+    }
+
+    /// Journals a generation and waits until the engine decides by it.
+    async fn change_generation(
+        &self,
+        new: &Config,
+        digest: String,
+        note: String,
+    ) -> Result<(), String> {
+        let input = self
+            .generation(new, digest.clone(), note)
+            .map_err(|error| error.to_string())?;
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(digest.clone(), new.decisions.clone());
+        let appended = self.store.journal.append(vec![input], Vec::new()).await;
+        let seq = match appended {
+            Ok(places) => places.first().copied().unwrap_or_default(),
+            Err(error) => {
+                self.pending
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&digest);
+                return Err(error.to_string());
+            }
+        };
+        let mut applied = self.applied.clone();
+        let waited = applied.wait_for(|cursor| *cursor >= seq);
+        match tokio::time::timeout(RELOAD_WAIT, waited).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(format!(
+                "the engine has not come to journal entry {seq} within {RELOAD_WAIT:?}; the new \
+                 configuration comes into force when it does"
+            )),
+        }
+    }
+
+    fn standing(&self) -> Result<Standing, StoreError> {
+        let gauges = Gauges::clone(&self.gauges.load());
+        let cursor = *self.applied.borrow();
+        let backlog = self.store.journal.last_seq().saturating_sub(cursor);
+        let backlog_oldest = match backlog {
+            0 => None,
+            _ => self.store.journal.read(cursor, 1)?.first().map(|i| i.at),
+        };
+        let mut figures = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let rows =
+                self.store
+                    .state
+                    .things("figure", after.as_deref(), limits::PAGE_ROWS_READ_MAX)?;
+            let full = rows.len() == limits::PAGE_ROWS_READ_MAX;
+            for (key, bytes) in rows {
+                figures.push((key.clone(), codec::decode::<Stored>(&bytes)?));
+                after = Some(key);
+            }
+            if !full {
+                break;
+            }
+        }
+        Ok(Standing {
+            gauges,
+            backlog,
+            backlog_oldest,
+            figures,
+        })
+    }
+
+    async fn replay_one(&self, seq: u64) -> Result<String, String> {
+        let gone = || format!("the bytes of message {seq} are not kept any more");
+        let input = self
+            .store
+            .journal
+            .read(seq.saturating_sub(1), 1)
+            .map_err(|error| error.to_string())?
+            .into_iter()
+            .find(|input| input.seq == seq)
+            .ok_or_else(gone)?;
+        let raw = self.store.journal.raw(seq);
+        let raw = raw.map_err(|error| error.to_string())?.ok_or_else(gone)?;
+        let sources = self.intake.sources.load_full();
+        let name = input.input.source().to_owned();
+        let source = sources
+            .named(&name)
+            .ok_or_else(|| format!("there is no source `{name}` any more"))?;
+        let decoder = &self.intake.decoder;
+        let (sender, decoded) = match Dump::read(&raw) {
+            Some(dump) => decoder.http(source, &dump.request(input.at)),
+            None if source.config.kind == "mail" => decoder.mail(source, &raw, input.at),
+            None => {
+                let request = Request {
+                    method: "POST",
+                    path: "/",
+                    query: "",
+                    headers: &[],
+                    body: &raw,
+                    received_at: input.at,
+                };
+                decoder.http(source, &request)
+            }
+        };
+        let decoded = decoded.map_err(|error| format!("still not readable: {}", error.reason))?;
+        let events = decoded.events.len();
+        let message = Message {
+            source: name,
+            scope: source.scope.clone(),
+            sender,
+            account: source.config.account.clone(),
+            events: decoded.events,
+            maintenance: decoded.maintenance,
+            replies: decoded.replies,
+            ignored: decoded.ignored,
+            problems: decoded.problems,
+            replay_of: Some(seq),
+            sensitive: source.config.sensitive,
+        };
+        let input = NewInput {
+            at: now(),
+            input: Input::Message(message),
+            raw: None,
+        };
+        let metrics: &dyn crate::intake::IntakeMetrics = &*self.metrics;
+        metrics.received(&source.config.name, events as u64);
+        let places = self.store.journal.append(vec![input], Vec::new()).await;
+        let places = places.map_err(|error| error.to_string())?;
+        let place = places.first().copied().unwrap_or_default();
+        Ok(format!(
+            "taken in as journal entry {place}: {events} events"
+        ))
+    }
+}
+
+impl Operations for Daemon {
+    fn metrics(&self) -> Result<Vec<u8>, String> {
+        let standing = self.standing().map_err(|error| error.to_string())?;
+        self.metrics
+            .text(&standing)
+            .map_err(|error| error.to_string())
+    }
+
+    fn reload<'a>(&'a self, author: &'a str) -> BoxFuture<'a, Result<String, Vec<String>>> {
+        Box::pin(self.reload_as(author))
+    }
+
+    fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<String, String>> {
+        let store = self.store.clone();
+        Box::pin(async move {
+            let shown = to.display().to_string();
+            let written =
+                tokio::task::spawn_blocking(move || crate::store::sqlite::backup(&store, &to))
+                    .await
+                    .map_err(|error| error.to_string())?;
+            written.map_err(|error| error.to_string())?;
+            Ok(format!("backup written to {shown}"))
+        })
+    }
+
+    fn replay(&self, seq: u64) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(self.replay_one(seq))
+    }
+
+    fn sources(&self) -> Vec<SourceShown> {
+        let config = self.config();
+        let configured: BTreeSet<&str> =
+            config.file.source.iter().map(|s| s.name.as_str()).collect();
+        let sources = self.intake.sources.load();
+        sources
+            .all()
+            .map(|source| SourceShown {
+                name: source.config.name.clone(),
+                kind: source.config.kind.clone(),
+                proven: source.has_credentials(),
+                configured: configured.contains(source.config.name.as_str()),
+            })
+            .collect()
+    }
+
+    fn routes(&self) -> Vec<(String, String, bool)> {
+        self.config()
+            .decisions
+            .routes
+            .iter()
+            .map(|route| (route.name.clone(), route.tracker.clone(), route.shadow))
+            .collect()
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let silent = self.turned.ago();
+        if silent > ENGINE_SILENT_MAX {
+            return Err(format!("the engine has not moved for {silent:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// What a reload cannot change.
+fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
+    let doors = [
+        ("http", old.file.http.listen, new.file.http.listen),
+        ("smtp", old.file.smtp.listen, new.file.smtp.listen),
+        ("lmtp", old.file.lmtp.listen, new.file.lmtp.listen),
+        (
+            "operators",
+            old.file.operators.listen,
+            new.file.operators.listen,
+        ),
+    ];
+    doors
+        .into_iter()
+        .filter(|(_, old, new)| old != new)
+        .map(|(name, ..)| {
+            format!("{name}.listen: an address changes only at a restart; put it back or restart")
+        })
+        .collect()
+}
+
+/// A sentence about what is new.
+fn changes(old: &Config, new: &Config) -> String {
+    let count = |what: &str, before: usize, after: usize| {
+        (before != after).then(|| format!("{what} {before} → {after}"))
+    };
+    let told: Vec<String> = [
+        count("sources", old.file.source.len(), new.file.source.len()),
+        count("rules", old.file.rule.len(), new.file.rule.len()),
+        count("routes", old.file.route.len(), new.file.route.len()),
+        count(
+            "inventory entries",
+            old.decisions.inventory.len(),
+            new.decisions.inventory.len(),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match (told.is_empty(), digest(old) == digest(new)) {
+        (false, _) => format!("reloaded: {}", told.join(", ")),
+        (true, true) => "reloaded: nothing is new".to_owned(),
+        (true, false) => "reloaded: settings changed".to_owned(),
+    }
+}
+
+fn digest(config: &Config) -> String {
+    let mut hash = Sha256::new();
+    for (name, text) in &config.texts {
+        for part in [name, text] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    use std::fmt::Write;
+    let bytes = hash.finalize();
+    bytes
+        .iter()
+        .take(16)
+        .fold(String::with_capacity(32), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

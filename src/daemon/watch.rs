@@ -1,0 +1,106 @@
+//! The bridge watches itself: systemd's watchdog is fed only while engine and store answer, a step
+//! of the wall clock becomes an input, and a dead-man's switch is called while all is well.
+
+use super::now;
+use super::operations::{Daemon, ENGINE_SILENT_MAX};
+use crate::api::Operations;
+use crate::model::Input;
+use crate::store::NewInput;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How often the clocks are compared.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A difference between wall clock and monotonic clock that counts as a step.
+const STEP_MIN: Duration = Duration::from_secs(60);
+/// How often the dead-man's switch is called unless said.
+const PING_EVERY: Duration = Duration::from_secs(60);
+/// Time for one call of it.
+const PING_TIME: Duration = Duration::from_secs(10);
+
+/// Watches until told to stop.
+pub(super) async fn run(daemon: Arc<Daemon>, stop: CancellationToken) {
+    let all = async {
+        tokio::join!(
+            feed_watchdog(&daemon),
+            watch_clock(&daemon),
+            call_dead_man(&daemon)
+        );
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = all => {}
+    }
+}
+
+async fn feed_watchdog(daemon: &Daemon) {
+    let Some(interval) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let mut due = tokio::time::interval(interval / 3);
+    loop {
+        due.tick().await;
+        let silent = daemon.turned.ago();
+        if silent > interval.min(ENGINE_SILENT_MAX) {
+            tracing::error!(?silent, "engine_silent");
+            continue;
+        }
+        let answered = tokio::time::timeout(
+            interval / 3,
+            daemon.journal().append(Vec::new(), Vec::new()),
+        );
+        // A store that cannot write answers; it is not hung, and a restart would not help it.
+        if answered.await.is_err() {
+            tracing::error!("store_silent");
+            continue;
+        }
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
+async fn watch_clock(daemon: &Daemon) {
+    let mut last = (now(), Instant::now());
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let this = (now(), Instant::now());
+        let passed = i64::try_from((this.1 - last.1).as_millis()).unwrap_or(i64::MAX);
+        let by_ms = this.0.0.saturating_sub(last.0.0).saturating_sub(passed);
+        last = this;
+        if u128::from(by_ms.unsigned_abs()) < STEP_MIN.as_millis() {
+            continue;
+        }
+        tracing::warn!(by_ms, "clock_stepped");
+        let input = NewInput {
+            at: now(),
+            input: Input::ClockStep { by_ms },
+            raw: None,
+        };
+        if let Err(error) = daemon.journal().append(vec![input], Vec::new()).await {
+            tracing::warn!(%error, "clock_step_not_journaled");
+        }
+    }
+}
+
+async fn call_dead_man(daemon: &Daemon) {
+    let client = match reqwest::Client::builder().timeout(PING_TIME).build() {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::error!(%error, "dead_man_not_called");
+            return;
+        }
+    };
+    loop {
+        let config = daemon.config();
+        let watch = &config.file.watch;
+        if let Some(url) = &watch.ping_url
+            && daemon.ready().is_ok()
+        {
+            let called = client.get(url.clone()).send().await;
+            if let Err(error) = called.and_then(reqwest::Response::error_for_status) {
+                tracing::warn!(error = %error.without_url(), "dead_man_not_called");
+            }
+        }
+        tokio::time::sleep(watch.ping_every.unwrap_or(PING_EVERY)).await;
+    }
+}

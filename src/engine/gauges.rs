@@ -1,0 +1,99 @@
+//! How things stand, for the metrics: counted from the state when asked, not kept.
+
+use super::Engine;
+use crate::model::incident::IncidentState;
+use crate::model::{Category, IncidentId, Time};
+use std::collections::BTreeMap;
+
+/// How things stand.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// Incidents that are not closed, by category, `sev` and state (`new`, `in_progress`,
+    /// `waiting_customer`, `resolved`).
+    pub incidents: BTreeMap<(Category, &'static str, &'static str), u64>,
+    /// Incidents whose impact is not known and that nobody has looked at.
+    pub needs_triage: u64,
+    /// When the oldest of them was opened.
+    pub oldest_triage: Option<Time>,
+    /// Alerts that are active.
+    pub alerts_active: u64,
+    /// Tickets with something to do, by tracker: how many, and since when.
+    pub outbox: BTreeMap<String, (u64, Time)>,
+    /// Tickets that were given up, by tracker.
+    pub dead: BTreeMap<String, u64>,
+    /// Sources: their last message, 0 if there was none.
+    pub sources: BTreeMap<String, Time>,
+    /// Silences in force.
+    pub silences: u64,
+    /// Maintenance windows planned or in force.
+    pub windows: u64,
+    /// The journal is applied up to here.
+    pub cursor: u64,
+    /// When the stored figures began.
+    pub created_at: Time,
+    /// Restarts so far.
+    pub restarts: u64,
+}
+
+impl Engine {
+    /// Counts how things stand.
+    pub fn gauges(&self) -> Gauges {
+        let mut gauges = Gauges {
+            silences: self.state.silences.len() as u64,
+            windows: self.state.windows.len() as u64,
+            cursor: self.state.cursor,
+            created_at: self.state.scalars.created_at,
+            restarts: self.state.scalars.restarts,
+            ..Gauges::default()
+        };
+        for incident in self.state.incidents.values() {
+            if incident.merged_into.is_some() {
+                continue;
+            }
+            let state = match incident.state {
+                IncidentState::Closed => continue,
+                IncidentState::Resolved => "resolved",
+                _ if incident.waiting => "waiting_customer",
+                _ if incident.acknowledged_at.is_some() => "in_progress",
+                _ => "new",
+            };
+            let sev = incident.severity.map_or("none", |s| s.digit());
+            let key = (incident.category, sev, state);
+            *gauges.incidents.entry(key).or_default() += 1;
+            if incident.needs_triage && incident.state.is_open() {
+                gauges.needs_triage += 1;
+                let oldest = gauges.oldest_triage.unwrap_or(incident.opened_at);
+                gauges.oldest_triage = Some(oldest.min(incident.opened_at));
+            }
+        }
+        for alert in self.state.alerts.values() {
+            gauges.alerts_active += u64::from(alert.state.is_active());
+        }
+        for ticket in self.state.tickets.values() {
+            if ticket.trouble.as_ref().is_some_and(|trouble| trouble.dead) {
+                *gauges.dead.entry(ticket.tracker.clone()).or_default() += 1;
+            } else if ticket.has_work() {
+                let since = self.waiting_since(ticket.incident, ticket.asked_at);
+                let entry = gauges
+                    .outbox
+                    .entry(ticket.tracker.clone())
+                    .or_insert((0, since));
+                *entry = (entry.0 + 1, entry.1.min(since));
+            }
+        }
+        for (source, seen) in &self.state.sources {
+            let name = self.state.symbols.name(*source).to_owned();
+            gauges.sources.insert(name, seen.last_at);
+        }
+        gauges
+    }
+
+    /// A ticket that exists waits since its incident changed; one that does not, since it was
+    /// asked for.
+    fn waiting_since(&self, incident: IncidentId, asked_at: Time) -> Time {
+        self.state
+            .incidents
+            .get(&incident)
+            .map_or(asked_at, |i| i.changed_at.max(asked_at))
+    }
+}

@@ -1,0 +1,171 @@
+//! A daemon as a process on free ports, for tests over real sockets.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// A configuration on free ports, with more before it.
+pub fn configuration(more: &str) -> String {
+    let doors: String = ["http", "smtp", "lmtp", "operators"]
+        .iter()
+        .filter(|door| !more.contains(&format!("[{door}]")))
+        .map(|door| format!("[{door}]\nlisten = \"127.0.0.1:0\"\n"))
+        .collect();
+    format!("{more}\n{doors}")
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    pub process: Child,
+    pub addresses: Value,
+    pub dir: PathBuf,
+}
+
+impl Daemon {
+    /// Starts with the defaults on free ports.
+    pub fn start(dir: &Path) -> Daemon {
+        Daemon::start_with(dir, "", &[])
+    }
+
+    /// Starts with more configuration and environment.
+    pub fn start_with(dir: &Path, more: &str, environment: &[(&str, &str)]) -> Daemon {
+        let config = dir.join("config.toml");
+        std::fs::write(&config, configuration(more)).unwrap();
+        let ready = dir.join("ready");
+        let _ = std::fs::remove_file(&ready);
+        let process = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+            .arg("serve")
+            .arg("--config")
+            .arg(&config)
+            .arg("--data-dir")
+            .arg(dir.join("data"))
+            .arg("--ready-file")
+            .arg(&ready)
+            .envs(environment.iter().copied())
+            .stderr(std::fs::File::create(dir.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        let addresses = loop {
+            if let Ok(text) = std::fs::read_to_string(&ready) {
+                break serde_json::from_str(&text).unwrap();
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "the daemon is not ready"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        Daemon {
+            process,
+            addresses,
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// Runs a verb against this daemon: whether it went well, and what it printed.
+    pub fn verb(&self, words: &[&str]) -> (bool, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+            .args(words)
+            .env("ALERTBRIDGE_DATA_DIR", self.dir.join("data"))
+            .env("ALERTBRIDGE_URL", self.url("http"))
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        (output.status.success(), text)
+    }
+
+    /// The address of a door as a URL.
+    pub fn url(&self, door: &str) -> String {
+        format!("http://{}", self.addresses[door].as_str().unwrap())
+    }
+
+    /// The text of `/metrics`.
+    pub fn metrics(&self) -> String {
+        let (status, text) = self.ask("operators", "GET", "/metrics", "").unwrap();
+        assert_eq!(status, 200, "{text}");
+        text
+    }
+
+    pub fn connect(&self, door: &str) -> std::io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.addresses[door].as_str().unwrap())?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(stream)
+    }
+
+    /// Status and body; an error if the daemon died before it answered.
+    pub fn ask(
+        &self,
+        door: &str,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> std::io::Result<(u16, String)> {
+        let mut stream = self.connect(door)?;
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0);
+        let body = answer
+            .split_once("\r\n\r\n")
+            .map_or("", |(_, body)| body)
+            .to_owned();
+        Ok((status, body))
+    }
+
+    pub fn post(&self, event: &Value) -> std::io::Result<u16> {
+        Ok(self
+            .ask("http", "POST", "/v1/events", &event.to_string())?
+            .0)
+    }
+
+    pub fn tickets(&self) -> Vec<Value> {
+        let (status, body) = self
+            .ask("operators", "GET", "/api/v1/desk/tickets", "")
+            .unwrap();
+        assert_eq!(status, 200);
+        let page: Value = serde_json::from_str(&body).unwrap();
+        assert!(page["next"].is_null(), "one page is enough here");
+        page["tickets"].as_array().unwrap().clone()
+    }
+
+    pub fn until(&self, what: &str, is_true: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let began = Instant::now();
+        loop {
+            let tickets = self.tickets();
+            if is_true(&tickets) {
+                return tickets;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "{what}: {tickets:#?}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
