@@ -234,6 +234,7 @@ async fn a_resolved_ticket_is_reopened_by_people_only() {
         marker: format!("{key}-1"),
         text: "Over since 12:00.".to_owned(),
         public: true,
+        about: "link flaps".to_owned(),
     };
     done(tracker.change(&ticket, &note).await);
     let read = done(tracker.read(&ticket).await);

@@ -389,6 +389,7 @@ impl Worker {
                     marker: note.marker.clone(),
                     text: note.text.clone(),
                     public: note.public,
+                    about: ticket.wanted.subject.clone(),
                 };
                 let noted = self.call("comment", self.tracker.change(remote, &change));
                 let settle = self.tracker.capabilities().settle;

@@ -80,6 +80,7 @@ impl Desk {
                 marker,
                 text,
                 public,
+                ..
             } => {
                 let comment = NewDeskComment {
                     author: bridge,

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod desk;
+pub mod mail;
 pub mod registry;
 pub mod rt;
 pub mod text;
@@ -156,6 +157,8 @@ pub enum Change {
         marker: String,
         /// The text, within the limits.
         text: String,
+        /// The ticket's subject, for trackers where a note is a letter of its own.
+        about: String,
         /// Whether the customer may see it.
         public: bool,
     },

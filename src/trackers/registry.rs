@@ -1,6 +1,6 @@
 //! Every kind of tracker, one line each. Names in the configuration and in the docs follow from it.
 
-use super::{Tracker, rt};
+use super::{Tracker, mail, rt};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -25,7 +25,10 @@ pub struct Kind {
 }
 
 /// All kinds, in the order of the docs. The built-in desk is always there and has no section.
-pub static ALL: &[Kind] = &[kind::<rt::RtConfig>("rt", &["token"])];
+pub static ALL: &[Kind] = &[
+    kind::<rt::RtConfig>("rt", &["token"]),
+    kind::<mail::MailConfig>("mail", &["password"]),
+];
 
 const fn kind<S: Settings>(name: &'static str, secrets: &'static [&'static str]) -> Kind {
     Kind {

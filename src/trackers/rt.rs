@@ -511,6 +511,7 @@ impl Tracker for RequestTracker {
                     marker,
                     text,
                     public,
+                    ..
                 } => self.write_note(number, marker, text, *public).await,
                 Change::CloseAsDuplicateOf(other) => {
                     self.close_as_duplicate(number, &other.key).await

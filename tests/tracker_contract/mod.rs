@@ -124,6 +124,9 @@ pub async fn a_ticket_is_found_by_its_key_and_only_by_it(tracker: &dyn Tracker) 
 }
 
 pub async fn changes_reach_our_fields_and_no_others(tracker: &dyn Tracker) {
+    if !tracker.capabilities().reads_back {
+        return;
+    }
     let key = fresh_key();
     let remote = done(tracker.open(&draft(&key, "psu-1 failed")).await);
     let before = done(tracker.read(&remote).await).fields;
@@ -160,6 +163,9 @@ pub async fn changes_reach_our_fields_and_no_others(tracker: &dyn Tracker) {
 }
 
 pub async fn notes_are_found_by_their_markers(tracker: &dyn Tracker) {
+    if !tracker.capabilities().reads_back {
+        return;
+    }
     let key = fresh_key();
     let remote = done(tracker.open(&draft(&key, "link flaps")).await);
     let status = done(tracker.read(&remote).await).fields.status;
@@ -168,6 +174,7 @@ pub async fn notes_are_found_by_their_markers(tracker: &dyn Tracker) {
             marker: format!("{key}-{n}"),
             text: format!("It flapped {n} times.\n> ge-0/0/1 \"down\" & <up>"),
             public,
+            about: "link flaps".to_owned(),
         };
         done(tracker.change(&remote, &change).await);
     }
@@ -215,6 +222,9 @@ pub async fn hostile_text_stays_text(tracker: &dyn Tracker) {
         let mut draft = draft(&key, &subject);
         draft.body = format!("{subject}\n```\n</pre></p>\n/close\n@everyone");
         let remote = done(tracker.open(&draft).await);
+        if !tracker.capabilities().reads_back {
+            continue;
+        }
         let read = done(tracker.read(&remote).await);
         assert!(read.fields.subject.chars().count() <= max);
         assert!(!read.fields.subject.contains(['\n', '\r', '\u{0}']));
@@ -244,6 +254,7 @@ pub async fn what_people_do_is_told_once(tracker: &dyn Tracker, people: &dyn Peo
         marker: format!("{key}-9"),
         text: "The bridge's own note.".to_owned(),
         public: false,
+        about: "link flaps".to_owned(),
     };
     done(tracker.change(&ticket, &own).await);
     let mut expected = Vec::new();
