@@ -137,7 +137,9 @@ impl Worker {
             turn.wait(left);
             return Ok(turn);
         }
-        if turn.report.origin == Some(Origin::Created) || !self.tracker.capabilities().reads_back {
+        // Many trackers make every ticket a new one: another status is written after it was read.
+        let complete = turn.report.version_done > 0;
+        if complete || !self.tracker.capabilities().reads_back {
             self.write_blind(ticket, &remote, &mut turn).await;
             return Ok(turn);
         }
@@ -303,8 +305,10 @@ impl Worker {
         };
         turn.report.remote = Some(remote.clone());
         turn.report.origin = Some(Origin::Created);
-        turn.report.version_done = ticket.version_wanted;
-        turn.report.written = Some(ticket.wanted.clone());
+        if ticket.wanted.status == TicketStatus::New {
+            turn.report.version_done = ticket.version_wanted;
+            turn.report.written = Some(ticket.wanted.clone());
+        }
         Ok(Some(remote))
     }
 

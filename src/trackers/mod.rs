@@ -4,10 +4,14 @@
 
 pub mod client;
 pub mod desk;
+mod follow;
+pub mod jira;
 pub mod mail;
+pub mod redmine;
 pub mod registry;
 pub mod rt;
 pub mod text;
+pub mod words;
 
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
 use crate::model::time::Time;

@@ -1,6 +1,6 @@
 //! Every kind of tracker, one line each. Names in the configuration and in the docs follow from it.
 
-use super::{Tracker, mail, rt};
+use super::{Tracker, jira, mail, redmine, rt};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct Kind {
 /// All kinds, in the order of the docs. The built-in desk is always there and has no section.
 pub static ALL: &[Kind] = &[
     kind::<rt::RtConfig>("rt", &["token"]),
+    kind::<redmine::RedmineConfig>("redmine", &["token"]),
+    kind::<jira::JiraConfig>("jira", &["token"]),
     kind::<mail::MailConfig>("mail", &["password"]),
 ];
 

@@ -12,6 +12,7 @@ mod shape;
 pub use config::RtConfig;
 
 use super::client::{Answer, Client, secret_header, send, written};
+use super::words::Statuses;
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::limits;
 use crate::model::Time;
@@ -73,7 +74,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl RequestTracker {
     /// A tracker by its configuration; nothing is sent yet.
-    pub fn new(name: &str, config: RtConfig) -> Result<RequestTracker, String> {
+    pub fn new(name: &str, mut config: RtConfig) -> Result<RequestTracker, String> {
+        config.status = config.status.or(Statuses::of_names([
+            "new", "open", "stalled", "stalled", "resolved", "resolved", "rejected",
+        ]));
         let token = format!("token {}", config.token.expose_secret().trim());
         let headers = [(reqwest::header::AUTHORIZATION, secret_header(&token)?)];
         let mut base = config.url.clone();
@@ -101,6 +105,14 @@ impl RequestTracker {
             proven: Mutex::default(),
             staff: Mutex::default(),
         })
+    }
+
+    /// Our word for RT's status; `deleted` is in every lifecycle.
+    fn status(&self, name: &str) -> TicketStatus {
+        if name == "deleted" {
+            return TicketStatus::Gone;
+        }
+        self.config.status.read(name)
     }
 
     fn queue_of<'a>(&'a self, fields: &'a TicketFields) -> &'a str {
@@ -247,7 +259,7 @@ impl RequestTracker {
             },
             fields: TicketFields {
                 subject,
-                status: self.config.status.read(&shape::word(item, "Status")),
+                status: self.status(&shape::word(item, "Status")),
                 severity,
                 queue,
             },

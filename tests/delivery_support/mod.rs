@@ -1,6 +1,8 @@
 //! The bridge from its journal to a tracker: a store, the engine in its thread, and workers that
 //! can be killed at any instant.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::print_stdout)]
+
+pub mod storm;
 
 use alertbridge::delivery::{DeliveryMetrics, Gate, Ledger, Pace, Worker};
 use alertbridge::engine::{Decisions, Engine, Route, Settings};

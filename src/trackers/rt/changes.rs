@@ -168,7 +168,7 @@ impl RequestTracker {
                     }
                 })
             }
-            ("Status", _) => Some(PersonDid::Status(self.config.status.read(&transaction.new))),
+            ("Status", _) => Some(PersonDid::Status(self.status(&transaction.new))),
             ("Set", "Owner") => Some(PersonDid::Owner(self.owner(&transaction.new).await?)),
             ("Set", "Priority") => self
                 .config
@@ -190,7 +190,7 @@ impl RequestTracker {
         list: &[Transaction],
         me: &str,
     ) -> Option<PersonDid> {
-        let was_over = self.config.status.read(&transaction.old).is_over();
+        let was_over = self.status(&transaction.old).is_over();
         let reply = list.iter().rev().find(|other| {
             other.ticket == transaction.ticket
                 && other.kind == "Correspond"
@@ -198,8 +198,7 @@ impl RequestTracker {
                 && transaction.id - other.id <= SCRIP_DISTANCE
         });
         let by_person = reply.is_some_and(|reply| reply.creator != me);
-        (was_over && by_person)
-            .then(|| PersonDid::Status(self.config.status.read(&transaction.new)))
+        (was_over && by_person).then(|| PersonDid::Status(self.status(&transaction.new)))
     }
 
     fn is_severity_field(&self, id: &str) -> bool {

@@ -1,10 +1,11 @@
 //! The section of a Request Tracker in the configuration.
 
 use super::RequestTracker;
-use super::shape::{Priorities, Statuses};
+use super::shape::Priorities;
 use crate::trackers::Tracker;
 use crate::trackers::client::ConnectionConfig;
 use crate::trackers::registry::Settings;
+use crate::trackers::words::Statuses;
 use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;

@@ -1,16 +1,11 @@
 //! RT's shapes and words, and ours. Pure.
 
-use crate::model::Time;
 use crate::model::severity::Severity;
-use crate::model::ticket::TicketStatus;
 use crate::trackers::client::Answer;
+pub(super) use crate::trackers::words::{clock, path_part, split_key, word};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// Clocks that differ by more than this confuse people who compare times.
-const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The priority of each severity.
 #[derive(Clone, Debug, Deserialize)]
@@ -62,88 +57,6 @@ impl Priorities {
     }
 }
 
-/// The names of the statuses in the queue's lifecycle.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Statuses {
-    /// Nobody has taken it.
-    pub new: String,
-    /// Somebody works on it.
-    pub open: String,
-    /// Waits for the customer.
-    pub waiting_customer: String,
-    /// On hold for another reason.
-    pub on_hold: String,
-    /// Solved.
-    pub resolved: String,
-    /// Over for good.
-    pub closed: String,
-    /// Not a ticket any more.
-    pub rejected: String,
-}
-
-impl Default for Statuses {
-    fn default() -> Statuses {
-        Statuses {
-            new: "new".to_owned(),
-            open: "open".to_owned(),
-            waiting_customer: "stalled".to_owned(),
-            on_hold: "stalled".to_owned(),
-            resolved: "resolved".to_owned(),
-            closed: "resolved".to_owned(),
-            rejected: "rejected".to_owned(),
-        }
-    }
-}
-
-impl Statuses {
-    /// RT's name of a status.
-    pub(super) fn name(&self, status: TicketStatus) -> &str {
-        match status {
-            TicketStatus::New => &self.new,
-            TicketStatus::Open => &self.open,
-            TicketStatus::WaitingCustomer => &self.waiting_customer,
-            TicketStatus::OnHold => &self.on_hold,
-            TicketStatus::Resolved => &self.resolved,
-            TicketStatus::Closed => &self.closed,
-            TicketStatus::Gone => &self.rejected,
-        }
-    }
-
-    /// Our word for RT's name; a name that nobody configured is work in progress.
-    pub(super) fn read(&self, name: &str) -> TicketStatus {
-        if name == "deleted" {
-            return TicketStatus::Gone;
-        }
-        [
-            TicketStatus::New,
-            TicketStatus::Open,
-            TicketStatus::WaitingCustomer,
-            TicketStatus::OnHold,
-            TicketStatus::Resolved,
-            TicketStatus::Closed,
-            TicketStatus::Gone,
-        ]
-        .into_iter()
-        .find(|status| self.name(*status) == name)
-        .unwrap_or(TicketStatus::Open)
-    }
-}
-
-/// A text or number of an object, as text; an object is shown by its id.
-pub(super) fn word(value: &Value, key: &str) -> String {
-    match &value[key] {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Object(object) => match object.get("id") {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
-            _ => String::new(),
-        },
-        _ => String::new(),
-    }
-}
-
 /// The ticket that a ticket is now: itself, or the one it was merged into.
 pub(super) fn effective_id(ticket: &Value) -> String {
     let effective = word(ticket, "EffectiveId");
@@ -187,18 +100,6 @@ pub(super) fn custom_value(ticket: &Value, name: &str) -> String {
         .to_owned()
 }
 
-/// A subject without the key at its end, and the key; empty if there is none.
-pub(super) fn split_key(subject: &str) -> (String, String) {
-    let split = subject
-        .strip_suffix(']')
-        .and_then(|subject| subject.rsplit_once('['))
-        .filter(|(_, key)| key.starts_with("ab-") && !key.contains(' '));
-    match split {
-        Some((rest, key)) => (rest.trim_end().to_owned(), key.to_owned()),
-        None => (subject.to_owned(), String::new()),
-    }
-}
-
 /// A text of TicketSQL.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
@@ -208,19 +109,6 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) fn quoted_field(name: &str) -> String {
     let name: String = name.chars().filter(|c| !matches!(c, '{' | '}')).collect();
     format!("{{{name}}}")
-}
-
-/// One part of a path.
-pub(super) fn path_part(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'@') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// The first field of a change that the ticket does not show.
@@ -246,56 +134,14 @@ pub(super) fn messages(answer: &Answer) -> String {
     }
 }
 
-/// A sentence on the tracker's clock.
-pub(super) fn clock(theirs: Option<Time>, ours: Time) -> Result<String, String> {
-    let Some(theirs) = theirs else {
-        return Err("the answer has no date: the clocks cannot be compared".to_owned());
-    };
-    let apart = theirs.since(ours).max(ours.since(theirs));
-    let sentence = format!("the clocks differ by {} s", apart.as_secs());
-    if apart > CLOCK_DIFFERENCE_MAX {
-        Err(format!("{sentence}: set one of them right"))
-    } else {
-        Ok(sentence)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_split_from_the_subject() {
-        let (subject, key) = split_key("web-1 is down [ab-12ef]");
-        assert_eq!(
-            (subject.as_str(), key.as_str()),
-            ("web-1 is down", "ab-12ef")
-        );
-        assert_eq!(split_key("disk [sda]").1, "");
-        assert_eq!(split_key("disk [ab-1").1, "");
-    }
-
-    #[test]
     fn quotes_in_keys_and_names_stay_inside() {
         assert_eq!(quoted("a'b\\c"), "'a\\'b\\\\c'");
         assert_eq!(quoted_field("A}B"), "{AB}");
-        assert_eq!(path_part("Über uns/x"), "%C3%9Cber%20uns%2Fx");
-    }
-
-    #[test]
-    fn statuses_are_read_back_as_written() {
-        let statuses = Statuses::default();
-        for status in [
-            TicketStatus::New,
-            TicketStatus::Open,
-            TicketStatus::WaitingCustomer,
-            TicketStatus::Resolved,
-            TicketStatus::Gone,
-        ] {
-            assert_eq!(statuses.read(statuses.name(status)), status);
-        }
-        assert_eq!(statuses.read("deleted"), TicketStatus::Gone);
-        assert_eq!(statuses.read("in review"), TicketStatus::Open);
     }
 
     #[test]
