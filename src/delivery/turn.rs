@@ -331,7 +331,11 @@ impl Worker {
             let last = ticket.last_written.as_ref();
             let last = last.map(|fields| self.tracker.as_kept(fields));
             let asked_again = ticket.last_written.as_ref() == Some(&ticket.wanted);
-            let wanted = self.tracker.as_kept(&ticket.wanted);
+            // The severity is written even where it cannot be told from others when it is read.
+            let wanted = TicketFields {
+                severity: ticket.wanted.severity,
+                ..self.tracker.as_kept(&ticket.wanted)
+            };
             let to = merge::target(&wanted, last.as_ref(), &current.fields, asked_again);
             if !self
                 .write_fields(remote, Some(&current.fields), &to, turn)

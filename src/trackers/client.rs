@@ -86,11 +86,28 @@ impl Answer {
 
     /// How long the tracker asks to wait: seconds, or a date held against the tracker's own clock.
     pub fn retry_after(&self) -> Option<Duration> {
-        let asked = self.header("retry-after")?.trim();
+        let Some(asked) = self.header("retry-after") else {
+            return self.rate_reset();
+        };
+        let asked = asked.trim();
         let wait = match asked.parse::<u64>() {
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => http_date(asked)?.since(self.date()?),
         };
+        Some(wait.min(Duration::from_secs(limits::TRACKER_WAIT_SECONDS_MAX)))
+    }
+
+    /// Nothing is left of the rate until the instant that the tracker names.
+    fn rate_reset(&self) -> Option<Duration> {
+        let named = |name: &str| {
+            self.header(&format!("x-ratelimit-{name}"))
+                .or_else(|| self.header(&format!("ratelimit-{name}")))
+        };
+        if named("remaining")?.trim() != "0" {
+            return None;
+        }
+        let reset = Time::from_seconds(named("reset")?.trim().parse().ok()?);
+        let wait = reset.since(self.date()?);
         Some(wait.min(Duration::from_secs(limits::TRACKER_WAIT_SECONDS_MAX)))
     }
 
@@ -364,6 +381,16 @@ mod tests {
             "",
         );
         assert_eq!(date.retry_after(), Some(Duration::from_secs(60)));
+        let limited = answer(
+            403,
+            &[
+                ("date", "Wed, 25 Nov 2026 03:14:07 GMT"),
+                ("x-ratelimit-remaining", "0"),
+                ("x-ratelimit-reset", "1795576477"),
+            ],
+            "",
+        );
+        assert_eq!(limited.retry_after(), Some(Duration::from_secs(30)));
         let absurd = answer(429, &[("retry-after", "999999999")], "");
         let longest = Duration::from_secs(limits::TRACKER_WAIT_SECONDS_MAX);
         assert_eq!(absurd.retry_after(), Some(longest));

@@ -45,14 +45,6 @@ fn body(text: &str, last: &str) -> String {
     format!("{{noformat}}\n{text}\n{{noformat}}\n\n{last}")
 }
 
-/// The last line of a text that is not empty.
-fn last_line(text: &str) -> &str {
-    text.lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
-        .unwrap_or_default()
-}
-
 /// Jira writes offsets without a colon.
 fn time(text: &str) -> Option<Time> {
     let (rest, offset) = text.split_at_checked(text.len().checked_sub(5)?)?;
@@ -419,23 +411,12 @@ impl Jira {
     async fn read_whole(&self, key: &str) -> Result<RemoteTicket, Called<RemoteTicket>> {
         let fields = "summary,status,priority,labels,created,project";
         let Some(issue) = self.issue(key, &[("fields", fields)]).await? else {
-            return Ok(RemoteTicket {
-                remote: self.link(key),
-                key: String::new(),
-                fields: TicketFields {
-                    subject: String::new(),
-                    status: TicketStatus::Gone,
-                    severity: None,
-                    queue: String::new(),
-                },
-                markers: Vec::new(),
-                created_at: None,
-            });
+            return Ok(RemoteTicket::gone(self.link(key)));
         };
         let mut ticket = self.ticket(&issue);
         for comment in self.comments(key).await? {
             let body = word(&comment, "body");
-            ticket.markers.push(last_line(&body).to_owned());
+            ticket.markers.push(text::last_line(&body).to_owned());
         }
         Ok(ticket)
     }
@@ -579,7 +560,7 @@ mod tests {
     fn text_of_alerts_stays_inside() {
         let shown = body("a {noformat} [~admin] h1. x", "ab-1");
         assert_eq!(shown.matches("{noformat}").count(), 2);
-        assert_eq!(last_line(&shown), "ab-1");
+        assert_eq!(text::last_line(&shown), "ab-1");
     }
 
     #[test]

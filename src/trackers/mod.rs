@@ -12,8 +12,9 @@ pub mod registry;
 pub mod rt;
 pub mod text;
 pub mod words;
+pub mod zammad;
 
-use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
+use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
 use crate::model::time::Time;
 use futures_util::future::BoxFuture;
 use std::time::Duration;
@@ -183,6 +184,24 @@ pub struct RemoteTicket {
     pub markers: Vec<String>,
     /// When it was made, by the tracker.
     pub created_at: Option<Time>,
+}
+
+impl RemoteTicket {
+    /// A ticket that is not there any more.
+    pub fn gone(remote: RemoteRef) -> RemoteTicket {
+        RemoteTicket {
+            remote,
+            key: String::new(),
+            fields: TicketFields {
+                subject: String::new(),
+                status: TicketStatus::Gone,
+                severity: None,
+                queue: String::new(),
+            },
+            markers: Vec::new(),
+            created_at: None,
+        }
+    }
 }
 
 /// One outside ticket system.

@@ -438,18 +438,7 @@ impl Redmine {
     async fn read_whole(&self, number: &str) -> Result<RemoteTicket, Called<RemoteTicket>> {
         let names = self.names().await?;
         let Some(issue) = self.issue(number).await? else {
-            return Ok(RemoteTicket {
-                remote: self.link(number),
-                key: String::new(),
-                fields: TicketFields {
-                    subject: String::new(),
-                    status: TicketStatus::Gone,
-                    severity: None,
-                    queue: String::new(),
-                },
-                markers: Vec::new(),
-                created_at: None,
-            });
+            return Ok(RemoteTicket::gone(self.link(number)));
         };
         let mut ticket = self.ticket(&names, &issue);
         let journals = issue["journals"].as_array().into_iter().flatten();

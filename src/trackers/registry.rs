@@ -1,6 +1,6 @@
 //! Every kind of tracker, one line each. Names in the configuration and in the docs follow from it.
 
-use super::{Tracker, jira, mail, redmine, rt};
+use super::{Tracker, jira, mail, redmine, rt, zammad};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ pub static ALL: &[Kind] = &[
     kind::<rt::RtConfig>("rt", &["token"]),
     kind::<redmine::RedmineConfig>("redmine", &["token"]),
     kind::<jira::JiraConfig>("jira", &["token"]),
+    kind::<zammad::ZammadConfig>("zammad", &["token"]),
     kind::<mail::MailConfig>("mail", &["password"]),
 ];
 

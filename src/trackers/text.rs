@@ -21,6 +21,14 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
+/// The last line that is not empty: where keys and markers stand.
+pub fn last_line(text: &str) -> &str {
+    text.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or_default()
+}
+
 /// `#7` becomes `# 7`: a number sign before a digit files mails under strangers' tickets
 /// (`[pool #1]`, `Ticket#7`) or becomes a link.
 pub fn without_ticket_tags(text: &str) -> String {

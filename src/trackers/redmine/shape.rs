@@ -2,6 +2,7 @@
 
 use super::config::Markup;
 use crate::trackers::text;
+pub(super) use crate::trackers::text::last_line;
 use crate::trackers::words::word;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,14 +63,6 @@ pub(super) fn custom_value(issue: &Value, name: &str) -> String {
         .filter(|item| word(item, "name") == name)
         .map(|item| word(item, "value"))
         .next()
-        .unwrap_or_default()
-}
-
-/// The last line of a text that is not empty: where keys and markers stand.
-pub(super) fn last_line(text: &str) -> &str {
-    text.lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
         .unwrap_or_default()
 }
 
