@@ -5,11 +5,13 @@
 pub mod client;
 pub mod desk;
 mod follow;
+pub mod github;
 pub mod jira;
 pub mod mail;
 pub mod redmine;
 pub mod registry;
 pub mod rt;
+pub mod servicenow;
 pub mod text;
 pub mod words;
 pub mod zammad;

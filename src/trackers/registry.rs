@@ -1,6 +1,6 @@
 //! Every kind of tracker, one line each. Names in the configuration and in the docs follow from it.
 
-use super::{Tracker, jira, mail, redmine, rt, zammad};
+use super::{Tracker, github, jira, mail, redmine, rt, servicenow, zammad};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub static ALL: &[Kind] = &[
     kind::<redmine::RedmineConfig>("redmine", &["token"]),
     kind::<jira::JiraConfig>("jira", &["token"]),
     kind::<zammad::ZammadConfig>("zammad", &["token"]),
+    kind::<servicenow::ServiceNowConfig>("servicenow", &["password", "token"]),
+    kind::<github::GithubConfig>("github", &["token"]),
     kind::<mail::MailConfig>("mail", &["password"]),
 ];
 
