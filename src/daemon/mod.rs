@@ -17,7 +17,7 @@ mod watch;
 
 use crate::api::Api;
 use crate::config::Config;
-use crate::delivery::Worker;
+use crate::delivery::{Gate, Pace, Worker};
 use crate::engine::Engine;
 use crate::model::{Input, Time};
 use crate::store::sqlite::{SqliteStore, StoreOptions};
@@ -97,6 +97,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         bell,
         now,
+        ledger: Arc::default(),
+        pace: Pace::default(),
+        gate: Gate::default(),
     };
     let worker = {
         let (store, stop) = (store.clone(), stop.clone());
