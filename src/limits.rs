@@ -32,8 +32,9 @@ pub const MAIL_BYTES_MAX: usize = 25 * 1024 * 1024;
 pub const MAIL_PARTS_MAX: usize = 64;
 /// Most text of a mail that is decoded, bytes.
 pub const MAIL_TEXT_BYTES_MAX: usize = 256 * 1024;
-/// Most source names that appear as metric labels; the rest is `other`.
-pub const METRIC_SOURCES_MAX: usize = 64;
+/// Most source names that appear as metric labels (each kind has a source of its own name); the rest
+/// is `other`.
+pub const METRIC_SOURCES_MAX: usize = 256;
 /// Most identities whose repeats cost no row.
 pub const REPEAT_ENTRIES_MAX: usize = 1_000_000;
 /// An identity's repeats cost no row for this long after its last row, seconds.

@@ -24,7 +24,7 @@ const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
         Some(SeverityHint::Redundancy),
     ),
     (
-        &["on battery", "ups", "pdu", "generator"],
+        &["battery", "ups", "pdu", "generator"],
         ComponentKind::Power,
         Some(SeverityHint::Redundancy),
     ),
