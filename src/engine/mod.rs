@@ -21,11 +21,13 @@
 //! | `ticketing` | what the trackers should look like |
 //! | `people` | what operators and people in trackers do |
 //! | `gauges` | how things stand, for the metrics |
+//! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
 mod alert;
 mod correlate;
 mod ending;
+mod explain;
 mod flap;
 pub mod gauges;
 mod hold;
@@ -49,6 +51,7 @@ mod windows;
 mod tests;
 
 pub use correlate::element_of;
+pub use explain::{Explained, Recorded, explain, explain_alert};
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
 
