@@ -8,6 +8,7 @@ mod client;
 mod demo;
 mod desk;
 mod incidents;
+mod inventory;
 mod mail;
 mod notify;
 mod outbox;
@@ -23,6 +24,7 @@ mod sources;
 mod test_source;
 mod try_message;
 mod verify;
+mod whatif;
 mod windows;
 
 use clap::{Parser, Subcommand};
@@ -104,6 +106,10 @@ enum Verb {
     Promote(promote::Args),
     /// Makes the daemon read its configuration again.
     Reload(reload::Args),
+    /// Looks at inventory files.
+    Inventory(inventory::Args),
+    /// Says what a failure would mean, before it happens.
+    Whatif(whatif::Args),
 }
 
 /// Writes a line; a closed pipe is no error of ours.
@@ -191,5 +197,7 @@ pub fn run() -> ExitCode {
         Verb::Window(args) => windows::run(&args),
         Verb::Promote(args) => promote::run(&args),
         Verb::Reload(args) => reload::run(&args),
+        Verb::Inventory(args) => inventory::run(&args),
+        Verb::Whatif(args) => whatif::run(&args),
     }
 }
