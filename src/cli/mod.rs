@@ -22,6 +22,7 @@ mod serve;
 mod silences;
 mod sources;
 mod test_source;
+mod trackers;
 mod try_message;
 mod verify;
 mod whatif;
@@ -104,6 +105,8 @@ enum Verb {
     Window(windows::Args),
     /// Makes a route that runs in shadow mode live.
     Promote(promote::Args),
+    /// Speaks to the configured trackers.
+    Trackers(trackers::Args),
     /// Makes the daemon read its configuration again.
     Reload(reload::Args),
     /// Looks at inventory files.
@@ -196,6 +199,7 @@ pub fn run() -> ExitCode {
         Verb::Silence(args) => silences::run(&args),
         Verb::Window(args) => windows::run(&args),
         Verb::Promote(args) => promote::run(&args),
+        Verb::Trackers(args) => trackers::run(&args),
         Verb::Reload(args) => reload::run(&args),
         Verb::Inventory(args) => inventory::run(&args),
         Verb::Whatif(args) => whatif::run(&args),

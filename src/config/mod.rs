@@ -5,6 +5,7 @@
 
 pub mod read;
 pub mod sections;
+mod trackers;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
@@ -12,11 +13,12 @@ use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::{Sla, SlaSections};
+use crate::trackers::Tracker;
 use jiff::tz::TimeZoneDatabase;
 pub use read::Problem;
 pub use sections::ConfigFile;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub struct Config {
     pub decisions: Decisions,
     /// TLS of the doors that have it.
     pub tls: sections::DoorsTls,
+    /// Ticket systems beside the built-in desk.
+    pub trackers: BTreeMap<String, Arc<dyn Tracker>>,
     /// The texts that it was read from, for the journal: name and content.
     pub texts: Vec<(String, String)>,
 }
@@ -141,6 +145,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         Ruleset::default()
     });
     let routes = routes(&file, &mut problems);
+    let trackers = trackers::build(&file.tracker, &mut problems);
     let mut recurring = Vec::new();
     for section in &file.maintenance {
         match RecurringWindow::compile(section.clone()) {
@@ -172,6 +177,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         file,
         decisions,
         tls,
+        trackers,
         texts,
     })
 }

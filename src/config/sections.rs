@@ -39,6 +39,8 @@ pub struct ConfigFile {
     pub rule: Vec<Rule>,
     /// Where tickets go.
     pub route: Vec<RouteSection>,
+    /// Ticket systems beside the built-in desk, by name.
+    pub tracker: BTreeMap<String, toml::Table>,
     /// Maintenance windows that come again.
     pub maintenance: Vec<RecurringConfig>,
     /// Inventory files (`.toml` or `.csv`), relative to this file.
@@ -65,7 +67,9 @@ impl ConfigFile {
 
     /// Names of the trackers that routes may name.
     pub fn tracker_names(&self) -> BTreeSet<String> {
-        BTreeSet::from(["desk".to_owned()])
+        let mut names: BTreeSet<String> = self.tracker.keys().cloned().collect();
+        names.insert("desk".to_owned());
+        names
     }
 }
 
