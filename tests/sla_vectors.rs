@@ -168,6 +168,7 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
     let rule = |severity, targets: &[TargetName]| CategoryRule {
         severity,
         targets: targets.to_vec(),
+        priority: String::new(),
     };
     let answers = [TargetName::InitialResponse, TargetName::Update];
     let all = [
@@ -199,6 +200,7 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
         public_note_counts: true,
         wait_needs_question: false,
         wait_limit: None,
+        close_as: BTreeMap::new(),
         levels: vec![],
     }
 }

@@ -7,6 +7,7 @@
 //! | `policy` | targets by severity, contracts, how one target is found |
 //! | `section` | `[calendar]`, `[policy]`, `[contract]` as written, and what is wrong with them |
 //! | `log` | what happened to a case |
+//! | `history` | what a log says: cycles, severities, waits, gaps, the end |
 //! | `clock` | response, restore and other clocks out of a log |
 //! | `update` | the rhythm of updates and promises |
 //! | `escalation` | levels and when they rise |
@@ -17,6 +18,7 @@
 pub mod calendar;
 pub mod clock;
 pub mod escalation;
+pub mod history;
 pub mod log;
 pub mod policy;
 pub mod section;

@@ -4,6 +4,7 @@
 //! default policy. The first one that says something wins, for each target by itself.
 
 use super::calendar::{Calendar, NoBusinessTime, Pause};
+use super::log::VoidReason;
 use crate::model::{Category, Severity};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -185,6 +186,8 @@ pub struct CategoryRule {
     pub severity: Option<Option<u8>>,
     /// Targets that apply.
     pub targets: Vec<TargetName>,
+    /// The tracker's priority; empty: by severity.
+    pub priority: String,
 }
 
 /// From when a clock counts.
@@ -281,6 +284,8 @@ pub struct Contract {
     pub wait_needs_question: bool,
     /// Longest wait that counts, seconds.
     pub wait_limit: Option<i64>,
+    /// Severities whose cases do not count when they end, and why.
+    pub close_as: BTreeMap<u8, VoidReason>,
     /// Levels from 1.
     pub levels: Vec<Level>,
 }

@@ -1,6 +1,7 @@
 //! `[calendar]`, `[policy]` and `[contract]` as written, and everything that is wrong with them.
 
 use super::calendar::{Calendar, CalendarText, read_all};
+use super::log::VoidReason;
 use super::policy::{
     CategoryRule, ClockStart, Contract, Level, Scale, SeverityChange, Sla, Target, TargetKind,
     TargetName, Targets,
@@ -441,6 +442,7 @@ impl Reader<'_> {
             public_note_counts: policy.public_note_counts.unwrap_or(true),
             wait_needs_question: policy.wait_needs_question,
             wait_limit,
+            close_as: self.close_as(&policy_key, policy),
             levels: self.levels(&policy_key, policy),
         })
     }
@@ -624,7 +626,13 @@ impl Reader<'_> {
                     ),
                 }
             }
-            categories.insert(category, CategoryRule { severity, targets });
+            let priority = section.priority.clone().unwrap_or_default();
+            let rule = CategoryRule {
+                severity,
+                targets,
+                priority,
+            };
+            categories.insert(category, rule);
         }
         categories
     }
@@ -693,6 +701,23 @@ impl Reader<'_> {
                 SeverityChange::FromStart
             }
         }
+    }
+
+    fn close_as(&mut self, key: &str, policy: &PolicySection) -> BTreeMap<u8, VoidReason> {
+        let mut reasons = BTreeMap::new();
+        for (word, table) in &policy.severity {
+            match (severity_number(word), table.close_as.as_deref()) {
+                (Some(number), Some("false_alarm")) => {
+                    reasons.insert(number, VoidReason::FalseAlarm);
+                }
+                (_, Some(other)) => self.tell(
+                    format!("{key}.severity.{word}.close_as"),
+                    format!("`{other}`: expected false_alarm"),
+                ),
+                _ => {}
+            }
+        }
+        reasons
     }
 
     fn levels(&mut self, key: &str, policy: &PolicySection) -> Vec<Level> {
