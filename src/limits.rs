@@ -138,3 +138,13 @@ pub const INCIDENT_ALERTS_SHOWN_MAX: usize = 100;
 pub const TIMELINE_LINES_SHOWN_MAX: usize = 500;
 /// Longest time that a command waits to be applied, seconds.
 pub const COMMAND_WAIT_SECONDS: u64 = 30;
+/// Most dates that a list of holidays may close.
+pub const HOLIDAY_DATES_MAX: usize = 2000;
+/// Longest holiday, days; what is longer is a season, and is listed as ignored.
+pub const HOLIDAY_EVENT_DAYS_MAX: i64 = 31;
+/// Longest name of a holiday that is kept, bytes.
+pub const HOLIDAY_NAME_BYTES_MAX: usize = 200;
+/// Largest file of holidays, bytes.
+pub const HOLIDAY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Years before and after the present for which recurring holidays are expanded.
+pub const HOLIDAY_YEARS: i16 = 10;

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `calendar` | when time counts; due and elapsed |
+//! | `holidays` | closed dates out of iCalendar files |
 //! | `week` | the table of a calendar and its refusals |
 //! | `policy` | targets by severity, contracts, how one target is found |
 //! | `section` | `[calendar]`, `[policy]`, `[contract]` as written, and what is wrong with them |
@@ -11,6 +12,7 @@
 //! | `clock` | response, restore and other clocks out of a log |
 //! | `update` | the rhythm of updates and promises |
 //! | `escalation` | levels and when they rise |
+//! | `glossary` | the words of this room in English, Japanese and French |
 //!
 //! A clock is a function of the case's log and the policy: no remaining seconds are stored. Times
 //! are whole seconds since 1970, UTC.
@@ -18,7 +20,9 @@
 pub mod calendar;
 pub mod clock;
 pub mod escalation;
+pub mod glossary;
 pub mod history;
+pub mod holidays;
 pub mod log;
 pub mod policy;
 pub mod section;

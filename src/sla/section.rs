@@ -1,6 +1,7 @@
 //! `[calendar]`, `[policy]` and `[contract]` as written, and everything that is wrong with them.
 
 use super::calendar::{Calendar, CalendarText, read_all};
+use super::holidays;
 use super::log::VoidReason;
 use super::policy::{
     CategoryRule, ClockStart, Contract, Level, Scale, SeverityChange, Sla, Target, TargetKind,
@@ -12,6 +13,7 @@ use crate::model::time::duration;
 use jiff::tz::TimeZoneDatabase;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Levels of escalation at most: the metric label has as many.
@@ -41,6 +43,8 @@ pub struct CalendarSection {
     pub week: BTreeMap<String, Vec<(String, String)>>,
     /// Dates that are closed.
     pub holidays: Vec<String>,
+    /// iCalendar files whose whole-day events are closed as well.
+    pub holiday_files: Vec<String>,
     /// Intervals of single dates.
     pub overrides: BTreeMap<String, Vec<(String, String)>>,
     /// Open when one of these is.
@@ -223,6 +227,35 @@ struct Reader<'a> {
 }
 
 impl SlaSections {
+    /// Takes over the holidays of all files that calendars name. `read` gives a file's text or why
+    /// it cannot; recurring holidays are expanded within `years`.
+    pub fn take_holidays(
+        &mut self,
+        years: &RangeInclusive<i16>,
+        mut read: impl FnMut(&str) -> Result<String, String>,
+    ) -> Vec<SlaProblem> {
+        let mut problems = Vec::new();
+        for (name, calendar) in &mut self.calendar {
+            for file in &calendar.holiday_files {
+                let holidays = read(file).and_then(|text| {
+                    holidays::read(&text, years.clone()).map_err(|error| error.to_string())
+                });
+                match holidays {
+                    Ok(found) => {
+                        let dates = found.dates.keys().map(jiff::civil::Date::to_string);
+                        calendar.holidays.extend(dates);
+                    }
+                    Err(what) => problems.push(SlaProblem {
+                        key: format!("calendar.{name}.holiday_files"),
+                        what: format!("{file}: {what}"),
+                        warning: false,
+                    }),
+                }
+            }
+        }
+        problems
+    }
+
     /// Checks everything and puts it together. Warnings come with the result.
     pub fn compile(
         &self,
