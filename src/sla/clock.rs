@@ -70,6 +70,8 @@ pub struct ClockView {
     pub fulfilled_at: Option<i64>,
     /// When the breach was.
     pub breached_at: Option<i64>,
+    /// When the verdict became final: met, breached or void.
+    pub settled_at: Option<i64>,
     /// The breach came with a change of severity.
     pub retroactive: bool,
     /// Counted seconds so far.
@@ -361,6 +363,7 @@ impl Facts<'_> {
             due: None,
             fulfilled_at: self.fulfilled(name, period, period.from),
             breached_at: None,
+            settled_at: None,
             retroactive: false,
             counted: 0,
             length: None,
@@ -373,8 +376,13 @@ impl Facts<'_> {
             let shown = name == TargetName::Restore && index == 0;
             return shown.then_some((clock, None));
         }
-        if let (ClockState::Running, Some((_, reason))) = (clock.state, lapse) {
-            void(&mut clock, reason);
+        clock.settled_at = match clock.state {
+            ClockState::Met => clock.fulfilled_at,
+            ClockState::Breached => clock.breached_at,
+            _ => None,
+        };
+        if let (ClockState::Running, Some(lapse)) = (clock.state, lapse) {
+            void(&mut clock, lapse);
         }
         self.settle_void(&mut clock, period);
         let risk = self.count(&mut clock, period, category);
@@ -459,13 +467,14 @@ impl Facts<'_> {
 
     /// What does not count, whatever the clock said.
     fn settle_void(&self, clock: &mut ClockView, period: &Period) {
-        match self.void {
-            Some((_, VoidReason::Merged)) => void(clock, VoidReason::Merged),
-            Some((_, reason)) if clock.target == TargetName::Restore => void(clock, reason),
-            _ if clock.target != TargetName::Restore => {}
-            _ if self.recategorised.is_some() => void(clock, VoidReason::Recategorised),
-            _ if period.superseded && clock.state != ClockState::Breached => {
-                void(clock, VoidReason::Superseded);
+        let restore = clock.target == TargetName::Restore;
+        let superseded = period.until.filter(|_| period.superseded);
+        match (self.void, self.recategorised, superseded) {
+            (Some(merged @ (_, VoidReason::Merged)), ..) => void(clock, merged),
+            (Some(ended), ..) if restore => void(clock, ended),
+            (_, Some(since), _) if restore => void(clock, (since, VoidReason::Recategorised)),
+            (.., Some(until)) if restore && clock.state != ClockState::Breached => {
+                void(clock, (until, VoidReason::Superseded));
             }
             _ => {}
         }
@@ -496,8 +505,9 @@ impl Facts<'_> {
     }
 }
 
-fn void(clock: &mut ClockView, reason: VoidReason) {
+fn void(clock: &mut ClockView, (at, reason): (i64, VoidReason)) {
     clock.state = ClockState::Void(reason);
+    clock.settled_at = Some(at);
     clock.due = None;
     clock.at_risk = false;
 }

@@ -12,6 +12,7 @@
 //! | `clock` | response, restore and other clocks out of a log |
 //! | `update` | the rhythm of updates and promises |
 //! | `escalation` | levels and when they rise |
+//! | `report` | the month of a contract out of the logs of its cases |
 //! | `glossary` | the words of this room in English, Japanese and French |
 //!
 //! A clock is a function of the case's log and the policy: no remaining seconds are stored. Times
@@ -25,6 +26,7 @@ pub mod history;
 pub mod holidays;
 pub mod log;
 pub mod policy;
+pub mod report;
 pub mod section;
 pub mod update;
 pub mod week;

@@ -7,6 +7,21 @@ use super::log::{By, CaseDid, VoidReason};
 use super::policy::{Target, TargetName};
 use crate::model::{Category, Time};
 
+/// The time between two updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// From the last update, or from what armed the clock.
+    pub from: i64,
+    /// The next one; `None`: still to come.
+    pub to: Option<i64>,
+    /// When it was due.
+    pub due: i64,
+    /// The due instant was promised.
+    pub promised: bool,
+    /// It came too late.
+    pub late: bool,
+}
+
 /// The update clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateView {
@@ -26,6 +41,8 @@ pub struct UpdateView {
     pub risk_at: Option<i64>,
     /// Promises made, and kept.
     pub promises: (u32, u32),
+    /// Intervals that were judged, oldest first.
+    pub intervals: Vec<Interval>,
 }
 
 struct Walk<'a> {
@@ -77,11 +94,25 @@ impl Walk<'_> {
         }
     }
 
+    /// Keeps the interval that ends at `to`.
+    fn close(&mut self, to: Option<i64>) {
+        if let Some(due) = self.view.due.filter(|_| self.armed) {
+            self.view.intervals.push(Interval {
+                from: self.last,
+                to,
+                due,
+                promised: self.view.promise.is_some(),
+                late: self.counted,
+            });
+        }
+    }
+
     fn updated(&mut self, at: i64, promise: Option<i64>) {
         self.judge(at);
         if self.armed && !self.counted && self.view.due.is_some() {
             self.view.on_time += 1;
         }
+        self.close(Some(at));
         let interval = self.interval().map_or(0, |(seconds, _)| seconds);
         match self.view.promise {
             // A word long before the promised time leaves the promise standing.
@@ -147,6 +178,9 @@ impl Walk<'_> {
             CaseDid::Severity { .. } | CaseDid::Period { .. } => self.changed(at),
             CaseDid::Resolved { .. } | CaseDid::Void { .. } if !self.stopped => {
                 self.judge(at);
+                if self.counted {
+                    self.close(Some(at));
+                }
                 self.stopped = true;
             }
             CaseDid::Reopened { .. } if self.stopped || at == self.facts.cycle_start => {
@@ -217,6 +251,9 @@ pub(super) fn follow(facts: &Facts) -> UpdateView {
     }
     if !walk.stopped {
         walk.judge(facts.now);
+        if walk.counted {
+            walk.close(None);
+        }
     }
     let state = walk.state();
     let risk = walk.risk().filter(|_| state == Some(ClockState::Running));
