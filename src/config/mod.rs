@@ -7,8 +7,10 @@ pub mod read;
 pub mod sections;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
+use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
+use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::{Sla, SlaSections};
 use jiff::tz::TimeZoneDatabase;
@@ -16,6 +18,7 @@ pub use read::Problem;
 pub use sections::ConfigFile;
 use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,9 +132,10 @@ fn overlay(into: &mut toml::Table, from: toml::Table) {
     }
 }
 
-fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
+fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     check_doors(&file, &mut problems);
+    map_sources(&mut file, &mut problems);
     check_sources(&file, &mut problems);
     let tls = sections::DoorsTls::read(&file, folder, &mut problems);
     let rules = Ruleset::compile(file.rule.clone()).unwrap_or_else(|found| {
@@ -229,12 +233,32 @@ fn check_doors(file: &ConfigFile, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Gives each source whose kind is a mapping that mapping, compiled.
+fn map_sources(file: &mut ConfigFile, problems: &mut Vec<Problem>) {
+    let mappings = match Mappings::compile(&file.mapping) {
+        Ok(mappings) => mappings,
+        Err(errors) => {
+            problems.extend(errors.into_iter().map(|error| {
+                let key = format!("mapping.{}.{}", error.mapping, error.field);
+                Problem::of(key, error.reason)
+            }));
+            Mappings::default()
+        }
+    };
+    for source in &mut file.source {
+        source.mapping = mappings.get(&source.kind).cloned();
+    }
+}
+
 fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
     for source in &file.source {
         let key = format!("source `{}`", source.name);
-        let known = source.kind == "mail" || crate::formats::by_name(&source.kind).is_some();
+        let known = source.kind == "mail"
+            || file.mapping.contains_key(&source.kind)
+            || crate::formats::by_name(&source.kind).is_some();
         if !known {
-            let names: Vec<&str> = crate::formats::ALL.iter().map(|f| f.name()).collect();
+            let mut names: Vec<&str> = crate::formats::ALL.iter().map(|f| f.name()).collect();
+            names.extend(file.mapping.keys().map(String::as_str));
             let nearest = nearest(&source.kind, &names)
                 .map(|name| format!("; did you mean `{name}`?"))
                 .unwrap_or_default();
@@ -351,6 +375,16 @@ fn sla(
             }),
         }
     }
+    let lost = sections.take_holidays(&HOLIDAY_YEARS, |name| {
+        let path = folder.join(name);
+        let text = bounded_text(&path, HOLIDAY_FILE_BYTES_MAX)?;
+        texts.push((path.display().to_string(), text.clone()));
+        Ok(text)
+    });
+    problems.extend(
+        lost.into_iter()
+            .map(|found| Problem::of(found.key, found.what)),
+    );
     match sections.compile(&TimeZoneDatabase::bundled()) {
         Ok((sla, warnings)) => {
             for warning in warnings {
@@ -364,6 +398,21 @@ fn sla(
             Sla::default()
         }
     }
+}
+
+/// A text file, if it is not larger than that.
+fn bounded_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut text = String::new();
+    let read = file
+        .take(bytes_max + 1)
+        .read_to_string(&mut text)
+        .map_err(cannot)?;
+    if u64::try_from(read).is_ok_and(|read| read > bytes_max) {
+        return Err(format!("is larger than {bytes_max} bytes"));
+    }
+    Ok(text)
 }
 
 fn inventory(
@@ -451,6 +500,18 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part} is missing in\n{all}");
         }
+    }
+
+    #[test]
+    fn a_source_takes_a_mapping_as_its_kind() {
+        let text = "[[source]]\nname = \"night\"\nkind = \"backups\"\n[mapping.backups]\n\
+                    dedup_key = \"item.id\"\nsummary = \"item.text\"\n";
+        let config = load_text(text, &[]).unwrap_or_else(|found| panic!("{found:?}"));
+        assert!(config.file.source[0].mapping.is_some());
+        let wrong = text.replace("item.text", "item.");
+        let found = load_text(&wrong, &[]).err().unwrap();
+        assert!(found[0].contains("mapping.backups.summary"), "{found:?}");
+        assert!(found[0].contains("syntax error"), "{found:?}");
     }
 
     #[test]

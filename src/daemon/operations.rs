@@ -408,7 +408,7 @@ impl Operations for Daemon {
         Box::pin(async move {
             let shown = to.display().to_string();
             let written =
-                tokio::task::spawn_blocking(move || crate::store::sqlite::backup(&store, &to))
+                tokio::task::spawn_blocking(move || crate::store::sqlite::backup(&store.dir, &to))
                     .await
                     .map_err(|error| error.to_string())?;
             written.map_err(|error| error.to_string())?;

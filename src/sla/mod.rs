@@ -6,7 +6,8 @@
 //! | `holidays` | closed dates out of iCalendar files |
 //! | `week` | the table of a calendar and its refusals |
 //! | `policy` | targets by severity, contracts, how one target is found |
-//! | `section` | `[calendar]`, `[policy]`, `[contract]` as written, and what is wrong with them |
+//! | `section` | `[calendar]`, `[policy]`, `[contract]` as written |
+//! | `compile` | puts them together and tells everything that is wrong at once |
 //! | `log` | what happened to a case |
 //! | `history` | what a log says: cycles, severities, waits, gaps, the end |
 //! | `clock` | response, restore and other clocks out of a log |
@@ -20,6 +21,7 @@
 
 pub mod calendar;
 pub mod clock;
+mod compile;
 pub mod escalation;
 pub mod glossary;
 pub mod history;
