@@ -11,6 +11,7 @@ use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
+use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::{Sla, SlaSections};
 use crate::trackers::Tracker;
@@ -19,6 +20,7 @@ pub use read::Problem;
 pub use sections::ConfigFile;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -379,6 +381,16 @@ fn sla(
             }),
         }
     }
+    let lost = sections.take_holidays(&HOLIDAY_YEARS, |name| {
+        let path = folder.join(name);
+        let text = bounded_text(&path, HOLIDAY_FILE_BYTES_MAX)?;
+        texts.push((path.display().to_string(), text.clone()));
+        Ok(text)
+    });
+    problems.extend(
+        lost.into_iter()
+            .map(|found| Problem::of(found.key, found.what)),
+    );
     match sections.compile(&TimeZoneDatabase::bundled()) {
         Ok((sla, warnings)) => {
             for warning in warnings {
@@ -392,6 +404,21 @@ fn sla(
             Sla::default()
         }
     }
+}
+
+/// A text file, if it is not larger than that.
+fn bounded_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut text = String::new();
+    let read = file
+        .take(bytes_max + 1)
+        .read_to_string(&mut text)
+        .map_err(cannot)?;
+    if u64::try_from(read).is_ok_and(|read| read > bytes_max) {
+        return Err(format!("is larger than {bytes_max} bytes"));
+    }
+    Ok(text)
 }
 
 fn inventory(
