@@ -12,6 +12,7 @@
 //! | [`rules`] | operators' conditions over events | no |
 //! | [`inventory`] | accounts, services, elements, groups; who depends on what | loaders only |
 //! | [`engine`] | `step(state, input, now) → effects`: identity, hold, correlation, severity | no |
+//! | [`sla`] | policies, business calendars, clocks | no |
 //! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
 //! | [`trackers`] | one file a tracker behind one trait | yes |
 //! | [`api`] | board, REST, health, metrics | yes |
@@ -36,6 +37,7 @@ pub mod limits;
 pub mod model;
 pub mod rules;
 pub mod secret;
+pub mod sla;
 pub mod store;
 pub mod telemetry;
 pub mod trackers;

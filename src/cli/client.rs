@@ -102,10 +102,23 @@ impl Daemon {
         }
     }
 
+    /// The daemon of a data directory.
+    pub fn at(data_dir: PathBuf) -> Daemon {
+        Daemon {
+            data_dir,
+            url: None,
+            token_file: None,
+        }
+    }
+
+    /// Tells the daemon something; what came of it.
+    pub fn post(&self, path: &str, body: Value) -> Result<Value, String> {
+        block_on(self.call(Method::POST, path, Some(body)))?
+    }
+
     /// Tells the daemon something and prints what came of it.
     pub fn tell(&self, path: &str, body: Value) -> ExitCode {
-        let done = block_on(self.call(Method::POST, path, Some(body)));
-        match done.and_then(|done| done) {
+        match self.post(path, body) {
             Ok(answer) => {
                 say(text(&answer, "result").as_str());
                 ExitCode::SUCCESS

@@ -4,6 +4,7 @@ mod act;
 mod audit;
 mod check;
 mod client;
+mod demo;
 mod desk;
 mod incidents;
 mod mail;
@@ -33,6 +34,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Plays a bad night into a daemon and prints its tickets.
+    Demo(demo::Args),
     /// Runs the daemon until SIGTERM.
     Serve(serve::Args),
     /// Says everything that is wrong with a configuration.
@@ -143,6 +146,7 @@ pub fn run() -> ExitCode {
     // Fails when a provider was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().verb {
+        Verb::Demo(args) => demo::run(&args),
         Verb::Serve(args) => serve::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Try(args) => try_message::run(&args),

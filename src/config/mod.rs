@@ -6,12 +6,15 @@
 pub mod read;
 pub mod sections;
 
-use crate::engine::{Decisions, Route};
+use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
 use crate::rules::{Matcher, Ruleset};
+use crate::sla::{Sla, SlaSections};
+use jiff::tz::TimeZoneDatabase;
 pub use read::Problem;
 pub use sections::ConfigFile;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -136,7 +139,15 @@ fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>>
         Ruleset::default()
     });
     let routes = routes(&file, &mut problems);
+    let mut recurring = Vec::new();
+    for section in &file.maintenance {
+        match RecurringWindow::compile(section.clone()) {
+            Ok(window) => recurring.push(window),
+            Err(what) => problems.push(Problem::of("maintenance", what)),
+        }
+    }
     let mut texts = Vec::new();
+    let sla = sla(&file, folder, &mut texts, &mut problems);
     let inventory = inventory(&file, folder, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -152,6 +163,8 @@ fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>>
         rules: Arc::new(rules),
         routes,
         expected,
+        recurring,
+        sla: Arc::new(sla),
     };
     Ok(Config {
         file,
@@ -302,6 +315,55 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
     }
     routes.push(Route::desk());
     routes
+}
+
+fn sla(
+    file: &ConfigFile,
+    folder: &Path,
+    texts: &mut Vec<(String, String)>,
+    problems: &mut Vec<Problem>,
+) -> Sla {
+    let mut sections = SlaSections {
+        calendar: file.calendar.clone(),
+        policy: file.policy.clone(),
+        contract: file.contract.clone(),
+        default_contract: file.default_contract.clone(),
+    };
+    for name in &file.sla {
+        let path = folder.join(name);
+        let shown = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let (table, found) = read::file::<SlaSections>(&shown, &text, folder);
+                let good = found.is_empty();
+                problems.extend(found);
+                if let Some(more) = SlaSections::deserialize(table).ok().filter(|_| good) {
+                    sections.calendar.extend(more.calendar);
+                    sections.policy.extend(more.policy);
+                    sections.contract.extend(more.contract);
+                    sections.default_contract = sections.default_contract.or(more.default_contract);
+                }
+                texts.push((shown, text));
+            }
+            Err(error) => problems.push(Problem {
+                file: shown,
+                ..Problem::of("", format!("cannot be read: {error}"))
+            }),
+        }
+    }
+    match sections.compile(&TimeZoneDatabase::bundled()) {
+        Ok((sla, warnings)) => {
+            for warning in warnings {
+                tracing::warn!(key = warning.key, what = warning.what, "sla_looks_wrong");
+            }
+            sla
+        }
+        Err(found) => {
+            let wrong = found.into_iter().filter(|problem| !problem.warning);
+            problems.extend(wrong.map(|problem| Problem::of(problem.key, problem.what)));
+            Sla::default()
+        }
+    }
 }
 
 fn inventory(

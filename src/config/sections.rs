@@ -2,15 +2,16 @@
 //! others have their types in their rooms.
 
 use super::read::Problem;
-use crate::engine::Settings;
+use crate::engine::{RecurringConfig, Settings};
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
 use crate::model::Severity;
 use crate::model::command::Role;
 use crate::rules::Rule;
+use crate::sla::section::{CalendarSection, ContractSection, PolicySection};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,10 +36,22 @@ pub struct ConfigFile {
     pub rule: Vec<Rule>,
     /// Where tickets go.
     pub route: Vec<RouteSection>,
+    /// Maintenance windows that come again.
+    pub maintenance: Vec<RecurringConfig>,
     /// Inventory files (`.toml` or `.csv`), relative to this file.
     pub inventory: Vec<String>,
     /// Watching the bridge itself.
     pub watch: WatchSection,
+    /// Files with calendars, policies and contracts, relative to this file.
+    pub sla: Vec<String>,
+    /// When time counts.
+    pub calendar: BTreeMap<String, CalendarSection>,
+    /// Targets by severity.
+    pub policy: BTreeMap<String, PolicySection>,
+    /// Agreements.
+    pub contract: BTreeMap<String, ContractSection>,
+    /// The contract of accounts that have none of their own.
+    pub default_contract: Option<String>,
 }
 
 impl ConfigFile {

@@ -99,6 +99,8 @@ impl Engine {
             first_seen: now,
             last_seen: now,
             count: 0,
+            covers: Vec::new(),
+            doubted: false,
         };
         self.state.alerts.insert(id, alert);
         self.state.by_key.insert(key, id);
@@ -142,6 +144,7 @@ impl Engine {
     /// An alert that was not active fires: a new one, or one that had ended.
     fn begin_firing(&mut self, id: AlertId, event: &Event, judged: &Judged, new: bool) -> Outcome {
         let now = self.state.now;
+        self.health_moved = true;
         let Some(alert) = self.state.alerts.get_mut(&id) else {
             return Outcome::Failed;
         };
@@ -155,6 +158,10 @@ impl Engine {
         alert.hint = judged.hint;
         alert.kind = judged.kind;
         self.note_event(id, event);
+        let covers = self.covers_of(id, event);
+        if let Some(alert) = self.state.alerts.get_mut(&id) {
+            alert.covers = covers;
+        }
         self.join_element(id);
         if judged.hint == SeverityHint::Info {
             return Outcome::Info;
@@ -275,7 +282,7 @@ impl Engine {
                 self.count_firing(incident);
             }
             if was_hint != judged.hint {
-                self.evaluate(incident);
+                self.evaluate_for(incident, id);
                 return Outcome::Updated;
             }
         }
@@ -319,6 +326,7 @@ impl Engine {
             .filter(|at| *at <= now && *at >= alert.fired_at)
             .unwrap_or(now);
         alert.resolved_at = Some(ended);
+        self.health_moved = true;
         let (incident, hint) = (alert.incident, alert.hint);
         self.note_event(id, event);
         self.leave_element(id);
@@ -344,6 +352,7 @@ impl Engine {
         }
         alert.state = AlertState::Resolved;
         alert.resolved_at = Some(now);
+        self.health_moved = true;
         let (incident, hint, expires) = (alert.incident, alert.hint, alert.expires_at.take());
         self.state.rewake(expires, None, Wake::Stale(id));
         self.state.dirty.alerts.insert(id);
@@ -372,6 +381,7 @@ impl Engine {
         if element != Sym(0) {
             self.state.by_element.entry(element).or_default().insert(id);
             self.refresh_health(element);
+            self.review_vote(element);
         }
     }
 
@@ -389,6 +399,7 @@ impl Engine {
             }
         }
         self.refresh_health(element);
+        self.review_vote(element);
     }
 
     /// An alert resolves to another element: the inventory or its own words changed.

@@ -5,18 +5,18 @@
 //! than its effects, the incidents merge.
 
 use super::{Decisions, Engine};
-use crate::inventory::{Query, Resolution};
+use crate::inventory::{ElementId, Query, Resolution, beside};
 use crate::model::alert::AlertText;
 use crate::model::event::{ComponentKind, Event, SeverityHint};
 use crate::model::input::Message;
 use crate::model::reason::Reason;
-use crate::model::{AlertId, IncidentId, Sym};
+use crate::model::{Alert, AlertId, IncidentId, Sym};
 use crate::rules::Facts;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Most co-members of a group that are asked for an open incident.
-const GROUP_MEMBERS_ASKED_MAX: usize = 256;
+/// Most nodes walked for the accounts of an element.
+const SERVED_WALK_MAX: usize = 10_000;
 
 /// What rules and inventory say about an event.
 #[derive(Clone, Debug, Default)]
@@ -109,8 +109,16 @@ impl Engine {
         };
         let ruled = self.decisions.rules.evaluate(&facts);
         let kind = ruled.component_kind.or(event.component_kind);
-        let resolution = resolve(&self.decisions, event, kind, ruled.element.as_deref());
-        let element = self.element_name(&resolution);
+        let mut resolution = resolve(&self.decisions, event, kind, ruled.element.as_deref());
+        let mut element = self.element_name(&resolution);
+        let account = message.account.as_deref();
+        if let Some(account) = account
+            && !element.is_empty()
+            && !self.belongs_to(&element, account)
+        {
+            resolution.how = format!("{element} is not {account}'s alone: its word does not count");
+            element = String::new();
+        }
         let host = event.host.as_deref().unwrap_or("").to_lowercase();
         let mut judged = Judged {
             hint: ruled.hint.unwrap_or(event.severity_hint),
@@ -118,8 +126,11 @@ impl Engine {
             element,
             how: resolution.how,
             site: event.site.clone().unwrap_or_default(),
-            group: ruled.group.as_deref().map(|key| group_hash(&["rule", key])),
-            host: (!host.is_empty()).then(|| group_hash(&["host", &host])),
+            group: ruled
+                .group
+                .as_deref()
+                .map(|key| group_hash(&["rule", key, account.unwrap_or("")])),
+            host: (!host.is_empty()).then(|| group_hash(&["host", &host, account.unwrap_or("")])),
             whole_host: kind == Some(ComponentKind::Device),
             hold: ruled.hold,
             route: ruled.route,
@@ -130,6 +141,17 @@ impl Engine {
             judged.group = self.route_group(message, event, &facts);
         }
         judged
+    }
+
+    /// Whether an element serves this account and no other: a source that is bound to an account
+    /// may raise and clear only what is its own.
+    fn belongs_to(&self, element: &str, account: &str) -> bool {
+        let inventory = &self.decisions.inventory;
+        let id = inventory.element(element);
+        id.is_some_and(|id| {
+            let (_, accounts) = inventory.served_by(id, SERVED_WALK_MAX);
+            !accounts.is_empty() && accounts.iter().all(|of| *of == account)
+        })
     }
 
     fn element_name(&self, resolution: &Resolution) -> String {
@@ -149,7 +171,13 @@ impl Engine {
         if route.group_by.is_empty() {
             return None;
         }
-        let mut parts = vec!["route", route.name.as_str(), message.scope.as_str()];
+        let account = message.account.as_deref().unwrap_or("");
+        let mut parts = vec![
+            "route",
+            route.name.as_str(),
+            message.scope.as_str(),
+            account,
+        ];
         for name in &route.group_by {
             parts.push(name);
             parts.push(match name.as_str() {
@@ -173,7 +201,7 @@ impl Engine {
     ) -> Option<(IncidentId, Reason)> {
         let alert = self.state.alerts.get(&id)?;
         if alert.element != Sym(0) {
-            return self.find_by_element(alert.element);
+            return self.find_by_element(alert);
         }
         if let Some(group) = judged.group
             && let Some(incident) = self.open_group(group)
@@ -201,7 +229,8 @@ impl Engine {
             .map(|i| i.id)
     }
 
-    fn find_by_element(&self, element: Sym) -> Option<(IncidentId, Reason)> {
+    fn find_by_element(&self, alert: &Alert) -> Option<(IncidentId, Reason)> {
+        let element = alert.element;
         if let Some(incident) = self.incident_on(element) {
             return Some((incident, Reason::SameElement));
         }
@@ -214,14 +243,50 @@ impl Engine {
                 return Some((incident, Reason::ExplainedByRoot));
             }
         }
-        for mate in inventory.co_members(id).take(GROUP_MEMBERS_ASKED_MAX) {
+        for member in self.members_behind(id, alert.hint) {
+            if let Some(sym) = self.state.symbols.get(inventory.element_name(member))
+                && let Some(incident) = self.incident_on(sym)
+            {
+                return Some((incident, Reason::ExplainedByRoot));
+            }
+        }
+        for mate in self.health.mates_of(inventory, id) {
             if let Some(sym) = self.state.symbols.get(inventory.element_name(mate))
                 && let Some(incident) = self.incident_on(sym)
             {
                 return Some((incident, Reason::SameGroup));
             }
         }
-        None
+        self.reported_on(id)
+            .map(|incident| (incident, Reason::Reported))
+    }
+
+    /// Failed parts that an alert about lost redundancy or worse work speaks of.
+    fn members_behind(&self, element: ElementId, hint: SeverityHint) -> Vec<ElementId> {
+        match hint {
+            SeverityHint::Redundancy | SeverityHint::Degradation => {
+                let of_redundancy = hint == SeverityHint::Redundancy;
+                let inventory = &self.decisions.inventory;
+                self.health
+                    .members_behind(inventory, element, of_redundancy)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The open incident that a customer reported on a service that this element carries.
+    fn reported_on(&self, element: ElementId) -> Option<IncidentId> {
+        if self.state.reported.is_empty() {
+            return None;
+        }
+        let (services, _) = self.decisions.inventory.served_by(element, SERVED_WALK_MAX);
+        let reported = self.state.reported.iter().copied();
+        reported.into_iter().find(|id| {
+            let entry = self.state.incidents.get(id);
+            entry.is_some_and(|i| {
+                i.state.is_open() && i.services.iter().any(|s| services.contains(&s.as_str()))
+            })
+        })
     }
 
     /// The open incident of an active alert on an element.
@@ -237,53 +302,54 @@ impl Engine {
         })
     }
 
-    /// Open incidents that an alert on `element` explains: their elements depend on it, or their
-    /// alerts are about parts of the host that is down.
-    pub(super) fn explained_by(&self, id: AlertId, judged: &Judged) -> BTreeSet<IncidentId> {
-        let mut found = BTreeSet::new();
+    /// Active alerts that an alert explains: their elements depend on its element or are part of
+    /// it, or they are about parts of the host that is down.
+    pub(super) fn explained_by(&self, id: AlertId, judged: &Judged) -> Vec<AlertId> {
         let Some(alert) = self.state.alerts.get(&id) else {
-            return found;
+            return Vec::new();
         };
-        let own = alert.incident.map(|i| self.state.survivor(i));
         let inventory = &self.decisions.inventory;
         if let Some(element) = inventory.element(self.state.symbols.name(alert.element)) {
-            if !self.health.is_down(element) {
-                return found;
+            if !self.health.is_down(element) || !inventory.has_effects(element) {
+                return Vec::new();
             }
-            for sym in self.state.by_element.keys() {
-                if *sym == alert.element {
-                    continue;
-                }
-                let Some(other) = inventory.element(self.state.symbols.name(*sym)) else {
-                    continue;
-                };
-                if self.health.roots_of(inventory, other).contains(&element)
-                    && let Some(incident) = self.incident_on(*sym)
-                {
-                    found.insert(incident);
-                }
+            let alerts_on = |e: ElementId| {
+                let sym = self.state.symbols.get(inventory.element_name(e));
+                let alerts = sym.and_then(|sym| self.state.by_element.get(&sym));
+                alerts.into_iter().flatten().copied()
+            };
+            let effects = self.health.explained_by(inventory, element).into_iter();
+            let mut found: Vec<AlertId> = effects.flat_map(alerts_on).collect();
+            for head in self.health.heads_of(inventory, element) {
+                found.extend(alerts_on(head).filter(|id| {
+                    let hint = self.state.alerts.get(id).map(|a| a.hint);
+                    let hint = hint.unwrap_or(SeverityHint::Unknown);
+                    hint == SeverityHint::Redundancy
+                        || hint == SeverityHint::Degradation && beside(inventory, element, head)
+                }));
             }
-        } else if judged.whole_host
-            && judged.hint == SeverityHint::Outage
-            && let Some(host) = judged.host
-        {
-            let parts = self.state.by_host.get(&host).into_iter().flatten();
-            for part in parts {
-                let incident = self.state.survivor(*part);
-                if self
-                    .state
-                    .incidents
-                    .get(&incident)
-                    .is_some_and(|i| i.state.is_open())
-                {
-                    found.insert(incident);
-                }
-            }
+            return found;
         }
-        if let Some(own) = own {
-            found.remove(&own);
-        }
-        found
+        let host = judged
+            .host
+            .filter(|_| judged.whole_host && judged.hint == SeverityHint::Outage);
+        let incidents = host.and_then(|host| self.state.by_host.get(&host));
+        let own = alert.incident.map(|i| self.state.survivor(i));
+        let survivors: BTreeSet<IncidentId> = incidents
+            .into_iter()
+            .flatten()
+            .map(|i| self.state.survivor(*i))
+            .filter(|i| Some(*i) != own)
+            .collect();
+        let first = |i: IncidentId| {
+            let members = self.state.members.get(&i)?;
+            let active = |a: &&AlertId| {
+                let alert = self.state.alerts.get(a);
+                alert.is_some_and(|a| a.state.is_active())
+            };
+            members.iter().find(active).copied()
+        };
+        survivors.into_iter().filter_map(first).collect()
     }
 }
 

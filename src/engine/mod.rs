@@ -7,33 +7,51 @@
 //! | `step` | which part an input concerns |
 //! | `alert` | what an event does to its alert |
 //! | `correlate` | which incident an alert belongs to |
-//! | `incident` | opening, joining, merging, resolving, closing |
+//! | `incident` | opening and joining |
+//! | `hold` | how long before a ticket opens |
+//! | `merge` | when two incidents are one |
+//! | `flap` | when changing too often is a state |
+//! | `ending` | resolving, reopening, closing |
 //! | `severity` | how bad it is, from the inventory or from rules |
 //! | `storm` | when openings fold into one |
-//! | `quiet` | silences and maintenance windows |
+//! | `quiet` | what silences and windows keep quiet, and when they no longer do |
+//! | `windows` | silences, maintenance windows, notices of carriers |
+//! | `recurring` | windows that come again |
+//! | `vote` | when monitors contradict each other |
+//! | `cases` | what each affected contract sees, and its clocks |
 //! | `ticketing` | what the trackers should look like |
 //! | `people` | what operators and people in trackers do |
 //! | `gauges` | how things stand, for the metrics |
 //! | `saving` | loading and saving |
 
 mod alert;
+mod cases;
 mod correlate;
+mod ending;
+mod flap;
 pub mod gauges;
+mod hold;
 mod incident;
+mod merge;
 mod people;
 mod quiet;
+mod recurring;
 mod saving;
 mod settings;
 mod severity;
 pub mod state;
 mod step;
 mod storm;
+mod tally;
 mod ticketing;
+mod vote;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
 pub use correlate::element_of;
+pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
 
 use crate::inventory::Health;
@@ -42,6 +60,7 @@ use crate::model::identity::AlertKey;
 use crate::model::incident::{Effect, ImpactPeriod};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{IncidentId, Severity, Time};
+use crate::rules::Matcher;
 use state::{State, Wake};
 use std::collections::BTreeMap;
 
@@ -51,6 +70,9 @@ pub struct Engine {
     decisions: Decisions,
     health: Health,
     tallies: BTreeMap<IncidentId, Tally>,
+    clocks: BTreeMap<(IncidentId, String), Vec<cases::ClockShown>>,
+    matchers: BTreeMap<String, Matcher>,
+    health_moved: bool,
     out: Said,
 }
 
@@ -95,6 +117,8 @@ pub enum Figure {
     },
     /// The alert's own start to its acceptance, in milliseconds; negative: in the future.
     DetectionDelay(i64),
+    /// A breach was recorded so many seconds after its due instant.
+    SlaRecorded(i64),
 }
 
 /// What the members of an incident add up to. Derived; rebuilt when loading.
@@ -115,6 +139,9 @@ impl Engine {
             decisions,
             health,
             tallies: BTreeMap::new(),
+            clocks: BTreeMap::new(),
+            matchers: BTreeMap::new(),
+            health_moved: false,
             out: Said::default(),
         }
     }

@@ -1,322 +1,347 @@
-//! Silences and maintenance windows: no ticket while they last, still recorded; still bad at
-//! their end: a ticket then. A proven S1 pierces a silence unless the silence says otherwise.
+//! What silences and maintenance windows keep quiet: no ticket while they last, still recorded;
+//! still bad at their end: a ticket then. An incident is quiet only while each active alert of it
+//! is covered, or explained by one that is: a window explains the planned element, not its
+//! neighbour. A proven S1 pierces a silence unless the silence says otherwise, and a customer's
+//! report ends every quiet.
 
 use super::Engine;
-use super::correlate::Judged;
-use super::state::{Silence, Wake, Window};
+use super::state::{Wake, Window};
+use crate::model::alert::Cover;
 use crate::model::event::Event;
 use crate::model::incident::IncidentState;
-use crate::model::input::Message;
-use crate::model::notice::{MaintenanceNotice, MaintenanceStatus};
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
-use crate::model::{AlertId, IncidentId, SilenceId, Time, WindowId};
-use crate::rules::{Facts, Matcher};
+use crate::model::{Alert, AlertId, IncidentId, Sym, Time};
+use crate::rules::{Facts, Matcher, Several};
+
+/// Most nodes walked for the services and accounts of an element.
+const SERVED_WALK_MAX: usize = 10_000;
+
+/// Why and until when an incident is quiet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Quiet {
+    until: Time,
+    reason: Reason,
+    text: String,
+}
 
 impl Engine {
-    /// Until when an alert is quiet, with the reason, if a window or silence covers it.
-    pub(super) fn quiet_for(
-        &self,
-        id: AlertId,
-        event: &Event,
-        judged: &Judged,
-        incident: IncidentId,
-    ) -> Option<(Time, Reason, String)> {
+    /// Matchers are compiled once.
+    pub(super) fn compile_matchers(&mut self, matchers: &[String]) {
+        for text in matchers {
+            if !self.matchers.contains_key(text)
+                && let Ok(matcher) = Matcher::parse(text)
+            {
+                self.matchers.insert(text.clone(), matcher);
+            }
+        }
+    }
+
+    fn all_match(&self, matchers: &[String], facts: &Facts, element: Sym) -> bool {
+        let inventory = &self.decisions.inventory;
+        let id = inventory.element(self.state.symbols.name(element));
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let several = |field: &str| match field {
+            "element" => {
+                let above = id.map_or(Vec::new(), |id| inventory.hangs_from(id));
+                let names = above.iter().map(|e| inventory.element_name(*e)).collect();
+                Some(Several::Any(owned(names)))
+            }
+            "account" => {
+                let served = id.map(|id| inventory.served_by(id, SERVED_WALK_MAX));
+                Some(Several::All(owned(
+                    served.map_or(Vec::new(), |(_, accounts)| accounts),
+                )))
+            }
+            "service" if facts.event.service.is_none() => {
+                let served = id.map(|id| inventory.served_by(id, SERVED_WALK_MAX));
+                Some(Several::All(owned(
+                    served.map_or(Vec::new(), |(services, _)| services),
+                )))
+            }
+            _ => None,
+        };
+        let holds = |text: &String| {
+            let matcher = self.matchers.get(text);
+            matcher.is_some_and(|matcher| matcher.matches_with(facts, &several))
+        };
+        !matchers.is_empty() && matchers.iter().all(holds)
+    }
+
+    /// Silences and windows in force that cover an alert that begins to fire.
+    pub(super) fn covers_of(&mut self, id: AlertId, event: &Event) -> Vec<Cover> {
         let now = self.state.now;
-        let alert = self.state.alerts.get(&id)?;
-        let source = self.state.symbols.name(alert.source);
+        let recurring = self.decisions.recurring.clone();
+        for window in &recurring {
+            self.compile_matchers(&window.matchers);
+        }
+        let Some(alert) = self.state.alerts.get(&id) else {
+            return Vec::new();
+        };
+        let element = alert.element;
         let facts = Facts {
-            source,
+            source: self.state.symbols.name(alert.source),
             sender: "",
             event,
         };
-        let window = self
-            .state
-            .windows
-            .values()
-            .filter(|w| w.from <= now && now < w.until)
-            .filter(|w| w.elements.contains(&judged.element) || all_match(&w.matchers, &facts))
-            .max_by_key(|w| w.until);
-        if let Some(window) = window {
-            let text = format!(
-                "Inside {}: {} (until {}).",
-                window.id, window.reason, window.until
-            );
-            return Some((window.until, Reason::Maintenance, text));
+        let mut covers = Vec::new();
+        for silence in self.state.silences.values() {
+            let in_force = silence.from <= now && now < silence.until;
+            if in_force && self.all_match(&silence.matchers, &facts, element) {
+                covers.push(Cover::Silence(silence.id));
+            }
         }
-        let silence = self
-            .state
-            .silences
-            .values()
-            .filter(|s| s.from <= now && now < s.until && all_match(&s.matchers, &facts))
-            .max_by_key(|s| s.until)?;
-        let proven_s1 = self
-            .state
-            .incidents
-            .get(&incident)
-            .is_some_and(|i| i.severity == Some(Severity::S1) && i.basis == Basis::Inventory);
-        if proven_s1 && !silence.holds_s1 {
+        for window in self.state.windows.values() {
+            let in_force = window.from <= now && now < window.until;
+            let covered = in_force
+                && (self.lists(window, element)
+                    || self.all_match(&window.matchers, &facts, element));
+            if covered {
+                covers.push(Cover::Window(window.id));
+            }
+        }
+        let mut again = Vec::new();
+        for window in &recurring {
+            if let Some((_, until)) = window.in_force(now)
+                && self.all_match(&window.matchers, &facts, element)
+            {
+                again.push((window.name.clone(), until));
+            }
+        }
+        for (name, until) in again {
+            let name = self.state.intern(&name);
+            covers.push(Cover::Recurring { name, until });
+        }
+        covers
+    }
+
+    /// Whether a window lists the element, or what it hangs from.
+    fn lists(&self, window: &Window, element: Sym) -> bool {
+        let inventory = &self.decisions.inventory;
+        let id = inventory.element(self.state.symbols.name(element));
+        !window.elements.is_empty()
+            && id.is_some_and(|id| {
+                let above = inventory.hangs_from(id);
+                let mut names = above.iter().map(|e| inventory.element_name(*e));
+                names.any(|name| window.elements.iter().any(|listed| listed == name))
+            })
+    }
+
+    /// Until when a cover lasts, whether it is planned work, and its words; `None`: it is over,
+    /// or does not hold back what is proven.
+    fn cover_now(&self, cover: &Cover, proven_s1: bool) -> Option<(Time, bool, String)> {
+        let now = self.state.now;
+        match cover {
+            Cover::Silence(id) => {
+                let silence = self.state.silences.get(id)?;
+                let holds = now < silence.until && (silence.holds_s1 || !proven_s1);
+                holds.then(|| {
+                    let text = format!(
+                        "{id} by {}: {} (until {}).",
+                        silence.author, silence.reason, silence.until
+                    );
+                    (silence.until, false, text)
+                })
+            }
+            Cover::Window(id) => {
+                let window = self.state.windows.get(id)?;
+                let text = format!("Inside {id}: {} (until {}).", window.reason, window.until);
+                (now < window.until).then_some((window.until, true, text))
+            }
+            Cover::Recurring { name, until } => {
+                let name = self.state.symbols.name(*name);
+                let text = format!("Inside the window `{name}` (until {until}).");
+                (now < *until).then_some((*until, true, text))
+            }
+        }
+    }
+
+    fn covered(&self, alert: &Alert, proven_s1: bool) -> Option<(Time, bool, String)> {
+        let covers = alert.covers.iter();
+        covers
+            .filter_map(|cover| self.cover_now(cover, proven_s1))
+            .max_by_key(|(until, planned, _)| (*planned, *until))
+    }
+
+    /// The cover of an alert, or of a failed element that explains it.
+    fn covered_or_explained(&self, alert: &Alert, proven_s1: bool) -> Option<(Time, bool, String)> {
+        if let Some(own) = self.covered(alert, proven_s1) {
+            return Some(own);
+        }
+        let inventory = &self.decisions.inventory;
+        let element = inventory.element(self.state.symbols.name(alert.element))?;
+        let roots = self.health.roots_of(inventory, element);
+        roots.into_iter().find_map(|root| {
+            let sym = self.state.symbols.get(inventory.element_name(root))?;
+            let alerts = self.state.by_element.get(&sym)?;
+            let mut alerts = alerts.iter().filter_map(|id| self.state.alerts.get(id));
+            alerts.find_map(|alert| self.covered(alert, proven_s1))
+        })
+    }
+
+    /// Whether an incident is quiet now: each active alert of it is covered.
+    pub(super) fn quiet_of(&self, id: IncidentId) -> Option<Quiet> {
+        let entry = self.state.incidents.get(&id)?;
+        if entry.reported || entry.active == 0 {
             return None;
         }
-        let text = format!(
-            "{} by {}: {} (until {}).",
-            silence.id, silence.author, silence.reason, silence.until
-        );
-        Some((silence.until, Reason::Silenced, text))
-    }
-
-    pub(super) fn hold_quiet(
-        &mut self,
-        incident: IncidentId,
-        until: Time,
-        reason: Reason,
-        text: String,
-    ) {
-        if let Some(entry) = self.state.incidents.get_mut(&incident) {
-            entry.quiet_until = Some(until);
-            entry.quiet_reason = Some(reason);
-        }
-        self.wake(until, Wake::Quiet(incident));
-        self.decide(incident, reason, text);
-    }
-
-    /// The silence or window over an incident has ended.
-    pub(super) fn quiet_ended(&mut self, id: IncidentId) {
-        let Some(incident) = self.state.incidents.get_mut(&id) else {
-            return;
-        };
-        let reason = incident.quiet_reason.take();
-        incident.quiet_until = None;
-        if incident.state != IncidentState::Held {
-            return;
-        }
-        match reason {
-            Some(Reason::Maintenance) => {
-                self.decide(
-                    id,
-                    Reason::MaintenanceOverrun,
-                    "Still bad at the end of the window.",
-                );
-            }
-            _ => self.decide(
-                id,
-                Reason::SilenceEnded,
-                "Still bad at the end of the silence.",
-            ),
-        }
-        self.release(id);
-    }
-
-    pub(super) fn add_silence(
-        &mut self,
-        author: &str,
-        matchers: &[String],
-        reason: &str,
-        until: Time,
-        holds_s1: bool,
-    ) -> Result<String, String> {
-        check_matchers(matchers)?;
-        if reason.trim().is_empty() {
-            return Err("a silence needs a reason".to_owned());
-        }
-        if until <= self.state.now {
-            return Err(format!("{until} is in the past"));
-        }
-        self.state.scalars.next_silence += 1;
-        self.state.dirty.scalars = true;
-        let silence = Silence {
-            id: SilenceId(self.state.scalars.next_silence),
-            matchers: matchers.to_vec(),
-            reason: reason.to_owned(),
-            author: author.to_owned(),
-            from: self.state.now,
-            until,
-            holds_s1,
-        };
-        let id = silence.id;
-        self.save_thing("silence", format!("{:010}", id.0), &silence);
-        self.state.silences.insert(id, silence);
-        self.wake(until, Wake::SilenceEnd(id));
-        Ok(format!("{id} until {until}"))
-    }
-
-    pub(super) fn silence_ended(&mut self, id: SilenceId) {
-        if let Some(silence) = self.state.silences.get(&id)
-            && silence.until <= self.state.now
-        {
-            self.state.silences.remove(&id);
-            self.drop_thing("silence", format!("{:010}", id.0));
-        }
-    }
-
-    pub(super) fn end_silence(&mut self, id: SilenceId) -> Result<String, String> {
-        let silence = self
-            .state
-            .silences
-            .get_mut(&id)
-            .ok_or_else(|| format!("no silence {id}"))?;
-        silence.until = self.state.now;
-        self.silence_ended(id);
-        self.end_quiet(Reason::Silenced);
-        Ok(format!("{id} ended"))
-    }
-
-    /// Incidents that were quiet for this reason speak now.
-    fn end_quiet(&mut self, reason: Reason) {
-        let quiet: Vec<_> = self
-            .state
-            .incidents
-            .values()
-            .filter(|i| i.quiet_reason == Some(reason))
-            .filter_map(|i| i.quiet_until.map(|at| (i.id, at)))
-            .collect();
-        for (id, at) in quiet {
-            self.state.wakes.remove(&(at, Wake::Quiet(id)));
-            self.quiet_ended(id);
-        }
-    }
-
-    pub(super) fn add_window(
-        &mut self,
-        author: &str,
-        matchers: &[String],
-        reason: &str,
-        from: Time,
-        until: Time,
-    ) -> Result<String, String> {
-        check_matchers(matchers)?;
-        if until <= from {
-            return Err(format!(
-                "the window ends at {until}, before it begins at {from}"
-            ));
-        }
-        let window = Window {
-            id: self.next_window(),
-            matchers: matchers.to_vec(),
-            elements: Vec::new(),
-            reason: reason.to_owned(),
-            author: author.to_owned(),
-            from,
-            until,
-            notice: None,
-            sequence: 0,
-        };
-        let id = window.id;
-        self.keep_window(window);
-        Ok(format!("{id} from {from} until {until}"))
-    }
-
-    fn next_window(&mut self) -> WindowId {
-        self.state.scalars.next_window += 1;
-        self.state.dirty.scalars = true;
-        WindowId(self.state.scalars.next_window)
-    }
-
-    fn keep_window(&mut self, window: Window) {
-        let id = window.id;
-        self.wake(window.until, Wake::WindowEdge(id));
-        self.save_thing("window", format!("{:010}", id.0), &window);
-        self.state.windows.insert(id, window);
-    }
-
-    pub(super) fn window_edge(&mut self, id: WindowId) {
-        if self
-            .state
-            .windows
-            .get(&id)
-            .is_some_and(|w| w.until <= self.state.now)
-        {
-            self.state.windows.remove(&id);
-            self.drop_thing("window", format!("{:010}", id.0));
-        }
-    }
-
-    pub(super) fn end_window(&mut self, id: WindowId) -> Result<String, String> {
-        let window = self
-            .state
-            .windows
-            .get_mut(&id)
-            .ok_or_else(|| format!("no window {id}"))?;
-        window.until = self.state.now;
-        self.window_edge(id);
-        self.end_quiet(Reason::Maintenance);
-        Ok(format!("{id} ended"))
-    }
-
-    /// A carrier's notice becomes windows on the inventory's circuits; an older sequence never
-    /// wins, and what is unclear goes to a person.
-    pub(super) fn apply_notice(&mut self, message: &Message, notice: &MaintenanceNotice) {
-        let name = (notice.provider.clone(), notice.maintenance_id.clone());
-        let old: Vec<_> = self
-            .state
-            .windows
-            .values()
-            .filter(|w| w.notice.as_ref() == Some(&name))
-            .map(|w| (w.id, w.sequence))
-            .collect();
-        if old.iter().any(|(_, sequence)| *sequence > notice.sequence) {
-            return;
-        }
-        for (id, _) in old {
-            self.state.windows.remove(&id);
-            self.drop_thing("window", format!("{:010}", id.0));
-        }
-        let source = self.state.intern(&message.source);
-        if !notice.unclear.is_empty() {
-            let title = format!("Unclear maintenance notice from {}", notice.provider);
-            let text = format!("{}: {}", notice.summary, notice.unclear.join("; "));
-            let id = self.open_own(&title, &text, Reason::Quarantined, source);
-            if let Some(incident) = self.state.incidents.get_mut(&id) {
-                incident.needs_triage = true;
-            }
-        }
-        let over = matches!(
-            notice.status,
-            MaintenanceStatus::Cancelled | MaintenanceStatus::Completed
-        );
-        if over {
-            return;
-        }
-        let inventory = self.decisions.inventory.clone();
-        let elements: Vec<String> = notice
-            .objects
-            .iter()
-            .filter_map(|object| inventory.resolve_name(&object.id).element)
-            .map(|id| inventory.element_name(id).to_owned())
-            .collect();
-        for span in &notice.windows {
-            let Some(until) = span.ends_at else { continue };
-            if until <= self.state.now {
+        let proven_s1 = entry.severity == Some(Severity::S1) && entry.basis == Basis::Inventory;
+        let members = self.state.members.get(&id)?;
+        let mut quiet: Option<Quiet> = None;
+        for alert in members.iter().filter_map(|id| self.state.alerts.get(id)) {
+            if !alert.state.is_active() {
                 continue;
             }
-            let window = Window {
-                id: self.next_window(),
-                matchers: Vec::new(),
-                elements: elements.clone(),
-                reason: format!("{} {}", notice.provider, notice.summary),
-                author: message.source.clone(),
-                from: span.starts_at,
-                until,
-                notice: Some(name.clone()),
-                sequence: notice.sequence,
+            let (until, planned, text) = self.covered_or_explained(alert, proven_s1)?;
+            let reason = if planned {
+                Reason::Maintenance
+            } else {
+                Reason::Silenced
             };
-            self.keep_window(window);
+            quiet = Some(match quiet {
+                Some(other) if other.until <= until => other,
+                _ => Quiet {
+                    until,
+                    reason,
+                    text,
+                },
+            });
+        }
+        quiet
+    }
+
+    /// Makes a held incident quiet, if it is; `None`: it is not.
+    pub(super) fn begin_quiet(&mut self, id: IncidentId) -> Option<Reason> {
+        let quiet = self.quiet_of(id)?;
+        let reason = quiet.reason;
+        self.keep_quiet(id, quiet, true);
+        Some(reason)
+    }
+
+    fn keep_quiet(&mut self, id: IncidentId, quiet: Quiet, tell: bool) {
+        let Some(entry) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        let held = entry.held_until.take();
+        let old = entry.quiet_until.replace(quiet.until);
+        entry.quiet_reason = Some(quiet.reason);
+        self.state.rewake(held, None, Wake::Hold(id));
+        self.state.rewake(old, Some(quiet.until), Wake::Quiet(id));
+        self.state.touch_incident(id);
+        if tell {
+            self.decide(id, quiet.reason, quiet.text);
         }
     }
-}
 
-fn check_matchers(matchers: &[String]) -> Result<(), String> {
-    if matchers.is_empty() {
-        return Err("at least one matcher is needed, like `host=core-1`".to_owned());
+    /// Something about a held incident changed: is it still quiet, or quiet now? `because` is the
+    /// alert that changed; without one, time passed or a silence or window was ended.
+    pub(super) fn review_quiet(&mut self, id: IncidentId, because: Option<AlertId>) {
+        let Some(entry) = self.state.incidents.get(&id) else {
+            return;
+        };
+        if entry.state != IncidentState::Held || entry.active == 0 {
+            return;
+        }
+        let (was, was_reason) = (entry.quiet_until, entry.quiet_reason);
+        match (was, self.quiet_of(id)) {
+            (None, None) => {}
+            (None, Some(quiet)) => self.keep_quiet(id, quiet, true),
+            (Some(_), Some(quiet)) => {
+                let tell = was_reason != Some(quiet.reason);
+                self.keep_quiet(id, quiet, tell);
+            }
+            (Some(until), None) => self.quiet_is_over(id, until, was_reason, because),
+        }
     }
-    matchers
-        .iter()
-        .try_for_each(|text| Matcher::parse(text).map(|_| ()))
-}
 
-fn all_match(matchers: &[String], facts: &Facts) -> bool {
-    !matchers.is_empty()
-        && matchers
-            .iter()
-            .all(|text| Matcher::parse(text).is_ok_and(|m| m.matches(facts)))
+    fn quiet_is_over(
+        &mut self,
+        id: IncidentId,
+        until: Time,
+        was: Option<Reason>,
+        because: Option<AlertId>,
+    ) {
+        let Some(entry) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        entry.quiet_until = None;
+        entry.quiet_reason = None;
+        let s1 = entry.severity == Some(Severity::S1);
+        self.state.wakes.remove(&(until, Wake::Quiet(id)));
+        let Some(alert) = because else {
+            let (reason, text) = if was == Some(Reason::Maintenance) {
+                (
+                    Reason::MaintenanceOverrun,
+                    "Still bad at the end of the window.",
+                )
+            } else {
+                (Reason::SilenceEnded, "Still bad at the end of the silence.")
+            };
+            self.decide(id, reason, text);
+            self.release(id);
+            return;
+        };
+        let silenced = self.state.alerts.get(&alert).is_some_and(|alert| {
+            let covered = self.covered_or_explained(alert, false);
+            covered.is_some() && self.covered_or_explained(alert, true).is_none()
+        });
+        if was == Some(Reason::Silenced) && s1 && silenced {
+            let text = "A proven outage of several customers pierces the silence.";
+            self.decide(id, Reason::SilencePierced, text);
+        } else {
+            let text = format!("{alert} is not part of what is planned or silenced.");
+            self.decide(id, Reason::NotCovered, text);
+        }
+        self.hold_anew(id, alert);
+    }
+
+    /// The time of an incident's quiet has passed.
+    pub(super) fn quiet_ended(&mut self, id: IncidentId) {
+        self.review_quiet(id, None);
+    }
+
+    /// A silence or window is gone: what it kept quiet speaks, if nothing else covers it.
+    pub(super) fn review_all_quiet(&mut self) {
+        let incidents = self.state.incidents.values();
+        let quiet: Vec<IncidentId> = incidents
+            .filter(|i| i.quiet_until.is_some())
+            .map(|i| i.id)
+            .collect();
+        for id in quiet {
+            self.review_quiet(id, None);
+        }
+    }
+
+    /// At the end of a hold: a window may have begun that lists the elements meanwhile.
+    pub(super) fn quiet_by_element(&mut self, id: IncidentId) -> bool {
+        let now = self.state.now;
+        let windows: Vec<Window> = self
+            .state
+            .windows
+            .values()
+            .filter(|w| w.from <= now && now < w.until && !w.elements.is_empty())
+            .cloned()
+            .collect();
+        if windows.is_empty() {
+            return false;
+        }
+        let members = self.state.members.get(&id).cloned().unwrap_or_default();
+        for member in members {
+            let Some(alert) = self.state.alerts.get(&member) else {
+                continue;
+            };
+            let element = alert.element;
+            for window in &windows {
+                let cover = Cover::Window(window.id);
+                if self.lists(window, element)
+                    && let Some(alert) = self.state.alerts.get_mut(&member)
+                    && !alert.covers.contains(&cover)
+                {
+                    alert.covers.push(cover);
+                    self.state.dirty.alerts.insert(member);
+                }
+            }
+        }
+        self.begin_quiet(id).is_some()
+    }
 }

@@ -5,10 +5,13 @@ use super::state::{Scalars, Silence, SourceSeen, StormWatch, Wake, Window};
 use super::ticketing::work_order;
 use super::{Decisions, Engine};
 use crate::model::alert::Alert;
-use crate::model::incident::{Incident, IncidentState};
-use crate::model::saved::{AlertRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow};
+use crate::model::incident::{Case, Incident, IncidentState};
+use crate::model::saved::{
+    AlertRow, CaseRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow,
+};
 use crate::model::ticket::WantedTicket;
 use crate::model::{AlertState, IncidentId, Sym, Time};
+use crate::sla::CaseLog;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -99,6 +102,15 @@ impl Engine {
                 });
             }
         }
+        for key in &dirty.cases {
+            if let Some(case) = self.state.cases.get(key) {
+                delta.cases.push(CaseRow {
+                    incident: key.0,
+                    contract: key.1.clone(),
+                    body: encode(case),
+                });
+            }
+        }
         for source in &dirty.sources {
             if let Some(seen) = self.state.sources.get(source) {
                 let key = self.state.symbols.name(*source).to_owned();
@@ -145,6 +157,7 @@ impl Engine {
     /// A closed incident leaves memory once it is saved.
     fn let_go(&mut self, id: IncidentId) {
         self.state.incidents.remove(&id);
+        self.let_cases_go(id);
         for ticket in self.state.tickets_of.remove(&id).unwrap_or_default() {
             if let Some(ticket) = self.state.tickets.remove(&ticket)
                 && let Some(remote) = ticket.remote
@@ -161,6 +174,7 @@ impl Engine {
         state.cursor = loaded.cursor;
         state.now = loaded.served_until;
         let mut symbols: Vec<(&str, &[u8])> = Vec::new();
+        let mut quiet: Vec<String> = Vec::new();
         for (kind, key, value) in &loaded.things {
             match kind.as_str() {
                 "symbol" => symbols.push((key, value)),
@@ -174,6 +188,7 @@ impl Engine {
                     state
                         .wakes
                         .insert((silence.until, Wake::SilenceEnd(silence.id)));
+                    quiet.extend(silence.matchers.iter().cloned());
                     state.silences.insert(silence.id, silence);
                 }
                 "storm" => {
@@ -190,7 +205,16 @@ impl Engine {
                     state
                         .wakes
                         .insert((window.until, Wake::WindowEdge(window.id)));
+                    if window.from > state.now {
+                        state
+                            .wakes
+                            .insert((window.from, Wake::WindowEdge(window.id)));
+                    }
+                    quiet.extend(window.matchers.iter().cloned());
                     state.windows.insert(window.id, window);
+                }
+                "healthy" => {
+                    state.healthy.insert(key.clone());
                 }
                 _ => {}
             }
@@ -210,6 +234,11 @@ impl Engine {
             let incident: Incident = decode("an incident", body)?;
             state.incidents.insert(incident.id, incident);
         }
+        for body in &loaded.cases {
+            let case: Case<CaseLog> = decode("a case", body)?;
+            let key = (case.incident, case.contract.clone());
+            state.cases.insert(key, case);
+        }
         for body in &loaded.tickets {
             let ticket: WantedTicket = decode("a ticket", body)?;
             state
@@ -227,6 +256,8 @@ impl Engine {
             let alert: Alert = decode("an alert", body)?;
             engine.restore_alert(alert);
         }
+        engine.compile_matchers(&quiet);
+        engine.restore_clocks();
         engine.restore_wakes();
         engine.rebuild_health();
         engine.state.dirty = super::state::Dirty::default();
@@ -271,6 +302,14 @@ impl Engine {
             if let Some(group) = incident.group.filter(|_| incident.merged_into.is_none()) {
                 self.state.by_group.insert(group, id);
             }
+            if incident.merged_into.is_none() {
+                for host in &incident.hosts {
+                    self.state.by_host.entry(*host).or_default().insert(id);
+                }
+            }
+            if incident.reported && incident.state.is_open() {
+                self.state.reported.insert(id);
+            }
             if incident.state == IncidentState::Resolved {
                 let at = incident
                     .reopen_until
@@ -293,5 +332,10 @@ impl Engine {
             }
         }
         self.state.wakes.extend(wakes);
+        for (name, every) in self.decisions.expected.clone() {
+            if let Some(source) = self.state.symbols.get(&name) {
+                self.wake_at_silence(source, every, true);
+            }
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! What the engine decides by: settings with their defaults, and routes. Built by the daemon from
 //! the configuration; a change is a generation in the journal.
 
+use super::recurring::RecurringWindow;
 use crate::inventory::Inventory;
 use crate::model::severity::Severity;
 use crate::rules::{Matcher, Ruleset};
+use crate::sla::Sla;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,10 @@ pub struct Decisions {
     pub routes: Vec<Route>,
     /// Sources that are expected to speak, and how often.
     pub expected: Vec<(String, Duration)>,
+    /// Agreements.
+    pub sla: Arc<Sla>,
+    /// Maintenance windows that come again.
+    pub recurring: Vec<RecurringWindow>,
 }
 
 /// `[engine]`: how long things are held and what counts as too much.
@@ -67,6 +73,14 @@ pub struct Settings {
     /// How long a storm must be quiet before new alerts get tickets of their own again.
     #[serde(with = "crate::model::time::duration")]
     pub storm_quiet: Duration,
+    /// Most tickets of proven severity below S1 opened in a minute; further ones wait. 0: no cap.
+    pub storm_tickets_per_minute: u32,
+    /// How long a word that fresh watchers contradict is held; at most 5 minutes.
+    #[serde(with = "crate::model::time::duration")]
+    pub vote_wait: Duration,
+    /// A watcher that spoke within this time and does not complain says that all is well.
+    #[serde(with = "crate::model::time::duration")]
+    pub vote_fresh: Duration,
     /// Most tickets opened in an hour; past it one ticket says so. 0: no cap.
     pub tickets_per_hour_max: u32,
     /// How long a tracker may be down before an S1 or S2 goes to the fallback route.
@@ -104,6 +118,9 @@ impl Default for Settings {
             storm_from: 10,
             storm_window: minutes(1),
             storm_quiet: minutes(5),
+            storm_tickets_per_minute: 30,
+            vote_wait: minutes(5),
+            vote_fresh: minutes(5),
             tickets_per_hour_max: 0,
             fallback_after: minutes(10),
             closed_while_firing: ClosedWhileFiring::Leave,

@@ -3,12 +3,12 @@
 
 use super::state::Wake;
 use super::{Engine, Tally, next_period};
-use crate::inventory::Condition;
+use crate::inventory::{Condition, Impact, Lives};
 use crate::model::event::SeverityHint;
 use crate::model::incident::Effect;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
-use crate::model::{AlertState, IncidentId, Sym, Time};
+use crate::model::{AlertId, AlertState, IncidentId, Sym, Time};
 
 /// Most services and accounts named by an incident.
 const NAMES_MAX: usize = 1000;
@@ -44,44 +44,78 @@ impl Engine {
             .flatten()
             .filter_map(|id| self.state.alerts.get(id))
             .filter(|alert| alert.state.is_active())
-            .map(|alert| condition(alert.hint, redundant_part))
+            .map(|alert| match condition(alert.hint, redundant_part) {
+                Condition::Down if alert.doubted => Condition::Degraded,
+                condition => condition,
+            })
             .max()
             .unwrap_or(Condition::Up);
-        self.health.set(&inventory, id, worst);
+        self.health_moved = self.health.set(&inventory, id, worst) > 0;
     }
 
-    fn finding(&self, id: IncidentId) -> Option<Finding> {
-        let tally = self.tallies.get(&id)?;
-        let by_rule = tally.worst();
+    /// Whether the inventory knows a service that the alert's element hits now.
+    pub(super) fn is_proven(&self, id: AlertId) -> bool {
         let inventory = &self.decisions.inventory;
-        let elements: Vec<_> = tally
+        let element = self.state.alerts.get(&id).map(|a| a.element);
+        let element = element.and_then(|e| inventory.element(self.state.symbols.name(e)));
+        element.is_some_and(|element| self.health.hits_a_service(inventory, element))
+    }
+
+    /// What the elements of an incident do to services; `None`: the inventory knows none of them.
+    pub(super) fn impact_of(&self, id: IncidentId) -> Option<Impact> {
+        let inventory = &self.decisions.inventory;
+        let elements: Vec<_> = self
+            .tallies
+            .get(&id)?
             .elements
             .keys()
             .filter_map(|sym| inventory.element(self.state.symbols.name(*sym)))
             .collect();
-        if !elements.is_empty() {
-            let impact = self.health.impact(inventory, &elements);
-            if let Some(severity) = impact.severity {
-                let mut services = impact.services;
-                services.truncate(NAMES_MAX);
-                let mut accounts = impact.accounts;
-                accounts.truncate(NAMES_MAX);
-                return Some(Finding {
-                    severity,
-                    effect: impact.effect,
-                    basis: Basis::Inventory,
-                    category: impact.category,
-                    needs_triage: false,
-                    services,
-                    accounts,
-                    parties: impact.parties,
-                    reason: impact.sentences.join(" "),
-                    next_failure: impact.next_failure,
-                });
-            }
+        if elements.is_empty() {
+            return None;
         }
-        let (hint, severity) = by_rule?;
-        let reason = if elements.is_empty() {
+        let lives = Lives {
+            now: self.state.now,
+            healthy: Some(&self.state.healthy),
+        };
+        Some(self.health.impact(inventory, &elements, &lives))
+    }
+
+    fn finding(&self, id: IncidentId) -> Option<Finding> {
+        let by_rule = self.tallies.get(&id)?.worst();
+        let doubt = self.doubt_of(id);
+        let impact = self.impact_of(id);
+        let known = impact.is_some();
+        if let Some(impact) = impact
+            && let Some(severity) = impact.severity
+        {
+            let mut services = impact.services;
+            services.truncate(NAMES_MAX);
+            let mut accounts = impact.accounts;
+            accounts.truncate(NAMES_MAX);
+            return Some(Finding {
+                severity,
+                effect: impact.effect,
+                basis: Basis::Inventory,
+                category: impact.category,
+                needs_triage: doubt.is_some(),
+                services,
+                accounts,
+                parties: impact.parties,
+                reason: match doubt {
+                    Some(doubt) => {
+                        format!("Unconfirmed: {doubt} {}", impact.sentences.join(" "))
+                    }
+                    None => impact.sentences.join(" "),
+                },
+                next_failure: impact.next_failure,
+            });
+        }
+        let (hint, mut severity) = by_rule?;
+        if doubt.is_some() {
+            severity = severity.max(Severity::S3);
+        }
+        let reason = if !known {
             format!("The sender says {}; the impact is unknown.", hint.word())
         } else {
             format!(
@@ -101,6 +135,21 @@ impl Engine {
             reason,
             next_failure: String::new(),
         })
+    }
+
+    /// Looks at the facts again after an alert of it changed: a held incident that got worse is
+    /// held for less, and what is quiet may be no longer.
+    pub(super) fn evaluate_for(&mut self, id: IncidentId, because: AlertId) {
+        let before = self.state.incidents.get(&id).and_then(|i| i.severity);
+        self.evaluate(id);
+        let after = self.state.incidents.get(&id).and_then(|i| i.severity);
+        if let (Some(before), Some(after)) = (before, after)
+            && after.is_worse_than(before)
+        {
+            self.shorten_hold(id, because);
+        }
+        self.release_flapping(id);
+        self.review_quiet(id, Some(because));
     }
 
     /// Looks at the facts again and follows them.
@@ -144,10 +193,9 @@ impl Engine {
             return;
         };
         let current = incident.severity;
-        let person_stands = incident.person_severity.is_some_and(|_| {
-            incident
-                .person_facts
-                .is_some_and(|facts| !found.severity.is_worse_than(facts))
+        let person_stands = incident.person_severity.is_some_and(|set| {
+            let facts = incident.person_facts.unwrap_or(set);
+            !found.severity.is_worse_than(facts) || !found.severity.is_worse_than(set)
         });
         if person_stands {
             self.state.touch_incident(id);
@@ -156,7 +204,7 @@ impl Engine {
         incident.person_severity = None;
         if let Some(current) = current
             && current.is_worse_than(found.severity)
-            && incident.basis == found.basis
+            && !(incident.basis == Basis::Rule && found.basis == Basis::Inventory)
         {
             // Better than before: it must hold first.
             if incident.improving_since.is_none() {
@@ -201,6 +249,7 @@ impl Engine {
         let severity = incident.severity.unwrap_or(found.severity);
         next_period(&mut incident.periods, found.effect, severity, from);
         self.state.touch_incident(id);
+        self.follow_cases(id, from);
     }
 
     /// An improvement may have held for long enough.
@@ -218,14 +267,17 @@ impl Engine {
         if now.since(since) < lower_after {
             return;
         }
-        let Some(found) = self.finding(id) else {
-            return;
-        };
+        let found = self.finding(id);
+        self.state.touch_incident(id);
         let Some(incident) = self.state.incidents.get_mut(&id) else {
             return;
         };
         let before = incident.severity;
         incident.improving_since = None;
+        // Nothing is active any more: how it ends is decided elsewhere.
+        let Some(found) = found else {
+            return;
+        };
         let severity = found.severity;
         self.follow(id, found, since);
         if let Some(before) = before {
@@ -259,7 +311,7 @@ impl Engine {
 
 /// What an alert's hint means for its element. A failed part of a redundant group is down itself;
 /// that the group still works is the group's arithmetic.
-fn condition(hint: SeverityHint, redundant_part: bool) -> Condition {
+pub(super) fn condition(hint: SeverityHint, redundant_part: bool) -> Condition {
     match hint {
         SeverityHint::Outage => Condition::Down,
         SeverityHint::Redundancy if redundant_part => Condition::Down,

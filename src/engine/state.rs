@@ -8,10 +8,11 @@ use crate::model::alert::{Alert, AlertText};
 use crate::model::figure::Stored;
 use crate::model::id::{AlertId, IncidentId, SilenceId, Sym, TicketId, WindowId};
 use crate::model::identity::AlertKey;
-use crate::model::incident::{Incident, TimelineEntry};
+use crate::model::incident::{Case, Incident, TimelineEntry};
 use crate::model::reason::Reason;
 use crate::model::ticket::WantedTicket;
 use crate::model::time::Time;
+use crate::sla::CaseLog;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,8 @@ pub enum Wake {
     Close(IncidentId),
     /// A silence ends.
     SilenceEnd(SilenceId),
+    /// A clock of one of its cases changes by itself.
+    Clocks(IncidentId),
     /// A window begins or ends.
     WindowEdge(WindowId),
 }
@@ -161,6 +164,10 @@ pub struct Scalars {
     pub tickets_hour: (Time, u32),
     /// Restarts so far.
     pub restarts: u64,
+    /// When the daemon started last.
+    pub restarted_at: Time,
+    /// Tickets of proven severity in the minute that began at this time.
+    pub tickets_minute: (Time, u32),
 }
 
 /// Recent openings at one site or source, for storm control.
@@ -211,8 +218,16 @@ pub struct State {
     pub storms: BTreeMap<u64, StormWatch>,
     /// Figures that survive a restart, by series.
     pub figures: BTreeMap<String, Stored>,
+    /// Cases of live incidents, by contract.
+    pub cases: BTreeMap<(IncidentId, String), Case<CaseLog>>,
+    /// When the clocks of an incident are looked at next.
+    pub clock_wakes: BTreeMap<IncidentId, Time>,
     /// When to wake for what.
     pub wakes: BTreeSet<(Time, Wake)>,
+    /// Services that were being set up and were seen healthy.
+    pub healthy: BTreeSet<String>,
+    /// Open incidents that a person reported.
+    pub reported: BTreeSet<IncidentId>,
     /// Recently applied change ids of people, to apply each once.
     pub person_changes: BTreeSet<(String, String)>,
     /// The journal is applied up to here.
@@ -246,6 +261,8 @@ pub struct Dirty {
     pub storms: BTreeSet<u64>,
     /// Stored figures.
     pub figures: BTreeSet<String>,
+    /// Cases.
+    pub cases: BTreeSet<(IncidentId, String)>,
     /// Whether scalars changed.
     pub scalars: bool,
     /// Incidents that leave memory with this save.

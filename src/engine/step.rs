@@ -60,6 +60,10 @@ impl Engine {
                 Wake::StormQuiet(key) => self.storm_quiet(key),
                 Wake::SourceSilent(source) => self.source_silent(source),
                 Wake::Close(id) => self.close(id),
+                Wake::Clocks(id) => {
+                    self.state.clock_wakes.remove(&id);
+                    self.look_at_clocks(id);
+                }
                 Wake::SilenceEnd(id) => self.silence_ended(id),
                 Wake::WindowEdge(id) => self.window_edge(id),
             }
@@ -104,7 +108,8 @@ impl Engine {
         if seen.messages == 0 {
             seen.first_at = now;
         }
-        let (last, silent) = (seen.last_at, seen.silent.take());
+        let last = seen.last_at.max(self.state.scalars.restarted_at);
+        let silent = seen.silent.take();
         seen.last_at = now;
         seen.messages += 1;
         self.state.dirty.sources.insert(source);
@@ -123,6 +128,28 @@ impl Engine {
         }
         if let Some(incident) = silent {
             self.resolve_now(incident, Reason::NoLongerStale, "The source speaks again.");
+            self.unmark_stale(source);
+        }
+    }
+
+    /// Sets or takes back the instant at which a source that is expected has been silent for too
+    /// long: counted from its last word, or from the last start.
+    pub(super) fn wake_at_silence(
+        &mut self,
+        source: crate::model::Sym,
+        every: std::time::Duration,
+        set: bool,
+    ) {
+        let seen = self.state.sources.get(&source);
+        if seen.is_some_and(|seen| seen.silent.is_some()) {
+            return;
+        }
+        let last = seen.map_or(Time(0), |seen| seen.last_at);
+        let at = last.max(self.state.scalars.restarted_at).plus(every);
+        if set {
+            self.wake(at, Wake::SourceSilent(source));
+        } else {
+            self.state.wakes.remove(&(at, Wake::SourceSilent(source)));
         }
     }
 
@@ -137,20 +164,44 @@ impl Engine {
         else {
             return;
         };
-        let Some(seen) = self.state.sources.get(&source) else {
-            return;
-        };
-        if self.state.now < seen.last_at.plus(every) || seen.silent.is_some() {
+        let seen = self.state.sources.entry(source).or_default();
+        let last = seen.last_at.max(self.state.scalars.restarted_at);
+        if self.state.now < last.plus(every) || seen.silent.is_some() {
             return;
         }
-        let last = seen.last_at;
         let title = format!("Source {name} is silent");
         let text = format!("No word from source {name} since {last}; expected every {every:?}.");
         let incident = self.open_own(&title, &text, Reason::SelfMonitoring, source);
+        self.mark_stale(source);
         if let Some(seen) = self.state.sources.get_mut(&source) {
             seen.silent = Some(incident);
         }
         self.state.dirty.sources.insert(source);
+    }
+
+    /// What a silent source said last may still hold: its alerts are marked, not resolved.
+    fn mark_stale(&mut self, source: crate::model::Sym) {
+        let alerts = self.state.alerts.values();
+        let active: Vec<AlertId> = alerts
+            .filter(|a| a.source == source && a.state.is_active())
+            .map(|a| a.id)
+            .collect();
+        for id in active {
+            self.alert_stale(id);
+        }
+    }
+
+    /// A source without expiries speaks again: what it said before it was silent stands again.
+    fn unmark_stale(&mut self, source: crate::model::Sym) {
+        let alerts = self.state.alerts.values();
+        let stale: Vec<AlertId> = alerts
+            .filter(|a| a.source == source && a.state == AlertState::Stale)
+            .filter(|a| a.expires_at.is_none())
+            .map(|a| a.id)
+            .collect();
+        for id in stale {
+            self.no_longer_stale(id);
+        }
     }
 
     fn apply_undecoded(&mut self, seq: u64, undecoded: &Undecoded) {
@@ -289,7 +340,13 @@ impl Engine {
         let expected = self.decisions.expected.clone();
         for (name, every) in expected {
             let source = self.state.intern(&name);
-            self.wake(now.plus(every), Wake::SourceSilent(source));
+            self.wake_at_silence(source, every, false);
+        }
+        self.state.scalars.restarted_at = now;
+        let expected = self.decisions.expected.clone();
+        for (name, every) in expected {
+            let source = self.state.intern(&name);
+            self.wake_at_silence(source, every, true);
         }
         self.give_grace();
     }

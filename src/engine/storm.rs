@@ -5,6 +5,7 @@
 use super::Engine;
 use super::correlate::group_hash;
 use super::state::Wake;
+use crate::model::incident::IncidentState;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
 use crate::model::{AlertId, IncidentId, Sym};
@@ -123,12 +124,18 @@ impl Engine {
                 .state
                 .incidents
                 .get(&incident)
-                .is_some_and(|i| i.state.is_open());
-            if open && incident != storm {
+                .is_some_and(|i| i.state != IncidentState::Closed);
+            let proven = self.is_proven_incident(incident);
+            if open && !proven && incident != storm {
                 self.merge(incident, storm, Reason::Storm);
             }
         }
         self.release(storm);
+    }
+
+    fn is_proven_incident(&self, id: IncidentId) -> bool {
+        let entry = self.state.incidents.get(&id);
+        entry.is_some_and(|i| i.basis != Basis::Rule)
     }
 
     /// A watch without openings is forgotten.

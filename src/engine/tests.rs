@@ -187,7 +187,7 @@ fn the_second_supply_turns_the_s4_into_an_s1_on_the_same_ticket() {
     assert_eq!(incident.severity, Some(Severity::S4));
     assert_eq!(
         incident.next_failure,
-        "then S1: 1 service(s), 2 customer(s)"
+        "then S1: 1 service(s), 2 customer(s): transit; acme, globex"
     );
     assert_eq!(story.event(part("psu2", Hint::Redundancy)), "grouped");
     let incident = story.open()[0];

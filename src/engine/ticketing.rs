@@ -369,6 +369,8 @@ impl Engine {
 fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
     let status = match incident.state {
         IncidentState::Resolved | IncidentState::Closed => TicketStatus::Resolved,
+        // Quiet again after it was resolved: the ticket stays as it is until then.
+        IncidentState::Held if incident.released_at.is_some() => TicketStatus::Resolved,
         IncidentState::Held | IncidentState::Open if incident.waiting => {
             TicketStatus::WaitingCustomer
         }

@@ -2,14 +2,8 @@
 //! touches only what depends on it; a test compares with an evaluation from nothing.
 
 use super::model::{ElementId, Inventory, NodeKind};
-use crate::model::incident::Effect;
-use crate::model::severity::{Category, Severity};
-use std::collections::{BTreeSet, VecDeque};
-
-/// Most nodes walked for one question.
-const WALK_MAX: usize = 2_000_000;
-/// Most sentences of a reason.
-const SENTENCES_MAX: usize = 5;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// How well something works; the order is from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,27 +25,6 @@ pub struct Health {
     effective: Vec<Condition>,
 }
 
-/// What some failed elements do to services and accounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Impact {
-    /// Severity; `None`: no service is hit.
-    pub severity: Option<Severity>,
-    /// The worst effect.
-    pub effect: Effect,
-    /// Provisioning if only services that are being set up are hit.
-    pub category: Category,
-    /// Services that are hit, worst first.
-    pub services: Vec<String>,
-    /// Accounts of the services with the worst effect.
-    pub accounts: Vec<String>,
-    /// Parties among them, as counted for "several customers".
-    pub parties: u32,
-    /// The arithmetic of groups, and what is hit.
-    pub sentences: Vec<String>,
-    /// What the next failure would cause; empty if something is down already.
-    pub next_failure: String,
-}
-
 impl Health {
     /// Everything works.
     pub fn new(inventory: &Inventory) -> Health {
@@ -62,38 +35,76 @@ impl Health {
         }
     }
 
-    /// Sets an element's own condition and follows the graph.
-    pub fn set(&mut self, inventory: &Inventory, element: ElementId, condition: Condition) {
+    /// Sets an element's own condition and follows the graph; returns how many nodes changed.
+    pub fn set(
+        &mut self,
+        inventory: &Inventory,
+        element: ElementId,
+        condition: Condition,
+    ) -> usize {
         let Some(own) = self.own.get_mut(element.0 as usize) else {
-            return;
+            return 0;
         };
         if *own == condition {
-            return;
+            return 0;
         }
         *own = condition;
-        let mut left = VecDeque::from([element.0]);
-        while let Some(number) = left.pop_front() {
+        let mut changed = 0;
+        // In order of rank every node is looked at once, after all that it needs.
+        let rank = |number: u32| inventory.node(number).map_or(0, |node| node.rank);
+        let mut left = BinaryHeap::from([Reverse((rank(element.0), element.0))]);
+        let mut last = None;
+        while let Some(Reverse((_, number))) = left.pop() {
+            if last == Some(number) {
+                continue;
+            }
+            last = Some(number);
             let new = self.evaluate(inventory, number);
             let Some(old) = self.effective.get_mut(number as usize) else {
                 continue;
             };
             if *old != new {
                 *old = new;
-                left.extend(
-                    inventory
-                        .node(number)
-                        .into_iter()
-                        .flat_map(|n| n.followers.iter()),
-                );
+                changed += 1;
+                let followers = inventory
+                    .node(number)
+                    .into_iter()
+                    .flat_map(|n| &n.followers);
+                left.extend(followers.map(|n| Reverse((rank(*n), *n))));
             }
         }
+        changed
     }
 
     fn evaluate(&self, inventory: &Inventory, number: u32) -> Condition {
+        self.evaluate_by(inventory, number, |needed| self.at(needed))
+    }
+
+    /// The condition of a node if some others were as thought.
+    pub(super) fn evaluate_with(
+        &self,
+        inventory: &Inventory,
+        number: u32,
+        thought: &BTreeMap<u32, Condition>,
+    ) -> Condition {
+        self.evaluate_by(inventory, number, |needed| {
+            thought
+                .get(&needed)
+                .copied()
+                .unwrap_or_else(|| self.at(needed))
+        })
+    }
+
+    fn evaluate_by(
+        &self,
+        inventory: &Inventory,
+        number: u32,
+        at: impl Fn(u32) -> Condition,
+    ) -> Condition {
         let Some(node) = inventory.node(number) else {
             return Condition::Up;
         };
-        let needed = node.needs.iter().map(|n| self.at(*n));
+        let needed = node.needs.iter().map(|n| at(*n));
         match &node.kind {
             NodeKind::Element => {
                 let own = self
@@ -124,259 +135,36 @@ impl Health {
         }
     }
 
-    fn at(&self, number: u32) -> Condition {
+    pub(super) fn own(&self, number: u32) -> Condition {
+        let own = self.own.get(number as usize);
+        own.copied().unwrap_or(Condition::Up)
+    }
+
+    pub(super) fn at(&self, number: u32) -> Condition {
         self.effective
             .get(number as usize)
             .copied()
             .unwrap_or(Condition::Up)
     }
 
+    /// Whether the element itself does not work as it should.
+    pub fn has_failed(&self, element: ElementId) -> bool {
+        let own = self.own.get(element.0 as usize);
+        own.is_some_and(|own| *own != Condition::Up)
+    }
+
     /// Whether the element itself is down, not only what it hangs from.
     pub fn is_down(&self, element: ElementId) -> bool {
         self.own.get(element.0 as usize) == Some(&Condition::Down)
     }
-
-    /// Elements that are down themselves and explain this one, nearest first.
-    pub fn roots_of(&self, inventory: &Inventory, element: ElementId) -> Vec<ElementId> {
-        let mut found = Vec::new();
-        let mut seen = BTreeSet::from([element.0]);
-        let mut left = VecDeque::from([element.0]);
-        while let Some(number) = left.pop_front() {
-            let Some(node) = inventory.node(number) else {
-                continue;
-            };
-            for next in node.needs.iter().copied().chain(node.part_of) {
-                if !seen.insert(next) || seen.len() > WALK_MAX {
-                    continue;
-                }
-                // What works explains nothing.
-                if self.at(next) != Condition::Down {
-                    continue;
-                }
-                if self.own.get(next as usize) == Some(&Condition::Down) {
-                    found.push(ElementId(next));
-                }
-                left.push_back(next);
-            }
-        }
-        found
-    }
-
-    /// What these elements do to services: reached upwards over whatever is not up.
-    pub fn impact(&self, inventory: &Inventory, elements: &[ElementId]) -> Impact {
-        let mut seen: BTreeSet<u32> = elements.iter().map(|e| e.0).collect();
-        let mut left: VecDeque<u32> = seen.iter().copied().collect();
-        let mut services: Vec<(Condition, u32)> = Vec::new();
-        let mut sentences = Vec::new();
-        let mut risky = Vec::new();
-        while let Some(number) = left.pop_front() {
-            let condition = self.at(number);
-            let Some(node) = inventory
-                .node(number)
-                .filter(|_| condition != Condition::Up)
-            else {
-                continue;
-            };
-            match &node.kind {
-                NodeKind::Element => {}
-                NodeKind::Service { .. } => services.push((condition, number)),
-                NodeKind::Group { needs } => {
-                    if sentences.len() < SENTENCES_MAX {
-                        sentences.push(self.arithmetic(inventory, number, *needs));
-                    }
-                    if condition == Condition::AtRisk {
-                        risky.push(number);
-                    }
-                }
-            }
-            left.extend(node.followers.iter().copied().filter(|n| seen.insert(*n)));
-        }
-        services.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        self.sum_up(inventory, &services, sentences, &risky)
-    }
-
-    fn arithmetic(&self, inventory: &Inventory, group: u32, needs: u32) -> String {
-        let Some(node) = inventory.node(group) else {
-            return String::new();
-        };
-        let whole = node.needs.len();
-        let working = node
-            .needs
-            .iter()
-            .filter(|n| self.at(**n) != Condition::Down)
-            .count();
-        let state = match self.at(group) {
-            Condition::Up => "up",
-            Condition::AtRisk => "redundancy lost",
-            Condition::Degraded => "degraded",
-            Condition::Down => "down",
-        };
-        format!(
-            "{}: {working} of {whole} working, needs {needs}: {state}.",
-            node.id
-        )
-    }
-
-    fn sum_up(
-        &self,
-        inventory: &Inventory,
-        services: &[(Condition, u32)],
-        mut sentences: Vec<String>,
-        risky: &[u32],
-    ) -> Impact {
-        let active = |number: u32| {
-            inventory.node(number).is_some_and(|node| {
-                matches!(
-                    node.kind,
-                    NodeKind::Service {
-                        setting_up: false,
-                        ..
-                    }
-                )
-            })
-        };
-        let any_active = services.iter().any(|(_, number)| active(*number));
-        let counted: Vec<_> = services
-            .iter()
-            .filter(|(_, number)| !any_active || active(*number))
-            .collect();
-        let worst = counted.first().map(|(condition, _)| *condition);
-        let at_worst: Vec<u32> = counted
-            .iter()
-            .filter(|(condition, _)| Some(*condition) == worst)
-            .map(|(_, number)| *number)
-            .collect();
-        let (accounts, parties) = parties(inventory, &at_worst);
-        let severity = worst.map(|worst| severity_of(worst, parties));
-        if let Some(worst) = worst {
-            let word = match worst {
-                Condition::Down => "down",
-                Condition::Degraded => "degraded",
-                Condition::AtRisk | Condition::Up => "at risk",
-            };
-            let names: Vec<&str> = at_worst
-                .iter()
-                .take(3)
-                .filter_map(|n| inventory.node(*n))
-                .map(|n| n.id.as_str())
-                .collect();
-            let more = at_worst.len().saturating_sub(names.len());
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            sentences.push(format!(
-                "{} service(s) {word} ({}{more}), {parties} customer(s).",
-                at_worst.len(),
-                names.join(", ")
-            ));
-        }
-        let category = if any_active || services.is_empty() {
-            Category::Incident
-        } else {
-            Category::Provisioning
-        };
-        Impact {
-            severity,
-            effect: match worst {
-                Some(Condition::Down) => Effect::Down,
-                Some(Condition::Degraded) => Effect::Degraded,
-                Some(Condition::AtRisk) => Effect::AtRisk,
-                Some(Condition::Up) | None => Effect::Unknown,
-            },
-            category,
-            services: counted
-                .iter()
-                .filter_map(|(_, n)| inventory.node(*n))
-                .map(|n| n.id.clone())
-                .collect(),
-            accounts,
-            parties,
-            sentences,
-            next_failure: if worst == Some(Condition::AtRisk) {
-                next_failure(inventory, risky)
-            } else {
-                String::new()
-            },
-        }
-    }
-}
-
-/// The services that hang from groups without redundancy, and what their loss would mean.
-fn next_failure(inventory: &Inventory, risky: &[u32]) -> String {
-    let mut seen: BTreeSet<u32> = risky.iter().copied().collect();
-    let mut left: Vec<u32> = risky.to_vec();
-    let mut services = Vec::new();
-    while let Some(number) = left.pop() {
-        let Some(node) = inventory.node(number) else {
-            continue;
-        };
-        if matches!(node.kind, NodeKind::Service { .. }) {
-            services.push(number);
-        }
-        for follower in &node.followers {
-            // A further group may hold what one of its members loses.
-            let holds = inventory.node(*follower).is_some_and(
-                |f| matches!(f.kind, NodeKind::Group { needs } if (needs as usize) < f.needs.len()),
-            );
-            if !holds && seen.insert(*follower) {
-                left.push(*follower);
-            }
-        }
-    }
-    let (_, parties) = parties(inventory, &services);
-    if services.is_empty() {
-        return String::new();
-    }
-    let severity = severity_of(Condition::Down, parties);
-    format!(
-        "then {severity}: {} service(s), {parties} customer(s)",
-        services.len()
-    )
-}
-
-fn severity_of(condition: Condition, parties: u32) -> Severity {
-    match condition {
-        Condition::Down if parties >= 2 => Severity::S1,
-        Condition::Down => Severity::S2,
-        Condition::Degraded => Severity::S3,
-        Condition::AtRisk | Condition::Up => Severity::S4,
-    }
-}
-
-/// Accounts of services, and how many parties they are: all accounts of one customer once, each
-/// managed account as its own.
-fn parties(inventory: &Inventory, services: &[u32]) -> (Vec<String>, u32) {
-    let mut accounts = BTreeSet::new();
-    let mut parties = BTreeSet::new();
-    for number in services {
-        let Some(NodeKind::Service {
-            accounts: names, ..
-        }) = inventory.node(*number).map(|node| &node.kind)
-        else {
-            continue;
-        };
-        for name in names {
-            accounts.insert(name.clone());
-            let party = match inventory.accounts.get(name) {
-                Some(account) if account.managed => name.clone(),
-                Some(account) => account.customer.clone(),
-                None => name.clone(),
-            };
-            parties.insert(party);
-        }
-    }
-    (
-        accounts.into_iter().collect(),
-        u32::try_from(parties.len()).unwrap_or(u32::MAX),
-    )
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::impact::Lives;
     use super::super::load::{ElementEntry, GroupEntry, InventoryFile, ServiceEntry};
     use super::*;
+    use crate::model::Severity;
     use proptest::prelude::*;
 
     fn two_psus() -> Inventory {
@@ -412,20 +200,28 @@ mod tests {
         let one = inventory.element("psu1@core-1").unwrap();
         let two = inventory.element("psu2@core-1").unwrap();
         health.set(&inventory, one, Condition::Down);
-        let impact = health.impact(&inventory, &[one]);
+        let impact = health.impact(&inventory, &[one], &Lives::default());
         assert_eq!(impact.severity, Some(Severity::S4));
         assert_eq!(
             impact.sentences[0],
             "psu@core-1: 1 of 2 working, needs 1: redundancy lost."
         );
-        assert_eq!(impact.next_failure, "then S1: 1 service(s), 2 customer(s)");
+        assert_eq!(
+            impact.next_failure,
+            "then S1: 1 service(s), 2 customer(s): transit; acme, globex"
+        );
         health.set(&inventory, two, Condition::Down);
-        let impact = health.impact(&inventory, &[one, two]);
+        let impact = health.impact(&inventory, &[one, two], &Lives::default());
         assert_eq!(impact.severity, Some(Severity::S1));
         assert_eq!(impact.accounts, ["acme", "globex"]);
         health.set(&inventory, one, Condition::Up);
         health.set(&inventory, two, Condition::Up);
-        assert_eq!(health.impact(&inventory, &[one]).severity, None);
+        assert_eq!(
+            health
+                .impact(&inventory, &[one], &Lives::default())
+                .severity,
+            None
+        );
     }
 
     #[test]
@@ -493,7 +289,7 @@ mod tests {
                 id: format!("s{s}"),
                 depends_on: vec![format!("g{s}"), format!("g{}", s + 2)],
                 accounts: vec![format!("a{s}")],
-                setting_up: false,
+                ..ServiceEntry::default()
             });
         }
         Inventory::build(file).unwrap()

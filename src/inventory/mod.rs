@@ -1,14 +1,24 @@
 //! The inventory: accounts, services, elements and groups, and who depends on whom.
 //!
-//! `model` holds what is known, `load` reads it from TOML and CSV text, `names` finds the element
-//! that a monitor means, `health` follows the graph. All of it is pure; files are read by the
+//! `model` holds what is known, `load` reads it from TOML and CSV text, `build` checks and indexes it, `names` finds the element
+//! that a monitor means, `health` follows the graph, and `impact` says
+//! what that does to services and accounts. All of it is pure; files are read by the
 //! configuration room.
 
+mod build;
 mod health;
+mod impact;
 mod load;
 mod model;
 mod names;
+mod overlap;
+mod related;
 
-pub use health::{Condition, Health, Impact};
-pub use load::{InventoryFile, Problem};
-pub use model::{ElementId, Inventory, Query, Resolution};
+pub use health::{Condition, Health};
+pub use impact::{Impact, Lives};
+pub use load::{
+    AccountEntry, ElementEntry, GroupEntry, InventoryFile, Life, Problem, ServiceEntry,
+};
+pub use model::{ElementId, Inventory, Query, Resolution, Watch};
+pub use overlap::{overlap, what_if};
+pub use related::beside;

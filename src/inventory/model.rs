@@ -1,7 +1,9 @@
 //! What is known: nodes with dense numbers, and edges both ways.
 
+use crate::model::Time;
 use crate::model::event::ComponentKind;
-use std::collections::BTreeMap;
+use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An element's number: its place in the inventory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +16,24 @@ pub struct Inventory {
     pub(super) by_id: BTreeMap<String, u32>,
     pub(super) aliases: BTreeMap<String, u32>,
     pub(super) accounts: BTreeMap<String, Account>,
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) watches: BTreeMap<u32, Watch>,
+}
+
+/// A regular expression over whole names, and whose name it is.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    pub regex: Regex,
+    pub number: u32,
+}
+
+/// Sources that watch one element from different places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// The sources.
+    pub watchers: Vec<String>,
+    /// So many of them must say that it is down.
+    pub quorum: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -26,8 +46,12 @@ pub(super) struct Node {
     pub followers: Vec<u32>,
     /// The thing it is part of, for explanations.
     pub part_of: Option<u32>,
+    /// Things that are part of this one.
+    pub parts: Vec<u32>,
     /// Part of `needs`: the parent it hangs from, if it does not itself carry that parent.
     pub declared_parent: bool,
+    /// What a node needs has a lower rank.
+    pub rank: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -38,7 +62,9 @@ pub(super) enum NodeKind {
     },
     Service {
         accounts: Vec<String>,
-        setting_up: bool,
+        /// Trouble before this instant is provisioning work.
+        setting_up_until: Option<Time>,
+        retired: bool,
     },
 }
 
@@ -111,17 +137,76 @@ impl Inventory {
         self.groups_of(element.0).next().is_some()
     }
 
-    /// Members of the element's groups, without itself.
-    pub fn co_members(&self, element: ElementId) -> impl Iterator<Item = ElementId> + '_ {
-        self.groups_of(element.0)
-            .filter_map(|group| self.node(group))
-            .flat_map(|group| group.needs.iter().copied())
-            .filter(move |member| *member != element.0)
-            .filter(|member| {
-                self.node(*member)
-                    .is_some_and(|node| matches!(node.kind, NodeKind::Element))
-            })
-            .map(ElementId)
+    /// Whether anything hangs from the element or is part of it.
+    pub fn has_effects(&self, element: ElementId) -> bool {
+        let node = self.node(element.0);
+        node.is_some_and(|node| !node.followers.is_empty() || !node.parts.is_empty())
+    }
+
+    /// Whether any element is watched by voters.
+    pub fn has_watches(&self) -> bool {
+        !self.watches.is_empty()
+    }
+
+    /// Who watches the element, if they vote.
+    pub fn watch(&self, element: ElementId) -> Option<&Watch> {
+        self.watches.get(&element.0)
+    }
+
+    /// The element itself and what it hangs from without an alternative: what it is part of, what
+    /// it depends on, and members of groups that need them all.
+    pub fn hangs_from(&self, element: ElementId) -> Vec<ElementId> {
+        let mut seen = BTreeSet::from([element.0]);
+        let mut found = Vec::new();
+        let mut left = vec![element.0];
+        while let Some(number) = left.pop() {
+            let Some(node) = self.node(number) else {
+                continue;
+            };
+            let sole = match node.kind {
+                NodeKind::Element => {
+                    found.push(ElementId(number));
+                    true
+                }
+                NodeKind::Service { .. } => true,
+                NodeKind::Group { needs } => needs as usize == node.needs.len(),
+            };
+            if sole {
+                let above = node.needs.iter().copied().chain(node.part_of);
+                left.extend(above.filter(|next| seen.insert(*next)));
+            }
+        }
+        found
+    }
+
+    /// Services that follow the element, and their accounts, in order of their ids; at most
+    /// `most` nodes are walked, else nothing is known.
+    pub fn served_by(&self, element: ElementId, most: usize) -> (Vec<&str>, Vec<&str>) {
+        let mut seen = BTreeSet::from([element.0]);
+        let mut left = vec![element.0];
+        let (mut services, mut accounts) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(number) = left.pop() {
+            let Some(node) = self.node(number) else {
+                continue;
+            };
+            if let NodeKind::Service {
+                accounts: of,
+                retired: false,
+                ..
+            } = &node.kind
+            {
+                services.insert(node.id.as_str());
+                accounts.extend(of.iter().map(String::as_str));
+            }
+            left.extend(node.followers.iter().copied().filter(|n| seen.insert(*n)));
+            if seen.len() > most {
+                return (Vec::new(), Vec::new());
+            }
+        }
+        (
+            services.into_iter().collect(),
+            accounts.into_iter().collect(),
+        )
     }
 
     fn groups_of(&self, number: u32) -> impl Iterator<Item = u32> + '_ {

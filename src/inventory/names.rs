@@ -102,6 +102,13 @@ impl Inventory {
     fn lookup(&self, name: &str) -> Option<ElementId> {
         self.element(name)
             .or_else(|| self.aliases.get(&normal(name)).copied().map(ElementId))
+            .or_else(|| self.by_pattern(name))
+    }
+
+    /// The first pattern that matches the whole name, in the order of the files.
+    fn by_pattern(&self, name: &str) -> Option<ElementId> {
+        let found = self.patterns.iter().find(|p| p.regex.is_match(name));
+        found.map(|pattern| ElementId(pattern.number))
     }
 }
 

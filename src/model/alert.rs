@@ -1,7 +1,7 @@
 //! An alert as the engine holds it and the store keeps it. Texts stay in the store.
 
 use super::event::{ComponentKind, EventState, SeverityHint, Suppressed};
-use super::id::{AlertId, IncidentId, Sym};
+use super::id::{AlertId, IncidentId, SilenceId, Sym, WindowId};
 use super::identity::{AlertKey, Identity};
 use super::time::Time;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,26 @@ pub struct Alert {
     pub last_seen: Time,
     /// Events accepted, repeats included.
     pub count: u64,
+    /// Silences and windows that covered it when it began to fire.
+    pub covers: Vec<Cover>,
+    /// Fresh watchers of its element contradict it.
+    pub doubted: bool,
+}
+
+/// What keeps an alert quiet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cover {
+    /// A silence.
+    Silence(SilenceId),
+    /// A maintenance window.
+    Window(WindowId),
+    /// One occurrence of a recurring window.
+    Recurring {
+        /// Its name.
+        name: Sym,
+        /// Its end.
+        until: Time,
+    },
 }
 
 /// State of an alert.

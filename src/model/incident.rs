@@ -101,6 +101,8 @@ pub struct Incident {
     pub person_facts: Option<Severity>,
     /// Last change.
     pub changed_at: Time,
+    /// Group keys of the hosts that its alerts without an element are about, at most 32.
+    pub hosts: Vec<u64>,
 }
 
 /// Where an incident stands.

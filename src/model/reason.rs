@@ -191,6 +191,16 @@ words!(
         Quarantined = "quarantined",
         /// An input that the engine could not apply was set aside.
         Poisoned = "poisoned",
+        /// A lone word that fresh watchers contradict.
+        Unconfirmed = "unconfirmed",
+        /// Enough watchers say so.
+        Confirmed = "confirmed",
+        /// A neighbour of planned or silenced work failed as well.
+        NotCovered = "not_covered",
+        /// Two maintenances together would take a group below its need.
+        MaintenanceOverlap = "maintenance_overlap",
+        /// The cause ended, its effects remain.
+        CauseEnded = "cause_ended",
         /// The bridge's own trouble.
         SelfMonitoring = "self_monitoring",
     }

@@ -69,12 +69,26 @@ enum Test {
 
 impl Condition {
     fn holds(&self, value: &str) -> bool {
-        let found = match &self.test {
+        self.test.finds(value) != self.negated
+    }
+}
+
+impl Test {
+    fn finds(&self, value: &str) -> bool {
+        match self {
             Test::Equals(wanted) => value == wanted,
             Test::Matches(regex) => regex.is_match(value),
-        };
-        found != self.negated
+        }
     }
+}
+
+/// The values of a field that has several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Several {
+    /// One of them is enough.
+    Any(Vec<String>),
+    /// All of them must match, and there must be one.
+    All(Vec<String>),
 }
 
 impl Matcher {
@@ -98,6 +112,24 @@ impl Matcher {
         self.conditions
             .iter()
             .all(|condition| condition.holds(facts.field(&condition.field)))
+    }
+
+    /// Whether all conditions hold, where some fields have several values.
+    pub fn matches_with(&self, facts: &Facts, several: &dyn Fn(&str) -> Option<Several>) -> bool {
+        self.conditions
+            .iter()
+            .all(|condition| match several(&condition.field) {
+                None => condition.holds(facts.field(&condition.field)),
+                Some(Several::Any(values)) => {
+                    values.iter().any(|v| condition.test.finds(v)) != condition.negated
+                }
+                Some(Several::All(values)) if condition.negated => {
+                    !values.iter().any(|v| condition.test.finds(v))
+                }
+                Some(Several::All(values)) => {
+                    !values.is_empty() && values.iter().all(|v| condition.test.finds(v))
+                }
+            })
     }
 
     /// Whether all conditions hold for named values; a field that is not named is empty.

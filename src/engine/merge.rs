@@ -1,0 +1,155 @@
+//! When the cause speaks later than its effects, incidents become one. The earliest start stays.
+
+use super::Engine;
+use super::correlate::Judged;
+use super::incident::SITES_MAX;
+use super::state::Wake;
+use crate::model::figure::Family;
+use crate::model::incident::{Ended, IncidentState};
+use crate::model::reason::Reason;
+use crate::model::{AlertId, IncidentId};
+
+impl Engine {
+    /// The alert is a root: incidents of alerts that it explains become part of its own. From a
+    /// storm only the explained alerts come.
+    pub(super) fn merge_explained(&mut self, id: AlertId, judged: &Judged, incident: IncidentId) {
+        let mut moved = 0_u32;
+        for alert in self.explained_by(id, judged) {
+            let Some(other) = self.state.alerts.get(&alert).and_then(|a| a.incident) else {
+                continue;
+            };
+            let other = self.state.survivor(other);
+            let open = self
+                .incident_state(other)
+                .is_some_and(IncidentState::is_open);
+            if other == incident || !open {
+                continue;
+            }
+            if self.state.incidents.get(&other).is_some_and(|i| i.storm) {
+                self.move_member(alert, other, incident);
+                moved += 1;
+            } else {
+                self.absorb(other, incident, Reason::RootSpokeLater);
+                moved += 1;
+            }
+        }
+        if moved > 0 {
+            self.evaluate_for(incident, id);
+        }
+    }
+
+    /// The oldest open ticket among what the alert explains: its cause joins it, so that no second
+    /// ticket is asked for and none is closed.
+    pub(super) fn told_effect(&self, id: AlertId, judged: &Judged) -> Option<IncidentId> {
+        let explained = self.explained_by(id, judged);
+        let incidents = explained.iter().filter_map(|alert| {
+            let incident = self.state.survivor(self.state.alerts.get(alert)?.incident?);
+            let entry = self.state.incidents.get(&incident)?;
+            (entry.state == IncidentState::Open && !entry.storm).then_some(incident)
+        });
+        incidents.min()
+    }
+
+    /// Takes an active alert out of a storm, into the incident whose root explains it.
+    fn move_member(&mut self, id: AlertId, from: IncidentId, into: IncidentId) {
+        let Some(alert) = self.state.alerts.get(&id) else {
+            return;
+        };
+        let (hint, element) = (alert.hint, alert.element);
+        let tally = self.tallies.entry(from).or_default();
+        tally.remove_hint(hint);
+        tally.remove_element(element);
+        let members = self.state.members.entry(from).or_default();
+        members.remove(&id);
+        let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        let mut left = 0;
+        if let Some(storm) = self.state.incidents.get_mut(&from) {
+            storm.active = storm.active.saturating_sub(1);
+            storm.members = count;
+            left = storm.active;
+        }
+        self.state.touch_incident(from);
+        self.enter(id, into);
+        if left == 0 {
+            self.absorb(from, into, Reason::RootSpokeLater);
+        }
+    }
+
+    /// Makes one incident part of another, and looks at the facts of the whole.
+    pub(super) fn merge(&mut self, from: IncidentId, into: IncidentId, reason: Reason) {
+        self.absorb(from, into, reason);
+        self.evaluate(into);
+    }
+
+    /// Makes one incident part of another. The earliest start stays.
+    fn absorb(&mut self, from: IncidentId, into: IncidentId, reason: Reason) {
+        let now = self.state.now;
+        let members = self.state.members.remove(&from).unwrap_or_default();
+        let Some(gone) = self.state.incidents.get_mut(&from) else {
+            return;
+        };
+        gone.state = IncidentState::Resolved;
+        gone.ended = Some(Ended::Merged);
+        gone.merged_into = Some(into);
+        gone.resolved_at = Some(now);
+        gone.active = 0;
+        let (opened_at, sites) = (gone.opened_at, gone.sites.clone());
+        let (reported, hosts) = (gone.reported, gone.hosts.clone());
+        let lower_after = self.decisions.settings.lower_after;
+        let wakes = [
+            (gone.held_until.take(), Wake::Hold(from)),
+            (gone.quiet_until.take(), Wake::Quiet(from)),
+            (
+                gone.improving_since.take().map(|at| at.plus(lower_after)),
+                Wake::Lower(from),
+            ),
+        ];
+        gone.quiet_reason = None;
+        for (at, wake) in wakes {
+            self.state.rewake(at, None, wake);
+        }
+        self.state.reported.remove(&from);
+        self.tallies.remove(&from);
+        for id in members {
+            if let Some(alert) = self.state.alerts.get_mut(&id) {
+                alert.incident = Some(into);
+                let (active, hint, element) = (alert.state.is_active(), alert.hint, alert.element);
+                self.state.dirty.alerts.insert(id);
+                self.state.members.entry(into).or_default().insert(id);
+                if active {
+                    self.member_active(into, hint, element);
+                }
+            }
+        }
+        let count = self.state.members.get(&into).map_or(0, |m| m.len());
+        if let Some(entry) = self.state.incidents.get_mut(&into) {
+            entry.members = u32::try_from(count).unwrap_or(u32::MAX);
+            entry.opened_at = entry.opened_at.min(opened_at);
+            entry.reported |= reported;
+            if entry.reported {
+                self.state.reported.insert(into);
+            }
+            for host in hosts {
+                if !entry.hosts.contains(&host) && entry.hosts.len() < SITES_MAX {
+                    entry.hosts.push(host);
+                }
+            }
+            for site in sites {
+                if !entry.sites.contains(&site) && entry.sites.len() < SITES_MAX {
+                    entry.sites.push(site);
+                }
+            }
+        }
+        let until = now.plus(self.decisions.settings.reopen_window);
+        if let Some(gone) = self.state.incidents.get_mut(&from) {
+            gone.reopen_until = Some(until);
+        }
+        self.wake(until, Wake::Close(from));
+        self.add_figure(Family::Merges, &[], 1);
+        self.merge_cases(from, into, opened_at);
+        self.decide(from, Reason::Merged, format!("Part of {into}."));
+        self.decide(into, reason, format!("{from} is part of this problem."));
+        self.sync_tickets(from);
+        self.note_tickets(from, &format!("This is part of {into}."), true);
+    }
+}

@@ -1,0 +1,277 @@
+//! Silences and maintenance windows themselves: made, ended, announced by carriers, and warned of
+//! when two together would be too much. What they keep quiet is decided in `quiet`.
+
+use super::Engine;
+use super::state::{Silence, Wake, Window};
+use crate::inventory::ElementId;
+use crate::model::input::Message;
+use crate::model::notice::{MaintenanceNotice, MaintenanceStatus};
+use crate::model::reason::Reason;
+use crate::model::{SilenceId, Time, WindowId};
+use crate::rules::Matcher;
+
+impl Engine {
+    pub(super) fn add_silence(
+        &mut self,
+        author: &str,
+        matchers: &[String],
+        reason: &str,
+        until: Time,
+        holds_s1: bool,
+    ) -> Result<String, String> {
+        check_matchers(matchers)?;
+        if reason.trim().is_empty() {
+            return Err("a silence needs a reason".to_owned());
+        }
+        if until <= self.state.now {
+            return Err(format!("{until} is in the past"));
+        }
+        self.state.scalars.next_silence += 1;
+        self.state.dirty.scalars = true;
+        let silence = Silence {
+            id: SilenceId(self.state.scalars.next_silence),
+            matchers: matchers.to_vec(),
+            reason: reason.to_owned(),
+            author: author.to_owned(),
+            from: self.state.now,
+            until,
+            holds_s1,
+        };
+        let id = silence.id;
+        self.save_thing("silence", format!("{:010}", id.0), &silence);
+        self.compile_matchers(matchers);
+        self.state.silences.insert(id, silence);
+        self.wake(until, Wake::SilenceEnd(id));
+        Ok(format!("{id} until {until}"))
+    }
+
+    pub(super) fn silence_ended(&mut self, id: SilenceId) {
+        if let Some(silence) = self.state.silences.get(&id)
+            && silence.until <= self.state.now
+        {
+            self.state.silences.remove(&id);
+            self.drop_thing("silence", format!("{:010}", id.0));
+            self.review_all_quiet();
+        }
+    }
+
+    pub(super) fn end_silence(&mut self, id: SilenceId) -> Result<String, String> {
+        let silence = self
+            .state
+            .silences
+            .get_mut(&id)
+            .ok_or_else(|| format!("no silence {id}"))?;
+        let until = std::mem::replace(&mut silence.until, self.state.now);
+        self.state.wakes.remove(&(until, Wake::SilenceEnd(id)));
+        self.silence_ended(id);
+        Ok(format!("{id} ended"))
+    }
+
+    pub(super) fn add_window(
+        &mut self,
+        author: &str,
+        matchers: &[String],
+        reason: &str,
+        from: Time,
+        until: Time,
+    ) -> Result<String, String> {
+        check_matchers(matchers)?;
+        if until <= from {
+            return Err(format!(
+                "the window ends at {until}, before it begins at {from}"
+            ));
+        }
+        let window = Window {
+            id: self.next_window(),
+            matchers: matchers.to_vec(),
+            elements: Vec::new(),
+            reason: reason.to_owned(),
+            author: author.to_owned(),
+            from,
+            until,
+            notice: None,
+            sequence: 0,
+        };
+        let id = window.id;
+        self.keep_window(window);
+        let warning = self.warn_of_overlap(id);
+        Ok(format!("{id} from {from} until {until}{warning}"))
+    }
+
+    fn next_window(&mut self) -> WindowId {
+        self.state.scalars.next_window += 1;
+        self.state.dirty.scalars = true;
+        WindowId(self.state.scalars.next_window)
+    }
+
+    fn keep_window(&mut self, window: Window) {
+        let id = window.id;
+        self.wake(window.until, Wake::WindowEdge(id));
+        if window.from > self.state.now {
+            self.wake(window.from, Wake::WindowEdge(id));
+        }
+        self.compile_matchers(&window.matchers);
+        self.save_thing("window", format!("{:010}", id.0), &window);
+        self.state.windows.insert(id, window);
+    }
+
+    pub(super) fn window_edge(&mut self, id: WindowId) {
+        if self
+            .state
+            .windows
+            .get(&id)
+            .is_some_and(|w| w.until <= self.state.now)
+        {
+            self.state.windows.remove(&id);
+            self.drop_thing("window", format!("{:010}", id.0));
+            self.review_all_quiet();
+        }
+    }
+
+    pub(super) fn end_window(&mut self, id: WindowId) -> Result<String, String> {
+        let window = self
+            .state
+            .windows
+            .get_mut(&id)
+            .ok_or_else(|| format!("no window {id}"))?;
+        let until = std::mem::replace(&mut window.until, self.state.now);
+        let from = window.from;
+        self.state.wakes.remove(&(until, Wake::WindowEdge(id)));
+        self.state.wakes.remove(&(from, Wake::WindowEdge(id)));
+        self.window_edge(id);
+        Ok(format!("{id} ended"))
+    }
+
+    /// A carrier's notice becomes windows on the inventory's circuits; an older sequence never
+    /// wins, and what is unclear goes to a person.
+    pub(super) fn apply_notice(&mut self, message: &Message, notice: &MaintenanceNotice) {
+        let name = (notice.provider.clone(), notice.maintenance_id.clone());
+        let old: Vec<_> = self
+            .state
+            .windows
+            .values()
+            .filter(|w| w.notice.as_ref() == Some(&name))
+            .map(|w| (w.id, w.sequence))
+            .collect();
+        if old.iter().any(|(_, sequence)| *sequence > notice.sequence) {
+            return;
+        }
+        for (id, _) in old {
+            if let Some(window) = self.state.windows.remove(&id) {
+                self.state
+                    .wakes
+                    .remove(&(window.until, Wake::WindowEdge(id)));
+                self.state
+                    .wakes
+                    .remove(&(window.from, Wake::WindowEdge(id)));
+            }
+            self.drop_thing("window", format!("{:010}", id.0));
+        }
+        let source = self.state.intern(&message.source);
+        if !notice.unclear.is_empty() {
+            let title = format!("Unclear maintenance notice from {}", notice.provider);
+            let text = format!("{}: {}", notice.summary, notice.unclear.join("; "));
+            let id = self.open_own(&title, &text, Reason::Quarantined, source);
+            if let Some(incident) = self.state.incidents.get_mut(&id) {
+                incident.needs_triage = true;
+            }
+        }
+        let over = matches!(
+            notice.status,
+            MaintenanceStatus::Cancelled | MaintenanceStatus::Completed
+        );
+        if over {
+            return;
+        }
+        let inventory = self.decisions.inventory.clone();
+        let elements: Vec<String> = notice
+            .objects
+            .iter()
+            .filter_map(|object| inventory.resolve_name(&object.id).element)
+            .map(|id| inventory.element_name(id).to_owned())
+            .collect();
+        for span in &notice.windows {
+            let Some(until) = span.ends_at else { continue };
+            if until <= self.state.now {
+                continue;
+            }
+            let window = Window {
+                id: self.next_window(),
+                matchers: Vec::new(),
+                elements: elements.clone(),
+                reason: format!("{} {}", notice.provider, notice.summary),
+                author: message.source.clone(),
+                from: span.starts_at,
+                until,
+                notice: Some(name.clone()),
+                sequence: notice.sequence,
+            };
+            let id = window.id;
+            self.keep_window(window);
+            self.warn_of_overlap(id);
+        }
+        self.review_all_quiet();
+    }
+
+    /// Two maintenances that overlap and together take a group below its need are told of at
+    /// once, in advance: a sentence, and an incident for a person.
+    fn warn_of_overlap(&mut self, id: WindowId) -> String {
+        let Some(new) = self.state.windows.get(&id).cloned() else {
+            return String::new();
+        };
+        let inventory = self.decisions.inventory.clone();
+        let mine = self.planned_elements(&new);
+        let others: Vec<Window> = self.state.windows.values().cloned().collect();
+        let mut sentences = Vec::new();
+        for other in others {
+            let overlaps = other.id != id && other.from < new.until && new.from < other.until;
+            if !overlaps || (other.notice.is_some() && other.notice == new.notice) {
+                continue;
+            }
+            let found =
+                crate::inventory::overlap(&inventory, &mine, &self.planned_elements(&other));
+            if let Some(found) = found {
+                let (from, until) = (new.from.max(other.from), new.until.min(other.until));
+                sentences.push(format!(
+                    "{id} ({}) and {} ({}) overlap from {from} until {until}: {found}",
+                    new.reason, other.id, other.reason
+                ));
+            }
+        }
+        if sentences.is_empty() {
+            return String::new();
+        }
+        let text = sentences.join(" ");
+        let source = self.state.intern("maintenance");
+        let title = format!("Overlapping maintenances: {}", new.reason);
+        let incident = self.open_own(&title, &text, Reason::MaintenanceOverlap, source);
+        if let Some(entry) = self.state.incidents.get_mut(&incident) {
+            entry.needs_triage = true;
+        }
+        self.state.touch_incident(incident);
+        format!("; warning: {text}")
+    }
+
+    /// Elements that a window names: in its list, or by exact `element=` and `host=` matchers.
+    fn planned_elements(&self, window: &Window) -> Vec<ElementId> {
+        let inventory = &self.decisions.inventory;
+        let named = window.matchers.iter().filter_map(|text| {
+            let (field, name) = text.split_once('=')?;
+            let plain = matches!(field.trim(), "element" | "host") && !name.starts_with('~');
+            plain.then(|| name.trim().trim_matches('"'))
+        });
+        let names = window.elements.iter().map(String::as_str).chain(named);
+        names
+            .filter_map(|name| inventory.resolve_name(name).element)
+            .collect()
+    }
+}
+
+fn check_matchers(matchers: &[String]) -> Result<(), String> {
+    if matchers.is_empty() {
+        return Err("at least one matcher is needed, like `host=core-1`".to_owned());
+    }
+    matchers
+        .iter()
+        .try_for_each(|text| Matcher::parse(text).map(|_| ()))
+}

@@ -1,0 +1,171 @@
+//! What happened to a case. Stored as it is; clocks follow from it.
+
+use crate::model::{Category, Time};
+use serde::{Deserialize, Serialize};
+
+/// One event of a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseEvent {
+    /// When it happened.
+    pub at: Time,
+    /// What.
+    pub what: CaseDid,
+}
+
+/// Who wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum By {
+    /// The provider's people.
+    Staff,
+    /// The counterparty.
+    Customer,
+    /// A machine.
+    Bot,
+}
+
+/// Why a case does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VoidReason {
+    /// Nothing was wrong.
+    FalseAlarm,
+    /// It is part of another.
+    Merged,
+    /// It is provisioning or an inquiry after all.
+    Recategorised,
+    /// Monitoring cleared it before anyone had to answer.
+    AutoResolved,
+    /// The customer took it back.
+    Withdrawn,
+    /// A worse period began.
+    Superseded,
+}
+
+impl VoidReason {
+    /// The word in API and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            VoidReason::FalseAlarm => "false_alarm",
+            VoidReason::Merged => "merged",
+            VoidReason::Recategorised => "recategorised",
+            VoidReason::AutoResolved => "auto_resolved",
+            VoidReason::Withdrawn => "withdrawn",
+            VoidReason::Superseded => "superseded",
+        }
+    }
+}
+
+/// Who ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndedBy {
+    /// The provider's people.
+    Staff,
+    /// Monitoring.
+    Monitoring,
+    /// The counterparty.
+    Customer,
+}
+
+/// What can happen to a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CaseDid {
+    /// It was opened.
+    Opened {
+        /// Its category.
+        category: Category,
+        /// Its severity on the contract's scale.
+        severity: Option<u8>,
+        /// When it was reported, if earlier.
+        reported_at: Option<Time>,
+    },
+    /// Somebody wrote.
+    Reply {
+        /// Who.
+        by: By,
+        /// The counterparty can see it.
+        public: bool,
+        /// The time promised for the next update.
+        promise: Option<Time>,
+    },
+    /// Staff acknowledged it.
+    Ack,
+    /// Staff took it.
+    Assigned,
+    /// It waits for the customer.
+    WaitStart,
+    /// It waits no longer.
+    WaitEnd,
+    /// A person saw the same facts otherwise.
+    Severity {
+        /// The new severity.
+        to: u8,
+    },
+    /// The facts changed: a new impact period.
+    Period {
+        /// Its severity.
+        severity: u8,
+    },
+    /// It is over.
+    Resolved {
+        /// By whom.
+        by: EndedBy,
+    },
+    /// It is not over after all.
+    Reopened {
+        /// An alert of it was firing in between.
+        firing_during_gap: bool,
+    },
+    /// A duplicate was merged in.
+    Absorb {
+        /// When that one was reported.
+        reported_at: Time,
+    },
+    /// It does not count.
+    Void {
+        /// Why.
+        reason: VoidReason,
+    },
+    /// Its category changed.
+    Category {
+        /// The new one.
+        to: Category,
+    },
+    /// A person escalates.
+    Escalated {
+        /// `impact`, `slow` or `expectations`.
+        reason: String,
+    },
+    /// The reopen window is over.
+    Closed,
+}
+
+impl CaseDid {
+    /// At one instant: what stops comes before what pauses before what starts.
+    const fn rank(&self) -> u8 {
+        match self {
+            CaseDid::Opened { .. } => 0,
+            CaseDid::Resolved { .. } => 1,
+            CaseDid::Void { .. } => 2,
+            CaseDid::WaitStart => 3,
+            CaseDid::WaitEnd => 4,
+            CaseDid::Severity { .. } | CaseDid::Period { .. } | CaseDid::Category { .. } => 5,
+            CaseDid::Reply { .. } => 6,
+            CaseDid::Ack | CaseDid::Assigned => 7,
+            CaseDid::Reopened { .. } => 8,
+            CaseDid::Absorb { .. } | CaseDid::Escalated { .. } | CaseDid::Closed => 9,
+        }
+    }
+}
+
+/// Everything that happened to a case, in order of arrival.
+pub type CaseLog = Vec<CaseEvent>;
+
+/// The events up to an instant, in the order in which clocks see them, in seconds.
+pub(super) fn ordered(log: &[CaseEvent], now: i64) -> Vec<(i64, &CaseDid)> {
+    let mut events: Vec<(i64, &CaseDid)> = log
+        .iter()
+        .map(|event| (event.at.0.div_euclid(1000), &event.what))
+        .filter(|(at, _)| *at <= now)
+        .collect();
+    events.sort_by_key(|(at, what)| (*at, what.rank()));
+    events
+}

@@ -1,0 +1,30 @@
+//! Service levels: policies, business calendars, clocks. Pure: no I/O, no clock, no process zone.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `calendar` | when time counts; due and elapsed |
+//! | `week` | the table of a calendar and its refusals |
+//! | `policy` | targets by severity, contracts, how one target is found |
+//! | `section` | `[calendar]`, `[policy]`, `[contract]` as written, and what is wrong with them |
+//! | `log` | what happened to a case |
+//! | `clock` | response, restore and other clocks out of a log |
+//! | `update` | the rhythm of updates and promises |
+//! | `escalation` | levels and when they rise |
+//!
+//! A clock is a function of the case's log and the policy: no remaining seconds are stored. Times
+//! are whole seconds since 1970, UTC.
+
+pub mod calendar;
+pub mod clock;
+pub mod escalation;
+pub mod log;
+pub mod policy;
+pub mod section;
+pub mod update;
+pub mod week;
+
+pub use calendar::Calendar;
+pub use clock::{ClockState, ClockView, Moment, Stage, View, evaluate};
+pub use log::{CaseDid, CaseEvent, CaseLog};
+pub use policy::{Contract, Sla, Target, TargetKind, TargetName, Targets};
+pub use section::SlaSections;

@@ -1,0 +1,345 @@
+//! Targets by severity, and the contracts that resolve to them.
+//!
+//! For one target the contract's override comes first, then the contract's policy, then the
+//! default policy. The first one that says something wins, for each target by itself.
+
+use super::calendar::{Calendar, NoBusinessTime, Pause};
+use crate::model::{Category, Severity};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The closed list of targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetName {
+    /// The first human act of any kind.
+    Triage,
+    /// The first public answer.
+    InitialResponse,
+    /// An engineer has begun.
+    Engineer,
+    /// The rhythm of updates.
+    Update,
+    /// The service is back.
+    Restore,
+}
+
+impl TargetName {
+    /// All, in the order of a case's life.
+    pub const ALL: [TargetName; 5] = [
+        TargetName::Triage,
+        TargetName::InitialResponse,
+        TargetName::Engineer,
+        TargetName::Update,
+        TargetName::Restore,
+    ];
+
+    /// The word in configuration, API and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            TargetName::Triage => "triage",
+            TargetName::InitialResponse => "initial_response",
+            TargetName::Engineer => "engineer",
+            TargetName::Update => "update",
+            TargetName::Restore => "restore",
+        }
+    }
+
+    /// From the word.
+    pub fn from_word(word: &str) -> Option<TargetName> {
+        TargetName::ALL.into_iter().find(|t| t.word() == word)
+    }
+}
+
+/// What has to happen when.
+#[derive(Clone, Debug)]
+pub enum TargetKind {
+    /// Counted time from the start.
+    Within(i64, Arc<Calendar>),
+    /// Counted time since the last public update.
+    Every(i64, Arc<Calendar>),
+    /// Wall time, by whether the clock starts in or out of these hours.
+    ByHours {
+        /// Seconds, if it starts in them.
+        inside: i64,
+        /// Seconds, if not.
+        outside: i64,
+        /// The hours.
+        hours: Arc<Calendar>,
+    },
+    /// The start of the next working day.
+    NextDay {
+        /// Seconds of the day.
+        wall: u32,
+        /// Whether the day of the start counts.
+        same_day: bool,
+        /// The working days.
+        calendar: Arc<Calendar>,
+    },
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What has to happen when.
+    pub kind: TargetKind,
+    /// Waiting for the customer does not count.
+    pub pausable: bool,
+    /// The share that is aimed at: such a target is measured and never a breach.
+    pub objective: Option<f64>,
+    /// The share of the target at which it is at risk.
+    pub at_risk: f64,
+}
+
+/// Half an hour: when a start-of-day target is at risk.
+const RISK_BEFORE_DAY: i64 = 1800;
+
+impl Target {
+    /// The due instant of a clock that starts then.
+    pub fn due(&self, start: i64, pauses: &[Pause]) -> Result<Option<i64>, NoBusinessTime> {
+        self.share_due(start, pauses, 1.0)
+    }
+
+    /// The instant at which that share of the target is used up.
+    pub fn share_due(
+        &self,
+        start: i64,
+        pauses: &[Pause],
+        share: f64,
+    ) -> Result<Option<i64>, NoBusinessTime> {
+        match &self.kind {
+            TargetKind::Within(seconds, calendar) | TargetKind::Every(seconds, calendar) => {
+                calendar.due(start, part(*seconds, share), pauses)
+            }
+            TargetKind::ByHours {
+                inside,
+                outside,
+                hours,
+            } => {
+                let seconds = if hours.is_open(start) {
+                    *inside
+                } else {
+                    *outside
+                };
+                Calendar::Always.due(start, part(seconds, share), pauses)
+            }
+            TargetKind::NextDay {
+                wall,
+                same_day,
+                calendar,
+            } => {
+                let due = calendar.next_business_day_start(start, *wall, *same_day)?;
+                let early = if share < 1.0 { RISK_BEFORE_DAY } else { 0 };
+                Ok(Some((due - early).max(start)))
+            }
+        }
+    }
+
+    /// Counted seconds in [start, end).
+    pub fn counted(&self, start: i64, end: i64, pauses: &[Pause]) -> i64 {
+        match &self.kind {
+            TargetKind::Within(_, calendar) | TargetKind::Every(_, calendar) => {
+                calendar.elapsed(start, end, pauses)
+            }
+            TargetKind::ByHours { .. } | TargetKind::NextDay { .. } => {
+                Calendar::Always.elapsed(start, end, pauses)
+            }
+        }
+    }
+
+    /// The target's length in counted seconds, for the used ratio; `None`: it has none.
+    pub fn length(&self, start: i64) -> Option<i64> {
+        match &self.kind {
+            TargetKind::Within(seconds, _) | TargetKind::Every(seconds, _) => Some(*seconds),
+            TargetKind::ByHours {
+                inside,
+                outside,
+                hours,
+            } => Some(if hours.is_open(start) {
+                *inside
+            } else {
+                *outside
+            }),
+            TargetKind::NextDay { .. } => None,
+        }
+    }
+}
+
+/// A share of a duration, in whole seconds.
+fn part(seconds: i64, share: f64) -> i64 {
+    if share >= 1.0 {
+        return seconds;
+    }
+    // Targets are far below the range in which a double is exact.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    let part = (seconds as f64 * share).round() as i64;
+    part
+}
+
+/// Targets of one severity.
+pub type Targets = BTreeMap<TargetName, Target>;
+
+/// What a category is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CategoryRule {
+    /// `None`: the severity as it is set; `Some(None)`: none; `Some(Some(n))`: always n.
+    pub severity: Option<Option<u8>>,
+    /// Targets that apply.
+    pub targets: Vec<TargetName>,
+}
+
+/// From when a clock counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClockStart {
+    /// The earliest evidence that we were told.
+    #[default]
+    Reported,
+    /// The ticket's creation in the tracker.
+    TicketCreated,
+    /// The alert's own start, for internal agreements.
+    AlertStarted,
+}
+
+/// What a change of severity does to a clock without a verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeverityChange {
+    /// The new target counts from the original start.
+    #[default]
+    FromStart,
+    /// The new target counts from the change.
+    FromChange,
+    /// From the original start, but due not earlier than the change and this many seconds.
+    FromStartWithFloor(i64),
+}
+
+/// One level of escalation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    /// From 1.
+    pub level: u8,
+    /// Who is told.
+    pub contact: String,
+    /// The share of the restore target at which it is reached.
+    pub after_restore: Option<f64>,
+}
+
+/// The two scales of severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// Service loss, degraded, no impact.
+    Three,
+    /// S1 to S5 as the provider counts.
+    #[default]
+    Five,
+}
+
+impl Scale {
+    /// The contract's severity of an S number.
+    pub const fn of(self, severity: Severity) -> u8 {
+        match (self, severity) {
+            (Scale::Five, severity) => severity.number(),
+            (Scale::Three, Severity::S1 | Severity::S2) => 1,
+            (Scale::Three, Severity::S3) => 2,
+            (Scale::Three, Severity::S4 | Severity::S5) => 3,
+        }
+    }
+}
+
+/// An agreement, resolved: nothing needs to be looked up any more.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    /// Its name.
+    pub name: String,
+    /// Its policy's name.
+    pub policy: String,
+    /// Accounts it is for.
+    pub accounts: Vec<String>,
+    /// `direct`, `partner` or `managed`.
+    pub account: String,
+    /// The partner of a managed account.
+    pub partner: String,
+    /// `en`, `ja` or `fr`.
+    pub locale: String,
+    /// IANA zone for display.
+    pub tz: String,
+    /// The scale of its severities.
+    pub scale: Scale,
+    /// Targets by severity; 0: without severity.
+    pub severities: BTreeMap<u8, Targets>,
+    /// What each category is about.
+    pub categories: BTreeMap<Category, CategoryRule>,
+    /// From when clocks count.
+    pub clock_start: ClockStart,
+    /// What a reassessment does.
+    pub severity_change: SeverityChange,
+    /// How long after the resolution a reopening belongs to the same cycle, seconds.
+    pub reopen_window: i64,
+    /// An acknowledgement that the counterparty can see is a response.
+    pub ack_counts: bool,
+    /// A public note by staff is a response.
+    pub public_note_counts: bool,
+    /// A wait counts only after a public question.
+    pub wait_needs_question: bool,
+    /// Longest wait that counts, seconds.
+    pub wait_limit: Option<i64>,
+    /// Levels from 1.
+    pub levels: Vec<Level>,
+}
+
+impl Contract {
+    /// The severity that a category has, and whether it has targets at all.
+    pub fn severity_of(&self, category: Category, set: Option<u8>) -> Option<u8> {
+        match self
+            .categories
+            .get(&category)
+            .and_then(|rule| rule.severity)
+        {
+            Some(fixed) => fixed,
+            None => set,
+        }
+    }
+
+    /// A target, if it applies.
+    pub fn target(
+        &self,
+        name: TargetName,
+        category: Category,
+        severity: Option<u8>,
+    ) -> Option<&Target> {
+        let rule = self.categories.get(&category)?;
+        if !rule.targets.contains(&name) {
+            return None;
+        }
+        self.severities.get(&severity.unwrap_or(0))?.get(&name)
+    }
+}
+
+/// All agreements.
+#[derive(Clone, Debug, Default)]
+pub struct Sla {
+    /// Contracts by name.
+    pub contracts: BTreeMap<String, Arc<Contract>>,
+    /// Contract names by account.
+    pub by_account: BTreeMap<String, Vec<String>>,
+    /// The contract of accounts that have none of their own.
+    pub default_contract: Option<String>,
+    /// Calendars by name.
+    pub calendars: BTreeMap<String, Arc<Calendar>>,
+}
+
+impl Sla {
+    /// Contracts that an account has a part in.
+    pub fn contracts_of(&self, account: &str) -> Vec<&Arc<Contract>> {
+        match self.by_account.get(account) {
+            Some(names) => names
+                .iter()
+                .filter_map(|name| self.contracts.get(name))
+                .collect(),
+            None => self
+                .default_contract
+                .as_ref()
+                .and_then(|name| self.contracts.get(name))
+                .into_iter()
+                .collect(),
+        }
+    }
+}

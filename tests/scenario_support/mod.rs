@@ -1,0 +1,6 @@
+//! Reading, running and checking scenarios.
+
+pub mod check;
+pub mod file;
+pub mod run;
+pub mod script;

@@ -1,0 +1,288 @@
+//! Calendars against a slow model that steps through time, and clocks against themselves.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use alertbridge::model::{Category, Time};
+use alertbridge::sla::calendar::{CalendarText, read_all};
+use alertbridge::sla::log::{By, CaseDid, CaseEvent, EndedBy};
+use alertbridge::sla::policy::TargetName;
+use alertbridge::sla::week::WeekText;
+use alertbridge::sla::{Calendar, ClockState, SlaSections, evaluate};
+use jiff::tz::TimeZoneDatabase;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Zones whose clocks change by half an hour, one hour and two, at midnight, and over a date.
+const ZONES: [&str; 8] = [
+    "Europe/Paris",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "America/Sao_Paulo",
+    "Asia/Kathmandu",
+    "Africa/Cairo",
+    "Antarctica/Troll",
+    "Etc/UTC",
+];
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+fn calendar(text: &WeekText) -> Option<Arc<Calendar>> {
+    let texts = BTreeMap::from([("it".to_owned(), CalendarText::Week(text.clone()))]);
+    let read = read_all(&texts, &TimeZoneDatabase::bundled()).ok()?;
+    read.get("it").cloned()
+}
+
+/// The wall clock at an instant, but one that never runs backwards: date and second of the day.
+struct Wall {
+    zone: jiff::tz::TimeZone,
+    latest: jiff::civil::DateTime,
+}
+
+impl Wall {
+    fn at(&mut self, instant: i64) -> jiff::civil::DateTime {
+        let at = jiff::Timestamp::from_second(instant).unwrap();
+        self.latest = self.latest.max(self.zone.to_datetime(at));
+        self.latest
+    }
+}
+
+fn minutes(text: &str) -> u32 {
+    let (hours, minutes) = text.split_once(':').unwrap();
+    hours.parse::<u32>().unwrap() * 60 + minutes.parse::<u32>().unwrap()
+}
+
+/// Open by the written table, asked for one reading of the wall clock.
+fn open_at(text: &WeekText, wall: jiff::civil::DateTime) -> bool {
+    let date = wall.date();
+    if text.holidays.contains(&date.to_string()) {
+        return false;
+    }
+    let now = u32::try_from(i32::from(wall.hour()) * 60 + i32::from(wall.minute())).unwrap();
+    let day = usize::try_from(date.weekday().to_monday_zero_offset()).unwrap();
+    let of = |day: usize| text.week.get(DAYS[day]).cloned().unwrap_or_default();
+    let today = of(day).iter().any(|(from, end)| {
+        let (from, end) = (minutes(from), minutes(end));
+        from <= now && (now < end || end <= from)
+    });
+    let tail = of((day + 6) % 7)
+        .iter()
+        .any(|(from, end)| minutes(end) <= minutes(from) && now < minutes(end));
+    today || tail
+}
+
+fn interval() -> impl Strategy<Value = (String, String)> {
+    (0u32..48, 1u32..20).prop_map(|(from, long)| {
+        let end = (from + long) % 48;
+        let text = |half: u32| format!("{:02}:{:02}", half / 2, half % 2 * 30);
+        (text(from), text(end))
+    })
+}
+
+fn week() -> impl Strategy<Value = WeekText> {
+    let days = prop::collection::btree_map(0usize..7, interval(), 1..7);
+    let holidays = prop::collection::vec(0i64..40, 0..3);
+    (0..ZONES.len(), days, holidays, 0i64..2).prop_map(|(zone, days, holidays, half)| {
+        let first = begin(half);
+        WeekText {
+            tz: ZONES[zone].to_owned(),
+            week: days
+                .into_iter()
+                .map(|(day, interval)| (DAYS[day].to_owned(), vec![interval]))
+                .collect(),
+            holidays: holidays
+                .into_iter()
+                .map(|day| {
+                    let at = jiff::Timestamp::from_second(first + day * 86_400).unwrap();
+                    at.to_string().chars().take(10).collect()
+                })
+                .collect(),
+            overrides: BTreeMap::new(),
+        }
+    })
+}
+
+/// Weeks around the clock changes of spring and of autumn 2026.
+fn begin(half: i64) -> i64 {
+    let text = if half == 0 {
+        "2026-03-01T00:00:00Z"
+    } else {
+        "2026-10-01T00:00:00Z"
+    };
+    Time::parse_rfc3339(text).unwrap().0 / 1000
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+
+    #[test]
+    fn due_and_elapsed_agree_with_stepping_through_every_minute(
+        text in week(), half in 0i64..2, offset in 0i64..40_000, target in 1i64..3_000,
+        pauses in prop::collection::vec((0i64..30_000, 1i64..600), 0..3),
+    ) {
+        let Some(calendar) = calendar(&text) else { return Ok(()) };
+        let start = begin(half) + offset * 60;
+        let pauses: Vec<(i64, Option<i64>)> = pauses
+            .into_iter()
+            .map(|(from, long)| (start + from * 60, Some(start + (from + long) * 60)))
+            .collect();
+        let zone = TimeZoneDatabase::bundled().get(&text.tz).unwrap();
+        let mut wall = Wall { zone, latest: jiff::civil::DateTime::MIN };
+        // The wall clock is watched from before the start, so that it knows how late it is.
+        for minute in -600..0 {
+            wall.at(start + minute * 60);
+        }
+        let (mut counted, mut due) = (0, None);
+        let last = 60_000;
+        for minute in 0..last {
+            let at = start + minute * 60;
+            let paused = pauses.iter().any(|(from, to)| *from <= at && at < to.unwrap());
+            if open_at(&text, wall.at(at)) && !paused {
+                counted += 1;
+                if counted == target {
+                    due = Some(at + 60);
+                    break;
+                }
+            }
+        }
+        let end = due.unwrap_or(start + last * 60);
+        prop_assert_eq!(calendar.elapsed(start, end, &pauses), counted * 60);
+        if due.is_some() {
+            prop_assert_eq!(calendar.due(start, target * 60, &pauses).unwrap(), due);
+        }
+    }
+
+    #[test]
+    fn pausing_never_shortens_and_due_never_lies_before_the_start(
+        text in week(), offset in 0i64..40_000, target in 1i64..100_000, from in 0i64..50_000,
+        long in 1i64..5_000,
+    ) {
+        let Some(calendar) = calendar(&text) else { return Ok(()) };
+        let start = begin(0) + offset * 60;
+        let free = calendar.due(start, target, &[]).unwrap().unwrap();
+        let pause = (start + from, Some(start + from + long));
+        let paused = calendar.due(start, target, &[pause]).unwrap().unwrap();
+        prop_assert!(start <= free && free <= paused);
+        prop_assert!(calendar.elapsed(start, free, &[]) == target);
+        prop_assert!(calendar.elapsed(start, free - 1, &[]) < target);
+    }
+}
+
+fn contract() -> Arc<alertbridge::sla::Contract> {
+    let path = format!(
+        "{}/config/policies/three-level.toml",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(path).unwrap();
+    let text = format!("{text}\n[contract.acme]\npolicy = \"three-level\"\n");
+    let sections: SlaSections = toml::from_str(&text).unwrap();
+    let (sla, _) = sections.compile(&TimeZoneDatabase::bundled()).unwrap();
+    sla.contracts["acme"].clone()
+}
+
+fn did() -> impl Strategy<Value = CaseDid> {
+    prop_oneof![
+        Just(CaseDid::Ack),
+        Just(CaseDid::WaitStart),
+        Just(CaseDid::WaitEnd),
+        Just(CaseDid::Reply {
+            by: By::Staff,
+            public: true,
+            promise: None
+        }),
+        Just(CaseDid::Reply {
+            by: By::Customer,
+            public: true,
+            promise: None
+        }),
+        (1u8..4).prop_map(|to| CaseDid::Severity { to }),
+        (1u8..4).prop_map(|severity| CaseDid::Period { severity }),
+        Just(CaseDid::Resolved { by: EndedBy::Staff }),
+        Just(CaseDid::Reopened {
+            firing_during_gap: false
+        }),
+    ]
+}
+
+fn log() -> impl Strategy<Value = Vec<CaseEvent>> {
+    prop::collection::vec((0i64..100_000, did()), 0..20).prop_map(|rest| {
+        let start = begin(0);
+        let opened = CaseDid::Opened {
+            category: Category::Incident,
+            severity: Some(2),
+            reported_at: None,
+        };
+        let mut log = vec![CaseEvent {
+            at: Time(start * 1000),
+            what: opened,
+        }];
+        let mut taken = std::collections::BTreeSet::from([start]);
+        // Different instants: order within one is the business of the vectors.
+        for (after, what) in rest {
+            let at = start + after;
+            if taken.insert(at) {
+                log.push(CaseEvent {
+                    at: Time(at * 1000),
+                    what,
+                });
+            }
+        }
+        log
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn the_order_of_arrival_makes_no_difference(log in log(), seed in 0u64..1_000) {
+        let contract = contract();
+        let now = begin(0) + 150_000;
+        let straight = evaluate(&log, &contract, now).unwrap();
+        let mut shuffled = log;
+        let count = shuffled.len();
+        for place in 0..count {
+            let other = (place as u64 * 7 + seed) as usize % count;
+            shuffled.swap(place, other);
+        }
+        prop_assert_eq!(evaluate(&shuffled, &contract, now).unwrap(), straight);
+    }
+
+    #[test]
+    fn what_was_told_is_told_once_and_a_breach_stays(log in log()) {
+        let contract = contract();
+        let mut sorted = log;
+        sorted.sort_by_key(|event| event.at);
+        let mut told = std::collections::BTreeSet::new();
+        let mut breached: BTreeMap<(usize, usize, TargetName), i64> = BTreeMap::new();
+        // Step by step: what is known then, at each event and at each instant it asks for.
+        let mut now = begin(0);
+        for _ in 0..400 {
+            let known: Vec<CaseEvent> =
+                sorted.iter().filter(|event| event.at.0 / 1000 <= now).cloned().collect();
+            let view = evaluate(&known, &contract, now).unwrap();
+            if let Some(next) = view.next {
+                prop_assert!(next > now, "asked to wake at {} when it is {}", next, now);
+            }
+            told.extend(view.moments.iter().map(|moment| moment.key()));
+            for clock in &view.clocks {
+                let key = (clock.cycle, clock.period, clock.target);
+                if let Some(before) = breached.get(&key) {
+                    prop_assert_eq!(clock.state, ClockState::Breached);
+                    prop_assert_eq!(clock.breached_at, Some(*before));
+                }
+                if clock.state == ClockState::Breached {
+                    breached.insert(key, clock.breached_at.unwrap());
+                }
+            }
+            let event = sorted.iter().map(|e| e.at.0 / 1000).find(|at| *at > now);
+            match view.next.into_iter().chain(event).min() {
+                Some(next) => now = next,
+                None => break,
+            }
+        }
+        // Looked at once, at the end: the same breaches, none missed and none more.
+        let end = evaluate(&sorted, &contract, now).unwrap();
+        for moment in &end.moments {
+            prop_assert!(told.contains(&moment.key()), "{} was never told", moment.key());
+        }
+    }
+}
