@@ -3,41 +3,25 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod mail_support;
+
 use alertbridge::formats::mail::decode_bytes;
 use alertbridge::formats::{Decoded, Undecodable};
 use alertbridge::model::notice::{MaintenanceImpact, MaintenanceNotice, MaintenanceStatus};
-use alertbridge::model::{Event, EventState, Time};
+use alertbridge::model::{Event, EventState};
+use mail_support::{folder, mails, received_at};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 /// Samples from which no event may be made: they go to a person.
 const TO_A_PERSON: &[&str] = &["hazard-encrypted.eml", "hazard-empty-everything.eml"];
 /// Senders whose problem mails also name what is well: those are recoveries of other objects.
 const RECOVERIES_BESIDE: &[&str] = &["munin", "proxmox"];
 
-fn folder() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mail")
-}
-
 fn expected() -> BTreeMap<String, Value> {
     let text = std::fs::read_to_string(folder().join("EXPECTED.json")).unwrap();
     serde_json::from_str(&text).unwrap()
-}
-
-/// When the mail was received: the sample's own Date, or a day of that autumn.
-fn received_at(raw: &[u8]) -> Time {
-    let fallback = Time::parse_rfc3339("2025-11-25T12:05:00Z").unwrap();
-    let text = String::from_utf8_lossy(raw);
-    let date = text
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .find_map(|line| line.strip_prefix("Date: "))
-        .and_then(|date| mail_parser::DateTime::parse_rfc822(date.trim()))
-        .map(|date| Time::from_seconds(date.to_timestamp()));
-    date.filter(|d| (d.0 - fallback.0).abs() < 90 * 24 * 3_600_000)
-        .unwrap_or(fallback)
 }
 
 fn decode(name: &str) -> (String, Result<Decoded, Undecodable>) {
@@ -359,7 +343,10 @@ fn every_sample_decodes_as_expected() {
         }
     }
     assert!(report.is_empty(), "\n{report}");
-    let samples = std::fs::read_dir(folder().join("samples")).unwrap().count();
+    let samples = mails()
+        .iter()
+        .filter(|path| path.parent().is_some_and(|p| p.ends_with("samples")))
+        .count();
     assert_eq!(samples, expected.len(), "every sample has an expectation");
 }
 

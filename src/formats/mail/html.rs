@@ -9,6 +9,8 @@ use mail_parser::decoders::html::add_html_token;
 const LINKS_MAX: usize = 200;
 /// Deepest nesting of tables whose rows are told apart.
 const TABLES_MAX: usize = 64;
+/// Longest tag with quoted values that is read as one, characters.
+const TAG_CHARS_MAX: usize = 64 * 1024;
 /// Longest entity, characters, with `&` and `;`.
 const ENTITY_CHARS_MAX: usize = 33;
 
@@ -64,7 +66,7 @@ pub fn looks_like_html(text: &str) -> bool {
 /// Splits at the `>` that ends a tag; quoted attribute values may hold one.
 fn tag_end(text: &str) -> (&str, &str) {
     let mut quote: Option<char> = None;
-    for (at, c) in text.char_indices() {
+    for (at, c) in text.char_indices().take(TAG_CHARS_MAX) {
         match quote {
             Some(open) if c == open => quote = None,
             Some(_) => {}

@@ -29,7 +29,7 @@ pub use reply::words_of_person;
 pub use template::{TemplateError, Templates};
 
 use super::{Decoded, Undecodable};
-use crate::model::{Time, text as bounded_text};
+use crate::model::{EventState, Time, text as bounded_text};
 use read::Mail;
 use template::Page;
 
@@ -63,13 +63,22 @@ pub fn decode_with(
     (sender, outcome)
 }
 
-/// Notes what a person should know about who sent it.
+/// A mail with several authors or subjects may be a forgery: it opens, but it closes nothing.
 fn flag(mail: &Mail, decoded: &mut Decoded) {
     for name in ["from", "subject"] {
-        if mail.headers.all(name).count() > 1 {
-            decoded.problems.push(format!(
-                "the mail has several `{name}` fields; the first was taken"
-            ));
+        if mail.headers.all(name).count() < 2 {
+            continue;
+        }
+        decoded.problems.push(format!(
+            "the mail has several `{name}` fields; the first was taken"
+        ));
+        for event in &mut decoded.events {
+            if matches!(event.state, EventState::Resolved | EventState::Acknowledged) {
+                event.state = EventState::Info;
+                event.problems.push(format!(
+                    "several `{name}` fields: the recovery is not believed"
+                ));
+            }
         }
     }
 }

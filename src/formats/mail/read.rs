@@ -234,6 +234,10 @@ fn take_binary(part: &MessagePart, kind: &str, raw: &[u8], depth: usize, mail: &
         }
     } else if kind.contains("pkcs7-mime") || lower.ends_with(".p7m") {
         unwrap_signed(part, raw, depth, mail);
+    } else if kind.starts_with("multipart/") {
+        // No boundary that could be found: the body is what there is.
+        let text = charset::decode(&body_bytes(part, raw), None);
+        mail.plain.push_str(&texts::clean(&text));
     } else if kind == "message/rfc822" || lower.ends_with(".eml") {
         if depth < NESTED_MAX
             && let Some(inner) = read(&body_bytes(part, raw), depth + 1)

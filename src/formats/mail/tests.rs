@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::notice::MaintenanceStatus;
-use crate::model::{EventState, SeverityHint, Suppressed};
+use crate::model::{SeverityHint, Suppressed};
 
 fn now() -> Time {
     Time::parse_rfc3339("2025-11-25T12:00:00Z").unwrap()

@@ -324,8 +324,8 @@ pub fn forwarded(text: &str) -> Option<String> {
     if let Some(seam) = seam(text) {
         return text.get(seam.end..).map(unquoted);
     }
-    let quoted = text.lines().filter(|line| line.starts_with('>')).count();
-    (quoted > 0).then(|| unquoted(text))
+    let quoted: Vec<&str> = text.lines().filter(|line| line.starts_with('>')).collect();
+    (!quoted.is_empty()).then(|| unquoted(&quoted.join("\n")))
 }
 
 /// The subject in the block above a forwarded original.

@@ -147,6 +147,7 @@ impl Template {
                 })
                 .collect();
         }
+        let sections = self.sections(body);
         if let Some(item) = &self.each.item {
             return item
                 .captures_iter(body)
@@ -154,7 +155,7 @@ impl Template {
                 .map(|captures| {
                     let mut fields = common.clone();
                     let at = captures.get(0).map_or(0, |m| m.start());
-                    self.sections(body, at, &mut fields);
+                    nearest(&sections, at, &mut fields);
                     override_groups(item, &captures, &mut fields);
                     self.map(&mut fields);
                     (fields, Vec::new())
@@ -164,6 +165,7 @@ impl Template {
         let Some(start) = &self.each.start else {
             return Vec::new();
         };
+        let outside = self.outside(sheet);
         let starts: Vec<usize> = start
             .find_iter(body)
             .take(EVENTS_PER_MESSAGE_MAX + 1)
@@ -175,8 +177,8 @@ impl Template {
             .map(|(number, from)| {
                 let to = starts.get(number + 1).copied().unwrap_or(body.len());
                 let piece = body.get(*from..to).unwrap_or("");
-                let mut fields = self.fields(sheet, piece);
-                self.sections(body, *from, &mut fields);
+                let mut fields = self.fields_of_piece(sheet, &outside, piece);
+                nearest(&sections, *from, &mut fields);
                 let labels = self.labels(piece);
                 for (name, value) in &labels {
                     fields.insert(format!("label.{name}"), value.clone());
@@ -187,14 +189,20 @@ impl Template {
             .collect()
     }
 
-    /// Groups of the nearest section above `at`.
-    fn sections(&self, body: &str, at: usize, fields: &mut Fields) {
-        let above = body.get(..at).unwrap_or("");
-        for section in &self.each.section {
-            if let Some(captures) = section.captures_iter(above).last() {
-                groups(section, &captures, fields);
-            }
-        }
+    /// Every match of the section patterns: where it ends, and what it took.
+    fn sections(&self, body: &str) -> Vec<Vec<(usize, Fields)>> {
+        let matches = |section: &regex::Regex| {
+            section
+                .captures_iter(body)
+                .take(EVENTS_PER_MESSAGE_MAX)
+                .map(|captures| {
+                    let mut fields = Fields::new();
+                    groups(section, &captures, &mut fields);
+                    (captures.get(0).map_or(0, |m| m.end()), fields)
+                })
+                .collect()
+        };
+        self.each.section.iter().map(matches).collect()
     }
 
     fn labels(&self, piece: &str) -> Vec<(String, String)> {
@@ -377,6 +385,18 @@ impl Template {
             draft.ends_at(end.or(sent))
         } else {
             draft
+        }
+    }
+}
+
+/// Adds the fields of the nearest section above `at`, of each pattern.
+fn nearest(sections: &[Vec<(usize, Fields)>], at: usize, fields: &mut Fields) {
+    for matches in sections {
+        let above = matches.partition_point(|(end, _)| *end <= at);
+        if let Some((_, found)) = above.checked_sub(1).and_then(|last| matches.get(last)) {
+            for (name, value) in found {
+                fields.entry(name.clone()).or_insert_with(|| value.clone());
+            }
         }
     }
 }

@@ -138,10 +138,10 @@ impl Template {
     pub(super) fn decode(&self, page: &Page) -> Option<Result<Decoded, Undecodable>> {
         let mut refused = None;
         for whole in self.choices(page) {
-            let sheet = self.sheet(page, whole);
-            if !self.recognises(&sheet) {
+            if !self.recognises(page, whole) {
                 continue;
             }
+            let sheet = self.sheet(page, whole);
             match self.decode_sheet(&sheet) {
                 Ok(decoded) => return Some(Ok(decoded)),
                 Err(error) => refused = refused.or(Some(Err(error))),
@@ -189,21 +189,23 @@ impl Template {
         }
     }
 
-    fn recognises(&self, sheet: &Sheet) -> bool {
-        let matches = |(place, regex): &(String, Regex)| {
-            let texts = if place == "body" {
-                vec![
-                    if self.layout.narrow {
-                        sheet.body.as_str()
-                    } else {
-                        sheet.whole
-                    }
-                    .to_owned(),
-                ]
+    /// Cheap where it fails: no text is copied unless full-width forms have to be folded.
+    fn recognises(&self, page: &Page, whole: &str) -> bool {
+        let is_match = |regex: &Regex, text: &str| {
+            if self.layout.narrow {
+                regex.is_match(&texts::narrow(text))
             } else {
-                sheet.texts(place)
-            };
-            texts.iter().any(|text| regex.is_match(text))
+                regex.is_match(text)
+            }
+        };
+        let headers = &page.mail.headers;
+        let matches = |(place, regex): &(String, Regex)| match place.as_str() {
+            "subject" => is_match(regex, page.subject),
+            "from" => regex.is_match(&headers.author_address()),
+            "body" => is_match(regex, whole),
+            other => other
+                .strip_prefix("header:")
+                .is_some_and(|name| headers.all(name).any(|value| regex.is_match(value))),
         };
         if self.layout.recognise.any {
             self.recognise.iter().any(matches)
@@ -225,14 +227,32 @@ impl Template {
 
     /// Everything that the patterns take, with `body` as the text.
     pub(super) fn fields(&self, sheet: &Sheet, body: &str) -> Fields {
-        let mut fields = sheet.standard();
-        for (place, regex) in &self.take {
-            if place == "body" {
-                take(regex, body, &mut fields);
-            } else {
+        self.fields_of_piece(sheet, &self.outside(sheet), body)
+    }
+
+    /// What each pattern that looks elsewhere than at the body takes.
+    pub(super) fn outside(&self, sheet: &Sheet) -> Vec<Fields> {
+        let taken = |(place, regex): &(String, Regex)| {
+            let mut fields = Fields::new();
+            if place != "body" {
                 for text in sheet.texts(place) {
                     take(regex, &text, &mut fields);
                 }
+            }
+            fields
+        };
+        self.take.iter().map(taken).collect()
+    }
+
+    /// The same for one piece of the body; `outside` is looked up once for all pieces.
+    pub(super) fn fields_of_piece(&self, sheet: &Sheet, outside: &[Fields], body: &str) -> Fields {
+        let mut fields = sheet.standard();
+        for ((place, regex), taken) in self.take.iter().zip(outside) {
+            if place == "body" {
+                take(regex, body, &mut fields);
+            }
+            for (name, value) in taken {
+                fields.entry(name.clone()).or_insert_with(|| value.clone());
             }
         }
         self.map(&mut fields);
@@ -256,15 +276,16 @@ fn recognise(
     regex: &impl Fn(&str, &str) -> Result<Regex, String>,
 ) -> Result<Vec<(String, Regex)>, String> {
     let mut all = Vec::new();
-    for (place, pattern) in [
-        ("subject", &layout.subject),
-        ("body", &layout.body),
-        ("from", &layout.from),
-    ] {
+    let mut push = |place: &str, pattern: &Option<String>| {
         if let Some(pattern) = pattern {
             all.push((place.to_owned(), regex("recognise", pattern)?));
         }
-    }
+        Ok::<(), String>(())
+    };
+    // The long text last: most mails fail at the subject.
+    push("subject", &layout.subject)?;
+    push("from", &layout.from)?;
+    push("body", &layout.body)?;
     for (name, pattern) in &layout.headers {
         all.push((
             format!("header:{name}"),
