@@ -20,6 +20,8 @@ pub const EVENTS_PER_MESSAGE_MAX: usize = 10_000;
 pub const EVENT_TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Longest summary, bytes.
 pub const EVENT_SUMMARY_BYTES_MAX: usize = 1024;
+/// Longest text without its numbers that tells one problem from another, bytes.
+pub const SKELETON_BYTES_MAX: usize = 512;
 /// Most labels of one event.
 pub const EVENT_LABELS_MAX: usize = 128;
 /// Longest label name or value, bytes.
@@ -122,6 +124,12 @@ pub const BACKLOG_DISK_PERCENT_MAX: u64 = 80;
 pub const BACKLOG_SHARE_PERCENT: u64 = 50;
 /// Most journal rows above the cursor whose checksums are read before the start.
 pub const ROWS_CHECKED_AT_OPEN_MAX: u64 = 200_000;
+/// Most steps that one expression of a mapping may take.
+pub const MAPPING_FUEL: u64 = 50_000;
+/// Most regular expressions of a mapping that are kept compiled.
+pub const MAPPING_PATTERNS_MAX: usize = 256;
+/// Largest compiled regular expression of a mapping, bytes.
+pub const MAPPING_PATTERN_BYTES_MAX: usize = 1024 * 1024;
 /// Longest time of one request at the operators' door, seconds.
 pub const OPERATORS_REQUEST_SECONDS: u64 = 60;
 /// Most simultaneous connections of the operators' door.
@@ -138,3 +146,7 @@ pub const INCIDENT_ALERTS_SHOWN_MAX: usize = 100;
 pub const TIMELINE_LINES_SHOWN_MAX: usize = 500;
 /// Longest time that a command waits to be applied, seconds.
 pub const COMMAND_WAIT_SECONDS: u64 = 30;
+/// Oldest SNS message that is believed, seconds.
+pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
+/// Furthest that an SNS message may be ahead of our clock, seconds.
+pub const SNS_AHEAD_SECONDS_MAX: u64 = 15 * 60;

@@ -7,6 +7,7 @@ pub mod read;
 pub mod sections;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
+use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
 use crate::rules::{Matcher, Ruleset};
@@ -129,9 +130,10 @@ fn overlay(into: &mut toml::Table, from: toml::Table) {
     }
 }
 
-fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
+fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     check_doors(&file, &mut problems);
+    map_sources(&mut file, &mut problems);
     check_sources(&file, &mut problems);
     let tls = sections::DoorsTls::read(&file, folder, &mut problems);
     let rules = Ruleset::compile(file.rule.clone()).unwrap_or_else(|found| {
@@ -229,12 +231,32 @@ fn check_doors(file: &ConfigFile, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Gives each source whose kind is a mapping that mapping, compiled.
+fn map_sources(file: &mut ConfigFile, problems: &mut Vec<Problem>) {
+    let mappings = match Mappings::compile(&file.mapping) {
+        Ok(mappings) => mappings,
+        Err(errors) => {
+            problems.extend(errors.into_iter().map(|error| {
+                let key = format!("mapping.{}.{}", error.mapping, error.field);
+                Problem::of(key, error.reason)
+            }));
+            Mappings::default()
+        }
+    };
+    for source in &mut file.source {
+        source.mapping = mappings.get(&source.kind).cloned();
+    }
+}
+
 fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
     for source in &file.source {
         let key = format!("source `{}`", source.name);
-        let known = source.kind == "mail" || crate::formats::by_name(&source.kind).is_some();
+        let known = source.kind == "mail"
+            || file.mapping.contains_key(&source.kind)
+            || crate::formats::by_name(&source.kind).is_some();
         if !known {
-            let names: Vec<&str> = crate::formats::ALL.iter().map(|f| f.name()).collect();
+            let mut names: Vec<&str> = crate::formats::ALL.iter().map(|f| f.name()).collect();
+            names.extend(file.mapping.keys().map(String::as_str));
             let nearest = nearest(&source.kind, &names)
                 .map(|name| format!("; did you mean `{name}`?"))
                 .unwrap_or_default();
@@ -451,6 +473,18 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part} is missing in\n{all}");
         }
+    }
+
+    #[test]
+    fn a_source_takes_a_mapping_as_its_kind() {
+        let text = "[[source]]\nname = \"night\"\nkind = \"backups\"\n[mapping.backups]\n\
+                    dedup_key = \"item.id\"\nsummary = \"item.text\"\n";
+        let config = load_text(text, &[]).unwrap_or_else(|found| panic!("{found:?}"));
+        assert!(config.file.source[0].mapping.is_some());
+        let wrong = text.replace("item.text", "item.");
+        let found = load_text(&wrong, &[]).err().unwrap();
+        assert!(found[0].contains("mapping.backups.summary"), "{found:?}");
+        assert!(found[0].contains("syntax error"), "{found:?}");
     }
 
     #[test]

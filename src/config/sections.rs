@@ -3,6 +3,7 @@
 
 use super::read::Problem;
 use crate::engine::{RecurringConfig, Settings};
+use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
 use crate::model::Severity;
@@ -32,6 +33,8 @@ pub struct ConfigFile {
     pub engine: Settings,
     /// Who may speak.
     pub source: Vec<SourceConfig>,
+    /// Mappings for senders that are not known, by name; a source's `kind` names one.
+    pub mapping: BTreeMap<String, MappingConfig>,
     /// Ordered rules.
     pub rule: Vec<Rule>,
     /// Where tickets go.

@@ -9,6 +9,7 @@ use crate::limits::{
 use crate::model::{
     ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, text,
 };
+use std::collections::BTreeMap;
 
 /// Most links of one event.
 const LINKS_MAX: usize = 16;
@@ -81,6 +82,11 @@ impl Draft {
             }
         }
         Ok(Draft { event })
+    }
+
+    /// The state so far.
+    pub fn state(&self) -> EventState {
+        self.event.state
     }
 
     optional_texts!(
@@ -226,6 +232,13 @@ impl Draft {
         event
     }
 
+    /// The event, with kind and hint from its words where the sender's fields do not say.
+    pub fn finish_with_signals(self) -> Event {
+        let mut event = self.finish();
+        super::signals::apply(&mut event);
+        event
+    }
+
     /// A message with this one event.
     pub fn decoded(self) -> Decoded {
         Decoded {
@@ -233,6 +246,59 @@ impl Draft {
             ..Decoded::default()
         }
     }
+}
+
+/// A key of several parts, joined so that no two sets of parts share one: `|` between them, and
+/// `|` and `\\` within them escaped. `None` if all parts are empty.
+pub fn key_of(parts: &[&str]) -> Option<Identity> {
+    if parts.iter().all(|part| part.trim().is_empty()) {
+        return None;
+    }
+    let escaped: Vec<String> = parts
+        .iter()
+        .map(|part| part.trim().replace('\\', "\\\\").replace('|', "\\|"))
+        .collect();
+    Identity::key(escaped.join("|"))
+}
+
+/// A key of labels without those of the given names: sorted, each with its length, as a hash if
+/// that is long.
+pub fn labels_key(labels: &BTreeMap<String, String>, without: &[&str]) -> Option<Identity> {
+    use sha2::{Digest, Sha256};
+    /// Longest key that is kept as it is, bytes.
+    const PLAIN_BYTES_MAX: usize = 2048;
+    let mut key = String::new();
+    for (name, value) in labels {
+        if !without.contains(&name.as_str()) {
+            key.push_str(&format!("{}:{name}={}:{value},", name.len(), value.len()));
+        }
+    }
+    if key.len() > PLAIN_BYTES_MAX {
+        let digest = Sha256::digest(key.as_bytes());
+        key = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    Identity::key(key)
+}
+
+/// An identity for a problem that its sender gives no id: a hash of what it says about itself, so
+/// that a repeat is the same problem. `None` if all parts are empty.
+pub fn derived_key(parts: &[&str]) -> Option<Identity> {
+    use sha2::{Digest, Sha256};
+    if parts.iter().all(|part| part.trim().is_empty()) {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let hex: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Identity::key(hex)
 }
 
 fn fallback_summary(event: &Event) -> String {
@@ -295,6 +361,21 @@ mod tests {
     fn without_an_identity_there_is_no_event_and_the_error_names_the_field() {
         let error = Draft::new(EventState::Firing, None, "`event_id`").unwrap_err();
         assert!(error.reason.contains("`event_id`"));
+    }
+
+    #[test]
+    fn a_key_of_parts_keeps_them_apart() {
+        assert_eq!(key_of(&["a", "b"]), Identity::key("a|b"));
+        assert_ne!(key_of(&["a|b", "c"]), key_of(&["a", "b|c"]));
+        assert_ne!(key_of(&["a\\", "b"]), key_of(&["a\\|b", ""]));
+        assert_eq!(key_of(&["", " "]), None);
+    }
+
+    #[test]
+    fn a_derived_key_keeps_parts_apart_and_needs_one() {
+        assert_eq!(derived_key(&["", " "]), None);
+        assert_eq!(derived_key(&["a", "b"]), derived_key(&["a", "b"]));
+        assert_ne!(derived_key(&["ab", ""]), derived_key(&["a", "b"]));
     }
 
     #[test]

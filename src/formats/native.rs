@@ -86,7 +86,8 @@ impl Format for Native {
     }
 }
 
-fn event(value: &Value) -> Result<Event, Undecodable> {
+/// One event from its native fields.
+pub(super) fn event(value: &Value) -> Result<Event, Undecodable> {
     let fields = Fields::of(value);
     if !value.is_object() {
         return Err(Undecodable::because(
