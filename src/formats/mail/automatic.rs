@@ -64,7 +64,24 @@ pub fn reason(mail: &Mail, own: &Own) -> Option<String> {
     }
     bounce(mail)
         .or_else(|| receipt(mail))
+        .or_else(|| list_administration(mail))
         .or_else(|| automatic_reply(mail))
+}
+
+/// What list servers write themselves: welcomes, reminders, requests to moderate. What people and
+/// monitors write to a list is no such thing.
+fn list_administration(mail: &Mail) -> Option<String> {
+    let headers = &mail.headers;
+    let marked = headers
+        .get("x-list-administrivia")
+        .is_some_and(|value| value.eq_ignore_ascii_case("yes"));
+    let from = headers.author_address();
+    let local = from.split('@').next().unwrap_or("");
+    let server = matches!(local, "mailman" | "listserv" | "majordomo" | "sympa")
+        || ["-request", "-bounces", "-owner", "mailman-"]
+            .iter()
+            .any(|part| local.ends_with(part) || (part.ends_with('-') && local.starts_with(part)));
+    (marked || server).then(|| "a message of a list server".to_owned())
 }
 
 fn bounce(mail: &Mail) -> Option<String> {

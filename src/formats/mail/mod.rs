@@ -13,10 +13,10 @@ mod calendar;
 mod charset;
 mod header;
 mod html;
+mod json;
 mod notices;
 pub mod read;
 mod reply;
-mod sns;
 pub mod template;
 mod text;
 mod times;
@@ -145,7 +145,12 @@ impl Reader<'_> {
             sent_at,
             received_at: self.received_at,
         };
-        if let Some(outcome) = sns::decode(mail, &plain, sent_at.unwrap_or(self.received_at)) {
+        if let Some(outcome) = json::decode(
+            mail,
+            &plain,
+            sent_at.unwrap_or(self.received_at),
+            self.received_at,
+        ) {
             return Some(outcome);
         }
         let own = self.templates.decode(&page(&subject.text, &plain, &html));

@@ -235,3 +235,52 @@ fn a_clock_far_off_does_not_count() {
         event.problems
     );
 }
+
+#[test]
+fn macros_that_were_not_filled_in_are_said() {
+    let mail = "Subject: Problem: x\r\n\r\nProblem name: x\r\nHost: {HOST.NAME}\r\n\
+        Severity: High\r\nOriginal problem ID: 7\r\n";
+    let event = decode(mail).unwrap().events.remove(0);
+    assert_eq!(event.host, None);
+    assert_eq!(event.problems, ["the sender did not fill in `{HOST.NAME}`"]);
+}
+
+#[test]
+fn a_webhook_body_in_a_mail_is_read_as_that_webhook() {
+    let json = r#"{"version":"4","groupKey":"g","status":"firing","receiver":"r","groupLabels":{},"commonLabels":{},"commonAnnotations":{},"externalURL":"http://am","alerts":[{"status":"firing","labels":{"alertname":"Down","instance":"a"},"annotations":{},"startsAt":"2025-11-25T11:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"f1"}]}"#;
+    let mail = format!("Subject: AWS Notification Message\r\n\r\n{json}\r\n");
+    let (sender, outcome) = decode_bytes(mail.as_bytes(), now());
+    assert_eq!(sender, "alertmanager");
+    assert_eq!(outcome.unwrap().events.len(), 1);
+}
+
+#[test]
+fn a_list_server_says_nothing_and_a_list_may() {
+    let administration = "From: noc-request@lists.example.net\r\nSubject: Welcome\r\n\r\nx\r\n";
+    assert!(decode(administration).unwrap().ignored.is_some());
+    let through_a_list = MAIL.replace("Subject:", "Precedence: list\r\nSubject:");
+    assert_eq!(decode(&through_a_list).unwrap().events.len(), 1);
+}
+
+#[test]
+fn times_come_from_the_mail_with_their_zone() {
+    let sent = |name: &str| {
+        let path = format!(
+            "{}/tests/data/mail/samples/{name}",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let raw = std::fs::read(path).unwrap();
+        let received_at = Time::parse_rfc3339("2025-11-21T00:00:00Z").unwrap();
+        let event = decode_bytes(&raw, received_at).1.unwrap().events.remove(0);
+        event.sent_at.map(|time| time.to_string())
+    };
+    let icinga = sent("icinga2-host-problem.eml");
+    assert_eq!(icinga.as_deref(), Some("2025-11-20T13:22:10Z"));
+    // CST by itself has three meanings; the mail's own Date tells which.
+    let nagios = sent("nagios-host-problem.eml");
+    assert_eq!(nagios.as_deref(), Some("2025-11-17T09:12:44Z"));
+    let kuma = sent("uptime-kuma-down.eml");
+    assert_eq!(kuma.as_deref(), Some("2025-11-16T10:01:02Z"));
+    let monit = sent("monit-problem.eml");
+    assert_eq!(monit.as_deref(), Some("2025-11-19T04:20:11Z"));
+}

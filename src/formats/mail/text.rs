@@ -288,7 +288,11 @@ fn seam(text: &str) -> Option<Seam> {
             .iter()
             .any(|l| block.starts_with(l))
             && lines.peek().is_some_and(|next| is_header_line(next));
-        if !outlook && !is_seam(line) {
+        // Attributions are wrapped after some 70 characters.
+        let wrapped = lines.peek().is_some_and(|next| {
+            is_attribution(&format!("{} {}", block.trim(), next.trim().to_lowercase()))
+        });
+        if !outlook && !wrapped && !is_seam(line) {
             continue;
         }
         while let Some(next) = lines.peek() {
@@ -414,6 +418,8 @@ mod tests {
     fn a_reply_keeps_only_its_own_words() {
         let text = "fixed it\n\nOn Monday, A wrote:\n> Host: core is DOWN\n";
         assert_eq!(without_quotes(text), "fixed it");
+        let text = "ok\n\nOn Mon, 1 Dec 2025 at 10:00, NOC <a@b>\nwrote:\n> x\n";
+        assert_eq!(without_quotes(text), "ok");
         let text = "see below\nFrom: a@b\nSent: today\nSubject: x is DOWN\n\nHost: core\n";
         assert_eq!(without_quotes(text), "see below");
         assert_eq!(forwarded(text).as_deref(), Some("Host: core\n"));

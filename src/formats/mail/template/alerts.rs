@@ -1,7 +1,9 @@
 //! From what a template took to events.
 
 use super::layout::{EventFields, Otherwise, State};
-use super::pattern::{Fields, Sheet, Template, format, groups, override_groups, same_word};
+use super::pattern::{
+    Fields, Sheet, Template, UNRESOLVED, format, groups, override_groups, same_word,
+};
 use crate::formats::draft::Draft;
 use crate::formats::mail::times::{self, Clock};
 use crate::formats::{Decoded, Undecodable, signals, words};
@@ -266,6 +268,10 @@ impl Template {
                     .odd
                     .then(|| "the state word is not known: taken as a problem".into()),
             );
+        if let Some(macro_text) = fields.get(UNRESOLVED) {
+            let problem = format!("the sender did not fill in `{macro_text}`");
+            draft = draft.problem(problem);
+        }
         for (name, of) in &layout.labels {
             draft = draft.label(name, format(of, fields));
         }

@@ -13,6 +13,9 @@ const PATTERN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest field that a pattern may take, bytes.
 const FIELD_BYTES_MAX: usize = 4096;
 
+/// The name under which a macro is kept that the sender did not fill in.
+pub(super) const UNRESOLVED: &str = "(unresolved)";
+
 /// A template whose patterns are compiled.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -375,9 +378,11 @@ impl Sheet<'_> {
 
 fn insert(fields: &mut Fields, name: &str, value: &str) {
     let value = text::one_line(text::prefix(value, FIELD_BYTES_MAX));
-    if !value.is_empty() && !unresolved(&value) {
-        fields.entry(name.to_owned()).or_insert(value);
+    if value.is_empty() {
+        return;
     }
+    let name = if unresolved(&value) { UNRESOLVED } else { name };
+    fields.entry(name.to_owned()).or_insert(value);
 }
 
 /// A macro that the sender did not fill in.
