@@ -4,16 +4,32 @@
 
 #![allow(clippy::unwrap_used)]
 
-use alertbridge::formats::{self, Request, view};
-use alertbridge::model::{AlertKey, Identity, Time};
+use alertbridge::formats::{self, Detection, Request, view};
+use alertbridge::intake::raw::Dump;
+use alertbridge::model::{AlertKey, Event, EventState, Identity, Time};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Just after the resolved API alerts were sent.
 const RECEIVED_AT: &str = "2026-08-21T06:31:45.600Z";
-/// Within the lease of the firing API alerts.
+/// Within the lease of the firing API alerts, which [`LEASED`] names.
 const LEASED_AT: &str = "2026-08-21T06:11:00Z";
+const LEASED: [&str; 3] = [
+    "amapi-prometheus-firing.json",
+    "amapi-prometheus-resend.json",
+    "amapi-vmalert-local-offset.json",
+];
+
+/// Messages that carry no mark of their sender; the source's kind tells it.
+const UNMARKED: &[&str] = &[
+    "cloudevents/odd-no-source.json",
+    "elastalert/http_post2.json",
+    "elastalert/payload-map.json",
+    "graylog/v2.form",
+    "kibana/template-broken.txt",
+    "robusta/text.txt",
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/formats")
@@ -26,7 +42,8 @@ fn messages() -> Vec<(String, PathBuf)> {
         let name = sender.file_name().unwrap().to_string_lossy().into_owned();
         for file in std::fs::read_dir(&sender).unwrap() {
             let file = file.unwrap().path();
-            if !file.to_string_lossy().ends_with(".expected.json") {
+            let text = file.to_string_lossy().into_owned();
+            if !text.ends_with(".expected.json") && !text.ends_with(".toml") {
                 found.push((name.clone(), file));
             }
         }
@@ -35,22 +52,87 @@ fn messages() -> Vec<(String, PathBuf)> {
     found
 }
 
-fn request<'a>(body: &'a [u8], name: &str) -> Request<'a> {
-    let path = if name.starts_with("amapi-") {
-        "/api/v2/alerts"
-    } else {
-        "/hooks/x"
-    };
-    let firing = name == "amapi-prometheus-firing.json";
-    let at = if firing { LEASED_AT } else { RECEIVED_AT };
-    Request {
-        method: "POST",
-        path,
-        query: "",
-        headers: &[],
-        body,
-        received_at: Time::parse_rfc3339(at).unwrap(),
+/// A fixture as a door would hand it over: a body, or a whole request (`.http`) as captured.
+struct Fixture {
+    name: String,
+    dump: Dump,
+}
+
+impl Fixture {
+    fn read(file: &Path) -> Fixture {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let bytes = std::fs::read(file).unwrap();
+        if name.ends_with(".http") {
+            let dump = Dump::read(&bytes).unwrap_or_else(|| of_lines(&bytes));
+            return Fixture { name, dump };
+        }
+        let path = if name.starts_with("amapi-") {
+            "/api/v2/alerts"
+        } else {
+            "/hooks/x"
+        };
+        let dump = posted(path, bytes);
+        Fixture { name, dump }
     }
+
+    fn request(&self) -> Request<'_> {
+        let firing = LEASED.contains(&self.name.as_str());
+        let at = if firing { LEASED_AT } else { RECEIVED_AT };
+        // A capture says when it was received: leases end by that.
+        let captured = self
+            .dump
+            .headers
+            .iter()
+            .find(|(name, _)| name == "x-received-at")
+            .map(|(_, at)| at.as_str());
+        self.dump
+            .request(Time::parse_rfc3339(captured.unwrap_or(at)).unwrap())
+    }
+
+    /// The same request with another body.
+    fn with(&self, body: Vec<u8>) -> Fixture {
+        Fixture {
+            name: self.name.clone(),
+            dump: Dump {
+                body,
+                ..self.dump.clone()
+            },
+        }
+    }
+}
+
+/// A request whose lines end without CR.
+fn of_lines(bytes: &[u8]) -> Dump {
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let (head, body) = text.split_once("\n\n").unwrap();
+    let whole = format!("{}\r\n\r\n{body}", head.replace('\n', "\r\n"));
+    Dump::read(whole.as_bytes()).unwrap()
+}
+
+fn posted(path: &str, body: Vec<u8>) -> Dump {
+    Dump {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        query: String::new(),
+        headers: Vec::new(),
+        body,
+    }
+}
+
+/// The body alone, so that nothing but it can give an identity.
+fn alone(body: &[u8]) -> Fixture {
+    Fixture {
+        name: String::new(),
+        dump: posted("/hooks/x", body.to_vec()),
+    }
+}
+
+/// The events of a fixture.
+fn decoded(sender: &str, file: &str) -> Vec<Event> {
+    let fixture = Fixture::read(&folder().join(sender).join(file));
+    formats::decode_as(sender, &fixture.request())
+        .unwrap()
+        .events
 }
 
 #[test]
@@ -58,10 +140,14 @@ fn every_message_decodes_as_its_golden_file_says() {
     let update = std::env::var_os("ALERTBRIDGE_UPDATE_GOLDEN").is_some();
     let mut wrong = Vec::new();
     for (sender, file) in messages() {
-        let body = std::fs::read(&file).unwrap();
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let outcome = formats::decode_as(&sender, &request(&body, &name));
-        let found = view::message(&name, Some(&sender), view::MessageKind::Webhook, &outcome);
+        let fixture = Fixture::read(&file);
+        let outcome = formats::decode_as(&sender, &fixture.request());
+        let found = view::message(
+            &fixture.name,
+            Some(&sender),
+            view::MessageKind::Webhook,
+            &outcome,
+        );
         let found = serde_json::to_string_pretty(&found).unwrap() + "\n";
         let golden = file.with_extension("expected.json");
         if update {
@@ -89,38 +175,179 @@ fn every_sender_of_the_registry_has_a_folder_and_every_folder_a_sender() {
 #[test]
 fn every_message_is_recognised_as_its_sender() {
     for (sender, file) in messages() {
-        let body = std::fs::read(&file).unwrap();
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let found = formats::detect(&request(&body, &name)).map(formats::Format::name);
-        assert_eq!(found, Some(sender.as_str()), "{}", file.display());
+        let fixture = Fixture::read(&file);
+        let found = formats::detect(&fixture.request()).map(formats::Format::name);
+        let marked = !UNMARKED.contains(&format!("{sender}/{}", fixture.name).as_str());
+        let expected = marked.then_some(sender.as_str());
+        assert_eq!(found, expected, "{}", file.display());
+    }
+}
+
+#[test]
+fn no_other_sender_is_certain_of_a_message() {
+    for (sender, file) in messages() {
+        let fixture = Fixture::read(&file);
+        let request = fixture.request();
+        let others: Vec<&str> = formats::ALL
+            .iter()
+            .filter(|format| format.detect(&request) == Detection::Certain)
+            .map(|format| format.name())
+            .filter(|name| *name != sender)
+            .collect();
+        assert!(others.is_empty(), "{}: {others:?}", file.display());
+    }
+}
+
+/// Bodies that say nothing: no identity can be made of them.
+const EMPTY: [&str; 12] = [
+    "",
+    " ",
+    "{}",
+    "[]",
+    "[{}]",
+    "null",
+    "{\"a\":1}",
+    "{\"events\":[{}],\"Events\":[{}],\"alerts\":[{}],\"Data\":[{}],\"topic\":\"alarms\"}",
+    "{\"status\":\"firing\",\"state\":1,\"severity\":\"critical\"}",
+    "<a/>",
+    "a=b",
+    "\u{0}\u{1}",
+];
+
+#[test]
+fn what_says_nothing_becomes_no_event() {
+    for format in formats::ALL {
+        for body in EMPTY {
+            let outcome = formats::decode(*format, &alone(body.as_bytes()).request());
+            let events = outcome.map(|decoded| decoded.events).unwrap_or_default();
+            assert_eq!(events, [], "{} of {body:?}", format.name());
+        }
+    }
+}
+
+fn fill(value: &mut serde_json::Value, with: &serde_json::Value) {
+    match value {
+        serde_json::Value::Object(map) => map.values_mut().for_each(|inner| fill(inner, with)),
+        serde_json::Value::Array(list) => list.iter_mut().for_each(|inner| fill(inner, with)),
+        scalar => *scalar = with.clone(),
+    }
+}
+
+#[test]
+fn fields_without_values_or_with_unresolved_macros_become_no_event() {
+    let fillings = [
+        serde_json::json!(null),
+        serde_json::json!(""),
+        serde_json::json!("{EVENT.ID}"),
+        serde_json::json!("$HOSTNAME$"),
+        serde_json::json!("${N=Alerting;M=AlertID}"),
+        serde_json::json!("*UNKNOWN*"),
+    ];
+    for (sender, file) in messages() {
+        let fixture = Fixture::read(&file);
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(&fixture.dump.body) else {
+            continue;
+        };
+        for filling in &fillings {
+            let mut value = value.clone();
+            fill(&mut value, filling);
+            let body = serde_json::to_vec(&value).unwrap();
+            let outcome = formats::decode_as(&sender, &alone(&body).request());
+            let events = outcome.map(|decoded| decoded.events).unwrap_or_default();
+            assert_eq!(events, [], "{} filled with {filling}", file.display());
+        }
     }
 }
 
 fn identities(sender: &str, file: &str) -> Vec<Identity> {
-    let body = std::fs::read(folder().join(sender).join(file)).unwrap();
-    let decoded = formats::decode_as(sender, &request(&body, file)).unwrap();
-    decoded
-        .events
+    decoded(sender, file)
         .into_iter()
         .map(|event| event.identity)
         .collect()
 }
 
 #[test]
-fn problem_and_recovery_have_one_identity_and_replicas_too() {
-    let firing = identities("alertmanager", "alertmanager-firing.json");
-    assert_eq!(
-        firing,
-        identities("alertmanager", "alertmanager-resolved.json")
-    );
+fn replicas_have_one_identity_and_members_their_own() {
     let replicas = identities("alertmanager", "alertmanager-ha-replica-label.json");
     assert_eq!(replicas[0], replicas[1]);
-    let mixed = identities("alertmanager", "alertmanager-mixed-truncated.json");
-    assert_eq!(mixed.iter().collect::<BTreeSet<_>>().len(), 3);
-    let problem = identities("zabbix", "zabbix-problem.json");
-    assert_eq!(problem, identities("zabbix", "zabbix-recovery.json"));
-    assert_eq!(problem, identities("zabbix", "zabbix-update-ack.json"));
-    assert_ne!(problem, identities("zabbix", "zabbix-psu-degraded.json"));
+    for (sender, file) in [
+        ("alertmanager", "alertmanager-mixed-truncated.json"),
+        ("cloudevents", "batch.json"),
+        ("kibana", "summary.json"),
+    ] {
+        let members = identities(sender, file);
+        assert_eq!(members.iter().collect::<BTreeSet<_>>().len(), 3, "{file}");
+    }
+}
+
+#[test]
+fn test_messages_are_a_problem_and_its_recovery() {
+    for format in formats::ALL {
+        let Some(bodies) = format.test_messages() else {
+            continue;
+        };
+        let mut found = Vec::new();
+        for body in bodies {
+            let fixture = alone(body.as_bytes());
+            let request = fixture.request();
+            let detected = formats::detect(&request).map(formats::Format::name);
+            assert_eq!(detected, Some(format.name()), "{body}");
+            let decoded = formats::decode(*format, &request).unwrap();
+            let [event] = decoded.events.as_slice() else {
+                unreachable!("{} events: {body}", decoded.events.len());
+            };
+            assert_eq!(event.problems, Vec::<String>::new(), "{body}");
+            found.push((event.identity.clone(), event.state));
+        }
+        assert_eq!(found[0].0, found[1].0, "{}", format.name());
+        assert_eq!(found[0].1, EventState::Firing, "{}", format.name());
+        assert_eq!(found[1].1, EventState::Resolved, "{}", format.name());
+    }
+}
+
+const PAGE_HEAD: &str = "\
+# Senders
+
+What each sender can say, what tells one of its problems from another, and how it can prove that it
+is the sender. The kind is what `kind` of a source takes; without a configured source it is also the
+path below `/hooks/`. Anything else is read by a [mapping](mappings.md).
+
+This page is made from the registry in `src/formats/mod.rs`; a test compares it. Write it anew with
+`ALERTBRIDGE_UPDATE_GOLDEN=1 cargo test --test formats`.
+
+| sender | kind | says | identity | authentication | messages it is tested with |
+| --- | --- | --- | --- | --- | --- |
+";
+
+fn page() -> String {
+    let mut page = PAGE_HEAD.to_owned();
+    let messages = messages();
+    for format in formats::ALL {
+        let (name, about) = (format.name(), format.about());
+        let count = messages.iter().filter(|(sender, _)| sender == name).count();
+        let cells = [
+            about.title.to_owned(),
+            format!("`{name}`"),
+            about.says.to_owned(),
+            about.identity.to_owned(),
+            about.auth.to_owned(),
+            format!("[{count}](../tests/data/formats/{name})"),
+        ];
+        let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        page.push_str(&format!("| {} |\n", escaped.join(" | ")));
+    }
+    page
+}
+
+#[test]
+fn the_page_of_senders_is_that_of_the_registry() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/senders.md");
+    let page = page();
+    if std::env::var_os("ALERTBRIDGE_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(found, page, "docs/senders.md: write it anew");
 }
 
 fn mutate(value: &mut serde_json::Value, seed: &mut u64) {
@@ -152,19 +379,85 @@ fn mutate(value: &mut serde_json::Value, seed: &mut u64) {
     }
 }
 
+/// A body with members dropped, retyped and cut; what is no JSON loses whole pieces instead.
+fn mutated(body: &[u8], seed: &mut u64) -> Vec<u8> {
+    if let Ok(mut value) = serde_json::from_slice(body) {
+        mutate(&mut value, seed);
+        return serde_json::to_vec(&value).unwrap();
+    }
+    let text = String::from_utf8_lossy(body);
+    let mut kept = String::new();
+    for piece in text.split_inclusive(['\n', '&', '<']) {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        if !(*seed >> 33).is_multiple_of(6) {
+            kept.push_str(piece);
+        }
+    }
+    kept.into_bytes()
+}
+
+/// Problems of a fixture folder by `problems.toml`: a name, and the files (`file` or `file#2` for
+/// its second event) that speak of it.
+fn problems(sender: &str) -> BTreeMap<String, BTreeMap<String, Identity>> {
+    let file = folder().join(sender).join("problems.toml");
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        return BTreeMap::new();
+    };
+    let listed: BTreeMap<String, Vec<String>> = toml::from_str(&text).unwrap();
+    let identity = |place: &String| {
+        let (file, number) = place.split_once('#').unwrap_or((place, "1"));
+        let number: usize = number.parse().unwrap();
+        let mut events = decoded(sender, file);
+        assert!(
+            events.len() >= number,
+            "{sender}/{place}: there is no such event"
+        );
+        events.remove(number - 1).identity
+    };
+    listed
+        .into_iter()
+        .map(|(name, places)| {
+            let places = places
+                .into_iter()
+                .map(|place| (place.clone(), identity(&place)));
+            (name, places.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn one_problem_has_one_identity_and_two_problems_never_share_one() {
+    for format in formats::ALL {
+        let mut seen: BTreeMap<Identity, String> = BTreeMap::new();
+        for (name, places) in problems(format.name()) {
+            let identities: BTreeSet<&Identity> = places.values().collect();
+            assert_eq!(
+                identities.len(),
+                1,
+                "{}: {name}: {places:#?}",
+                format.name()
+            );
+            for identity in identities {
+                let other = seen.insert(identity.clone(), name.clone());
+                assert_eq!(other, None, "{}: {name} has {identity}", format.name());
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn mutated_messages_never_panic(seed in any::<u64>(), cut in 0..4000_usize) {
         let all = messages();
         let (sender, file) = &all[(seed % all.len() as u64) as usize];
-        let body = std::fs::read(file).unwrap();
-        let mut value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let fixture = Fixture::read(file);
         let mut seed = seed;
-        mutate(&mut value, &mut seed);
-        let mutated = serde_json::to_vec(&value).unwrap();
-        for body in [&mutated[..], &body[..cut.min(body.len())]] {
-            if let Ok(decoded) = formats::decode_as(sender, &request(body, "x")) {
+        let mutated = mutated(&fixture.dump.body, &mut seed);
+        let whole = &fixture.dump.body;
+        for body in [&mutated[..], &whole[..cut.min(whole.len())]] {
+            let fixture = fixture.with(body.to_vec());
+            if let Ok(decoded) = formats::decode_as(sender, &fixture.request()) {
                 for event in decoded.events {
                     let key = AlertKey::of("s", &event.identity);
                     prop_assert_eq!(key, AlertKey::of("s", &event.identity));

@@ -54,6 +54,9 @@ pub trait Operations: Send + Sync {
     /// Routes in force: name, tracker, whether in shadow.
     fn routes(&self) -> Vec<(String, String, bool)>;
 
+    /// Agreements in force.
+    fn sla(&self) -> Arc<crate::sla::Sla>;
+
     /// Whether the daemon has all it needs; else why not.
     fn ready(&self) -> Result<(), String>;
 }

@@ -3,9 +3,10 @@
 use super::{Api, Failure};
 use crate::limits;
 use crate::model::alert::{Alert, AlertText};
-use crate::model::incident::Incident;
+use crate::model::incident::{Case, Incident};
 use crate::model::ticket::WantedTicket;
-use crate::model::{IncidentId, Sym, TimelineEntry};
+use crate::model::{IncidentId, Sym, Time, TimelineEntry};
+use crate::sla::{CaseLog, View, evaluate};
 use crate::store::{AlertBytes, StateStore, codec};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -97,8 +98,26 @@ impl Api {
         }))
     }
 
-    fn cases_shown(&self, _incident: IncidentId) -> Result<Vec<Value>, Failure> {
-        Ok(Vec::new())
+    /// Cases with their clocks as they are now.
+    fn cases_shown(&self, incident: IncidentId) -> Result<Vec<Value>, Failure> {
+        let sla = self.operations.sla();
+        let now = (self.now)().0.div_euclid(1000);
+        let mut shown = Vec::new();
+        for body in self.state.cases_of(incident)? {
+            let case: Case<CaseLog> = codec::decode(&body)?;
+            let contract = sla.contracts.get(&case.contract);
+            let view = contract.and_then(|contract| evaluate(&case.log, contract, now));
+            let clocks = view.as_ref().map(clocks).unwrap_or_default();
+            shown.push(json!({
+                "contract": case.contract,
+                "policy": case.policy,
+                "severity": case.severity,
+                "level": view.as_ref().map(|view| view.level()),
+                "waited_seconds": view.as_ref().map(|view| view.waited),
+                "clocks": clocks,
+            }));
+        }
+        Ok(shown)
     }
 
     /// An alert; `whole` adds what its newest event said.
@@ -154,6 +173,47 @@ impl Api {
         }
         Ok(row)
     }
+}
+
+fn instant(at: Option<i64>) -> Value {
+    json!(at.map(|at| Time(at.saturating_mul(1000))))
+}
+
+fn clocks(view: &View) -> Vec<Value> {
+    let mut rows: Vec<Value> = view
+        .clocks
+        .iter()
+        .map(|clock| {
+            json!({
+                "target": clock.target.word(),
+                "period": clock.period,
+                "cycle": clock.cycle,
+                "severity": clock.severity,
+                "state": clock.state.word(),
+                "at_risk": clock.at_risk,
+                "started_at": instant(Some(clock.start)),
+                "due": instant(clock.due),
+                "fulfilled_at": instant(clock.fulfilled_at),
+                "breached_at": instant(clock.breached_at),
+                "retroactive": clock.retroactive,
+                "counted_seconds": clock.counted,
+                "soft": clock.soft,
+            })
+        })
+        .collect();
+    if let Some(state) = view.update.state {
+        rows.push(json!({
+            "target": "update",
+            "cycle": view.cycle,
+            "severity": view.severity,
+            "state": state.word(),
+            "due": instant(view.update.due),
+            "promise": instant(view.update.promise),
+            "breaches": view.update.breaches,
+            "on_time": view.update.on_time,
+        }));
+    }
+    rows
 }
 
 fn ticket_in_incident(ticket: &WantedTicket) -> Value {

@@ -2,6 +2,7 @@
 
 mod act;
 mod audit;
+mod backup;
 mod check;
 mod client;
 mod demo;
@@ -13,13 +14,16 @@ mod notify;
 mod outbox;
 mod promote;
 mod quarantine;
+mod recover;
 mod reload;
 mod request;
+mod restore;
 mod serve;
 mod silences;
 mod sources;
 mod test_source;
 mod try_message;
+mod verify;
 mod whatif;
 mod windows;
 
@@ -44,6 +48,14 @@ enum Verb {
     Check(check::Args),
     /// Prints what messages would become, without daemon or store.
     Try(try_message::Args),
+    /// Copies the store, also while the daemon works, and reads the copy back.
+    Backup(backup::Args),
+    /// Brings a backup back as a new generation, with delivery held.
+    Restore(restore::Args),
+    /// Reads every row of a store or backup and says what is not as it was written.
+    Verify(verify::Args),
+    /// Keeps what is readable of a damaged store and sets the rest aside.
+    Recover(recover::Args),
     /// Sends an alert; spools it when the daemon cannot be reached.
     Notify(notify::Args),
     /// Hands one mail from standard input to the daemon, for a mail server's pipe.
@@ -156,6 +168,10 @@ pub fn run() -> ExitCode {
         Verb::Serve(args) => serve::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Try(args) => try_message::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Recover(args) => recover::run(&args),
         Verb::Notify(args) => notify::run(args),
         Verb::Mail(args) => mail::run(&args),
         Verb::Incidents(args) => incidents::run(&args),

@@ -1,18 +1,24 @@
 //! `alertbridge try`: what a webhook body or mail would become.
 
-use super::say;
+use super::{problems_found, say};
+use crate::config::{self, Config};
+use crate::formats::mapped::Mapping;
 use crate::formats::{self, Request, Undecodable, view};
 use crate::model::Time;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Arguments of `try`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Decode as this sender instead of guessing.
+    /// Decode as this sender, or with `--config` as this source, instead of guessing.
     #[arg(long)]
     source: Option<String>,
+    /// The configuration whose sources and mappings `--source` may name.
+    #[arg(long, requires = "source")]
+    config: Option<PathBuf>,
     /// One JSON object a file. The only form so far, so that scripts can say what they rely on.
     #[arg(long)]
     json: bool,
@@ -23,6 +29,14 @@ pub struct Args {
 
 /// Runs the verb: 0 all decoded, 1 some could not be.
 pub fn run(args: &Args) -> ExitCode {
+    let known = match args.config.as_deref().map(|path| config::load(Some(path))) {
+        None => None,
+        Some(Ok(config)) => configured(&config, args.source.as_deref().unwrap_or("")),
+        Some(Err(found)) => {
+            let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+            return problems_found(&lines);
+        }
+    };
     let mut good = true;
     for file in &args.files {
         let name = file.display().to_string();
@@ -44,7 +58,12 @@ pub fn run(args: &Args) -> ExitCode {
             let (sender, outcome) = formats::mail::decode_bytes(&bytes, received_at);
             (Some(sender), view::MessageKind::Mail, outcome)
         } else {
-            let (sender, outcome) = webhook(args.source.as_deref(), &bytes, received_at);
+            let (sender, outcome) = match &known {
+                Some((kind, mapping)) => {
+                    webhook(Some(kind), mapping.as_deref(), &bytes, received_at)
+                }
+                None => webhook(args.source.as_deref(), None, &bytes, received_at),
+            };
             (sender, view::MessageKind::Webhook, outcome)
         };
         good &= outcome.is_ok();
@@ -57,8 +76,20 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
+/// The kind of the source of that name and its mapping; a mapping may be named by itself.
+fn configured(config: &Config, name: &str) -> Option<(String, Option<Arc<Mapping>>)> {
+    let source = config.file.source.iter().find(|source| source.name == name);
+    if let Some(source) = source {
+        return Some((source.kind.clone(), source.mapping.clone()));
+    }
+    let mapping = config.file.mapping.get(name)?;
+    let mapping = Mapping::compile(name, mapping).ok()?;
+    Some((name.to_owned(), Some(Arc::new(mapping))))
+}
+
 fn webhook(
     source: Option<&str>,
+    mapping: Option<&Mapping>,
     bytes: &[u8],
     received_at: Time,
 ) -> (Option<String>, Result<formats::Decoded, Undecodable>) {
@@ -74,6 +105,9 @@ fn webhook(
     let request = dump
         .as_ref()
         .map_or(plain, |dump| dump.request(received_at));
+    if let (Some(name), Some(mapping)) = (source, mapping) {
+        return (Some(name.to_owned()), mapping.decode(&request));
+    }
     let sender = source.or_else(|| formats::detect(&request).map(formats::Format::name));
     match sender {
         Some(sender) => (

@@ -7,11 +7,15 @@ pub mod read;
 pub mod sections;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
+use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
 use crate::rules::{Matcher, Ruleset};
+use crate::sla::{Sla, SlaSections};
+use jiff::tz::TimeZoneDatabase;
 pub use read::Problem;
 pub use sections::ConfigFile;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -126,9 +130,10 @@ fn overlay(into: &mut toml::Table, from: toml::Table) {
     }
 }
 
-fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
+fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     check_doors(&file, &mut problems);
+    map_sources(&mut file, &mut problems);
     check_sources(&file, &mut problems);
     let tls = sections::DoorsTls::read(&file, folder, &mut problems);
     let rules = Ruleset::compile(file.rule.clone()).unwrap_or_else(|found| {
@@ -144,6 +149,7 @@ fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>>
         }
     }
     let mut texts = Vec::new();
+    let sla = sla(&file, folder, &mut texts, &mut problems);
     let inventory = inventory(&file, folder, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -160,6 +166,7 @@ fn put_together(file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>>
         routes,
         expected,
         recurring,
+        sla: Arc::new(sla),
     };
     Ok(Config {
         file,
@@ -224,12 +231,32 @@ fn check_doors(file: &ConfigFile, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Gives each source whose kind is a mapping that mapping, compiled.
+fn map_sources(file: &mut ConfigFile, problems: &mut Vec<Problem>) {
+    let mappings = match Mappings::compile(&file.mapping) {
+        Ok(mappings) => mappings,
+        Err(errors) => {
+            problems.extend(errors.into_iter().map(|error| {
+                let key = format!("mapping.{}.{}", error.mapping, error.field);
+                Problem::of(key, error.reason)
+            }));
+            Mappings::default()
+        }
+    };
+    for source in &mut file.source {
+        source.mapping = mappings.get(&source.kind).cloned();
+    }
+}
+
 fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
     for source in &file.source {
         let key = format!("source `{}`", source.name);
-        let known = source.kind == "mail" || crate::formats::by_name(&source.kind).is_some();
+        let known = source.kind == "mail"
+            || file.mapping.contains_key(&source.kind)
+            || crate::formats::by_name(&source.kind).is_some();
         if !known {
-            let names: Vec<&str> = crate::formats::ALL.iter().map(|f| f.name()).collect();
+            let mut names: Vec<&str> = crate::formats::ALL.iter().map(|f| f.name()).collect();
+            names.extend(file.mapping.keys().map(String::as_str));
             let nearest = nearest(&source.kind, &names)
                 .map(|name| format!("; did you mean `{name}`?"))
                 .unwrap_or_default();
@@ -310,6 +337,55 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
     }
     routes.push(Route::desk());
     routes
+}
+
+fn sla(
+    file: &ConfigFile,
+    folder: &Path,
+    texts: &mut Vec<(String, String)>,
+    problems: &mut Vec<Problem>,
+) -> Sla {
+    let mut sections = SlaSections {
+        calendar: file.calendar.clone(),
+        policy: file.policy.clone(),
+        contract: file.contract.clone(),
+        default_contract: file.default_contract.clone(),
+    };
+    for name in &file.sla {
+        let path = folder.join(name);
+        let shown = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let (table, found) = read::file::<SlaSections>(&shown, &text, folder);
+                let good = found.is_empty();
+                problems.extend(found);
+                if let Some(more) = SlaSections::deserialize(table).ok().filter(|_| good) {
+                    sections.calendar.extend(more.calendar);
+                    sections.policy.extend(more.policy);
+                    sections.contract.extend(more.contract);
+                    sections.default_contract = sections.default_contract.or(more.default_contract);
+                }
+                texts.push((shown, text));
+            }
+            Err(error) => problems.push(Problem {
+                file: shown,
+                ..Problem::of("", format!("cannot be read: {error}"))
+            }),
+        }
+    }
+    match sections.compile(&TimeZoneDatabase::bundled()) {
+        Ok((sla, warnings)) => {
+            for warning in warnings {
+                tracing::warn!(key = warning.key, what = warning.what, "sla_looks_wrong");
+            }
+            sla
+        }
+        Err(found) => {
+            let wrong = found.into_iter().filter(|problem| !problem.warning);
+            problems.extend(wrong.map(|problem| Problem::of(problem.key, problem.what)));
+            Sla::default()
+        }
+    }
 }
 
 fn inventory(
@@ -397,6 +473,18 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part} is missing in\n{all}");
         }
+    }
+
+    #[test]
+    fn a_source_takes_a_mapping_as_its_kind() {
+        let text = "[[source]]\nname = \"night\"\nkind = \"backups\"\n[mapping.backups]\n\
+                    dedup_key = \"item.id\"\nsummary = \"item.text\"\n";
+        let config = load_text(text, &[]).unwrap_or_else(|found| panic!("{found:?}"));
+        assert!(config.file.source[0].mapping.is_some());
+        let wrong = text.replace("item.text", "item.");
+        let found = load_text(&wrong, &[]).err().unwrap();
+        assert!(found[0].contains("mapping.backups.summary"), "{found:?}");
+        assert!(found[0].contains("syntax error"), "{found:?}");
     }
 
     #[test]

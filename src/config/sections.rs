@@ -3,14 +3,16 @@
 
 use super::read::Problem;
 use crate::engine::{RecurringConfig, Settings};
+use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
 use crate::model::Severity;
 use crate::model::command::Role;
 use crate::rules::Rule;
+use crate::sla::section::{CalendarSection, ContractSection, PolicySection};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +33,8 @@ pub struct ConfigFile {
     pub engine: Settings,
     /// Who may speak.
     pub source: Vec<SourceConfig>,
+    /// Mappings for senders that are not known, by name; a source's `kind` names one.
+    pub mapping: BTreeMap<String, MappingConfig>,
     /// Ordered rules.
     pub rule: Vec<Rule>,
     /// Where tickets go.
@@ -41,6 +45,16 @@ pub struct ConfigFile {
     pub inventory: Vec<String>,
     /// Watching the bridge itself.
     pub watch: WatchSection,
+    /// Files with calendars, policies and contracts, relative to this file.
+    pub sla: Vec<String>,
+    /// When time counts.
+    pub calendar: BTreeMap<String, CalendarSection>,
+    /// Targets by severity.
+    pub policy: BTreeMap<String, PolicySection>,
+    /// Agreements.
+    pub contract: BTreeMap<String, ContractSection>,
+    /// The contract of accounts that have none of their own.
+    pub default_contract: Option<String>,
 }
 
 impl ConfigFile {

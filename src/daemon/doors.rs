@@ -92,7 +92,10 @@ struct Formats;
 impl Decoder for Formats {
     fn http(&self, source: &Source, request: &Request) -> Tried {
         let kind = source.config.kind.clone();
-        let outcome = formats::decode_as(&kind, request);
+        let outcome = match &source.config.mapping {
+            Some(mapping) => mapping.decode(request),
+            None => formats::decode_as(&kind, request),
+        };
         (kind, outcome)
     }
 

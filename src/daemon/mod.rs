@@ -4,18 +4,20 @@
 //! | --- | --- |
 //! | `mod` | start, doors, stop |
 //! | `engine_loop` | the engine's thread |
+//! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
 //! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
 
 mod doors;
 pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};
 mod engine_loop;
+mod keeping;
 mod operations;
 mod watch;
 
 use crate::api::Api;
 use crate::config::Config;
-use crate::delivery::Worker;
+use crate::delivery::{Gate, Pace, Worker};
 use crate::engine::Engine;
 use crate::model::{Input, Time};
 use crate::store::sqlite::{SqliteStore, StoreOptions};
@@ -71,6 +73,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let received_before = store.journal.last_seq();
     let engine_loop = EngineLoop {
         engine,
+        step: Engine::step,
         decisions,
         pending: Arc::clone(&pending),
         store: store.clone(),
@@ -94,8 +97,19 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         bell,
         now,
+        ledger: Arc::default(),
+        pace: Pace::default(),
+        gate: Gate::default(),
     };
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = {
+        let (store, stop) = (store.clone(), stop.clone());
+        tokio::spawn(async move {
+            if keeping::delivery_may_start(&store, &stop).await {
+                worker.run(stop).await;
+            }
+        })
+    };
+    let retention = tokio::spawn(keeping::retire_hourly(store.clone(), stop.clone()));
 
     let intake = Arc::new(doors::intake(&start.config, &store, metrics.clone())?);
     let daemon = Arc::new(Daemon::new(operations::Parts {
@@ -141,6 +155,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     stop.cancel();
     store.journal.wake();
     worker.await.context("the delivery task failed")?;
+    retention.await.context("the retention task failed")?;
     watching.await.context("the watching task failed")?;
     tokio::task::spawn_blocking(move || engine.join())
         .await?

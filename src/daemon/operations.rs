@@ -319,6 +319,7 @@ impl Daemon {
             }
         }
         Ok(Standing {
+            targets: targets(&self.config()),
             gauges,
             backlog,
             backlog_oldest,
@@ -407,7 +408,7 @@ impl Operations for Daemon {
         Box::pin(async move {
             let shown = to.display().to_string();
             let written =
-                tokio::task::spawn_blocking(move || crate::store::sqlite::backup(&store, &to))
+                tokio::task::spawn_blocking(move || crate::store::sqlite::backup(&store.dir, &to))
                     .await
                     .map_err(|error| error.to_string())?;
             written.map_err(|error| error.to_string())?;
@@ -444,6 +445,10 @@ impl Operations for Daemon {
             .collect()
     }
 
+    fn sla(&self) -> Arc<crate::sla::Sla> {
+        self.config().decisions.sla.clone()
+    }
+
     fn ready(&self) -> Result<(), String> {
         let silent = self.turned.ago();
         if silent > ENGINE_SILENT_MAX {
@@ -451,6 +456,19 @@ impl Operations for Daemon {
         }
         Ok(())
     }
+}
+
+/// Targets of the policies in force.
+fn targets(config: &Config) -> Vec<(String, &'static str, u8)> {
+    let mut targets = BTreeSet::new();
+    for contract in config.decisions.sla.contracts.values() {
+        for (severity, table) in &contract.severities {
+            for target in table.keys() {
+                targets.insert((contract.policy.clone(), target.word(), *severity));
+            }
+        }
+    }
+    targets.into_iter().collect()
 }
 
 /// What a reload cannot change.

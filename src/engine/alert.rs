@@ -57,9 +57,10 @@ impl Engine {
         let Some(alert) = self.state.alerts.get_mut(&id) else {
             return;
         };
-        alert.suppressed = event.suppressed;
+        let over = ends_notice(event);
+        alert.suppressed = event.suppressed.filter(|_| !over);
         if event.suppressed == Some(Suppressed::Flapping) {
-            alert.flapping = !matches!(event.severity.as_deref(), Some("FLAPPINGSTOP"));
+            alert.flapping = !over;
         }
         alert.last_seen = self.state.now;
         let incident = alert.incident;
@@ -461,4 +462,19 @@ pub(super) fn rank(hint: SeverityHint) -> u8 {
         SeverityHint::Redundancy => 2,
         SeverityHint::Info => 3,
     }
+}
+
+/// Whether a notice says that flapping or maintenance is over, by the sender's own word.
+fn ends_notice(event: &Event) -> bool {
+    let word = event.labels.get("notification").or(event.severity.as_ref());
+    matches!(
+        word.map(String::as_str),
+        Some(
+            "FLAPPINGSTOP"
+                | "FLAPPINGEND"
+                | "FLAPPINGDISABLED"
+                | "DOWNTIMEEND"
+                | "DOWNTIMECANCELLED"
+        )
+    )
 }

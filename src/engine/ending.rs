@@ -9,6 +9,7 @@ use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::severity::{Category, Severity};
 use crate::model::{AlertId, IncidentId, Sym, Time};
+use crate::sla::log::CaseDid;
 use std::time::Duration;
 
 /// Most elements asked for being the root.
@@ -224,6 +225,7 @@ impl Engine {
         }
         self.wake(until, Wake::Close(id));
         self.decide(id, reason, text);
+        self.end_cases(id, how, at);
         self.sync_tickets(id);
         self.note_tickets(id, text, true);
     }
@@ -258,6 +260,8 @@ impl Engine {
         }
         self.count_firing(id);
         self.decide(id, reason, text.clone());
+        let firing_during_gap = reason != Reason::Reopened;
+        self.tell_cases(id, None, &CaseDid::Reopened { firing_during_gap });
         self.evaluate(id);
         if self.begin_quiet(id).is_some() {
             return;
@@ -279,6 +283,8 @@ impl Engine {
                     incident.state = IncidentState::Open;
                 }
                 self.want_tickets(id);
+                let now = self.state.now;
+                self.follow_cases(id, now);
                 self.note_reopened(id, &text);
             }
         }
@@ -317,6 +323,7 @@ impl Engine {
             return;
         }
         incident.state = IncidentState::Closed;
+        self.close_cases(id);
         self.decide(id, Reason::ReopenWindowOver, "The reopen window is over.");
         self.state.dirty.closed.push(id);
         for alert in self.state.members.remove(&id).unwrap_or_default() {

@@ -27,6 +27,13 @@ pub struct Gauges {
     pub silences: u64,
     /// Maintenance windows planned or in force.
     pub windows: u64,
+    /// Open clocks by policy, target, `sev` and state (`running`, `at_risk`, `breached`,
+    /// `paused`).
+    pub clocks: BTreeMap<(String, &'static str, u8, &'static str), u64>,
+    /// The earliest due instant of running clocks, by target and `sev`, seconds since 1970.
+    pub next_due: BTreeMap<(&'static str, u8), i64>,
+    /// The last dated holiday of each calendar, seconds since 1970.
+    pub last_holidays: BTreeMap<String, i64>,
     /// The journal is applied up to here.
     pub cursor: u64,
     /// When the stored figures began.
@@ -81,11 +88,32 @@ impl Engine {
                 *entry = (entry.0 + 1, entry.1.min(since));
             }
         }
+        self.count_clocks(&mut gauges);
         for (source, seen) in &self.state.sources {
             let name = self.state.symbols.name(*source).to_owned();
             gauges.sources.insert(name, seen.last_at);
         }
         gauges
+    }
+
+    fn count_clocks(&self, gauges: &mut Gauges) {
+        for (key, clocks) in &self.clocks {
+            let policy = self.state.cases.get(key).map_or("", |case| &case.policy);
+            for clock in clocks {
+                let target = clock.target.word();
+                let series = (policy.to_owned(), target, clock.sev, clock.state);
+                *gauges.clocks.entry(series).or_default() += 1;
+                if let Some(due) = clock.due {
+                    let soonest = gauges.next_due.entry((target, clock.sev)).or_insert(due);
+                    *soonest = (*soonest).min(due);
+                }
+            }
+        }
+        for (name, calendar) in &self.decisions.sla.calendars {
+            if let Some(last) = calendar.last_holiday() {
+                gauges.last_holidays.insert(name.clone(), last);
+            }
+        }
     }
 
     /// A ticket that exists waits since its incident changed; one that does not, since it was

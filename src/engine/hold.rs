@@ -165,6 +165,8 @@ impl Engine {
         incident.quiet_reason = None;
         self.state.touch_incident(id);
         self.want_tickets(id);
+        let now = self.state.now;
+        self.follow_cases(id, now);
     }
 
     /// Proven severities stay single in a storm, at most so many a minute; an S1 never waits.

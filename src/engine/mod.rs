@@ -18,6 +18,7 @@
 //! | `windows` | silences, maintenance windows, notices of carriers |
 //! | `recurring` | windows that come again |
 //! | `vote` | when monitors contradict each other |
+//! | `cases` | what each affected contract sees, and its clocks |
 //! | `ticketing` | what the trackers should look like |
 //! | `people` | what operators and people in trackers do |
 //! | `gauges` | how things stand, for the metrics |
@@ -25,6 +26,7 @@
 //! | `saving` | loading and saving |
 
 mod alert;
+mod cases;
 mod correlate;
 mod ending;
 mod explain;
@@ -71,6 +73,7 @@ pub struct Engine {
     decisions: Decisions,
     health: Health,
     tallies: BTreeMap<IncidentId, Tally>,
+    clocks: BTreeMap<(IncidentId, String), Vec<cases::ClockShown>>,
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     out: Said,
@@ -117,6 +120,8 @@ pub enum Figure {
     },
     /// The alert's own start to its acceptance, in milliseconds; negative: in the future.
     DetectionDelay(i64),
+    /// A breach was recorded so many seconds after its due instant.
+    SlaRecorded(i64),
 }
 
 /// What the members of an incident add up to. Derived; rebuilt when loading.
@@ -137,6 +142,7 @@ impl Engine {
             decisions,
             health,
             tallies: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             matchers: BTreeMap::new(),
             health_moved: false,
             out: Said::default(),

@@ -8,7 +8,8 @@ use crate::model::notice::Reply;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus};
-use crate::model::{Command, IncidentId, PersonRequest, RequestKind};
+use crate::model::{Command, IncidentId, PersonRequest, RequestKind, Time};
+use crate::sla::log::{By, CaseDid};
 
 impl Engine {
     /// Does what an operator says; the sentence goes to the audit.
@@ -17,6 +18,7 @@ impl Engine {
             Command::Acknowledge { incident } => {
                 let id = self.open_incident(*incident)?;
                 self.acknowledge(id, author);
+                self.tell_cases(id, None, &CaseDid::Ack);
                 Ok(format!("{id} acknowledged"))
             }
             Command::Assign { incident, owner } => {
@@ -25,16 +27,26 @@ impl Engine {
                 Ok(format!("{id} assigned to `{owner}`"))
             }
             Command::Wait {
-                incident, waiting, ..
+                incident,
+                waiting,
+                contract,
             } => {
                 let id = self.open_incident(*incident)?;
-                self.wait(id, *waiting, author);
+                match contract {
+                    Some(contract) => {
+                        self.wait_of_one(id, contract, *waiting, author)?;
+                    }
+                    None => self.wait(id, *waiting, author),
+                }
                 Ok(format!("{id} waiting: {waiting}"))
             }
             Command::Promise { incident, at, text } => {
                 let id = self.open_incident(*incident)?;
+                if *at <= self.state.now {
+                    return Err(format!("{at} is not in the future"));
+                }
                 let text = format!("Next update promised for {at}. {text}");
-                self.answered(id, &text, author);
+                self.answered(id, &text, author, Some(*at));
                 self.note_tickets(id, &text, true);
                 Ok(text)
             }
@@ -45,9 +57,10 @@ impl Engine {
             } => {
                 let id = self.known_incident(*incident)?;
                 if *public {
-                    self.answered(id, text, author);
+                    self.answered(id, text, author, None);
                 } else {
                     self.acknowledge(id, author);
+                    self.tell_cases(id, None, &note());
                     self.decide_by(id, Reason::Note, text.clone(), author);
                 }
                 self.note_tickets(id, text, *public);
@@ -97,6 +110,7 @@ impl Engine {
                 if let Some(entry) = self.state.incidents.get_mut(&id) {
                     entry.category = *category;
                 }
+                self.recategorise_cases(id, *category);
                 let text = format!("Category {} by {author}.", category.word());
                 self.decide_by(id, Reason::Recategorised, text, author);
                 Ok(format!("{id} is {}", category.word()))
@@ -207,6 +221,7 @@ impl Engine {
             owner.clone_into(&mut entry.owner);
         }
         self.acknowledge(id, author);
+        self.tell_cases(id, None, &CaseDid::Assigned);
         self.decide_by(
             id,
             Reason::Assigned,
@@ -224,6 +239,7 @@ impl Engine {
             return;
         }
         entry.waiting = waiting;
+        self.tell_cases(id, None, &wait_event(waiting));
         let (reason, text) = if waiting {
             (Reason::WaitingForCustomer, "Waits for the customer.")
         } else {
@@ -233,12 +249,39 @@ impl Engine {
         self.sync_tickets(id);
     }
 
-    fn answered(&mut self, id: IncidentId, text: &str, author: &str) {
+    /// One contract's customer is waited for, or no longer.
+    fn wait_of_one(
+        &mut self,
+        id: IncidentId,
+        contract: &str,
+        waiting: bool,
+        author: &str,
+    ) -> Result<(), String> {
+        if !self.state.cases.contains_key(&(id, contract.to_owned())) {
+            return Err(format!("{id} has no case of contract `{contract}`"));
+        }
+        self.tell_cases(id, Some(contract), &wait_event(waiting));
+        let (reason, text) = if waiting {
+            (Reason::WaitingForCustomer, "waits for the customer")
+        } else {
+            (Reason::WaitEnded, "no longer waits for the customer")
+        };
+        self.decide_by(id, reason, format!("{contract}: {text}."), author);
+        Ok(())
+    }
+
+    fn answered(&mut self, id: IncidentId, text: &str, author: &str, promise: Option<Time>) {
         let now = self.state.now;
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.answered_at.get_or_insert(now);
         }
         self.acknowledge(id, author);
+        let answer = CaseDid::Reply {
+            by: By::Staff,
+            public: true,
+            promise,
+        };
+        self.tell_cases(id, None, &answer);
         self.decide_by(id, Reason::Answered, text, author);
     }
 
@@ -281,6 +324,9 @@ impl Engine {
         let text = format!("Severity {shown} by {author}. {text}");
         self.decide_by(id, Reason::PersonSeverity, text.clone(), author);
         self.note_tickets(id, &text, false);
+        if let Some(severity) = severity {
+            self.reassess_cases(id, severity);
+        }
         self.evaluate(id);
     }
 
@@ -296,6 +342,13 @@ impl Engine {
                 ));
             }
         };
+        let has_cases = self.state.cases.keys().any(|(incident, _)| *incident == id);
+        if has_cases {
+            let reason = reason.to_owned();
+            self.tell_cases(id, None, &CaseDid::Escalated { reason });
+            let level = self.state.incidents.get(&id).map_or(1, |i| i.escalation);
+            return Ok(format!("{id} is at level {level}"));
+        }
         let level = self
             .state
             .incidents
@@ -420,13 +473,15 @@ impl Engine {
         let id = self.state.survivor(incident);
         let author = change.author.as_str();
         match &change.what {
-            PersonDid::Answered { text, .. } => self.answered(id, text, author),
+            PersonDid::Answered { text, promise } => self.answered(id, text, author, *promise),
             PersonDid::Noted { text } => {
                 self.acknowledge(id, author);
+                self.tell_cases(id, None, &note());
                 self.decide_by(id, Reason::Note, text.clone(), author);
             }
             PersonDid::CustomerWrote { text } => {
                 self.wait(id, false, author);
+                self.tell_cases(id, None, &customer_wrote());
                 self.decide_by(id, Reason::Note, format!("Customer: {text}"), author);
             }
             PersonDid::Owner(owner) => {
@@ -434,6 +489,7 @@ impl Engine {
                     entry.owner.clone_from(owner);
                 }
                 self.acknowledge(id, author);
+                self.tell_cases(id, None, &CaseDid::Assigned);
                 self.decide_by(
                     id,
                     Reason::Assigned,
@@ -524,6 +580,7 @@ impl Engine {
         if let Some(id) = by_tag {
             let id = self.state.survivor(id);
             self.wait(id, false, &reply.from);
+            self.tell_cases(id, None, &customer_wrote());
             let text = format!("Mail from {}: {}", reply.from, reply.text);
             self.decide_by(id, Reason::Note, text.clone(), &reply.from);
             self.note_tickets(id, &text, false);
@@ -542,5 +599,29 @@ impl Engine {
             sensitive: message.sensitive,
         };
         self.request(&reply.from, &request);
+    }
+}
+
+fn note() -> CaseDid {
+    CaseDid::Reply {
+        by: By::Staff,
+        public: false,
+        promise: None,
+    }
+}
+
+fn customer_wrote() -> CaseDid {
+    CaseDid::Reply {
+        by: By::Customer,
+        public: true,
+        promise: None,
+    }
+}
+
+fn wait_event(waiting: bool) -> CaseDid {
+    if waiting {
+        CaseDid::WaitStart
+    } else {
+        CaseDid::WaitEnd
     }
 }

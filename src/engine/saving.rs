@@ -5,10 +5,13 @@ use super::state::{Scalars, Silence, SourceSeen, StormWatch, Wake, Window};
 use super::ticketing::work_order;
 use super::{Decisions, Engine};
 use crate::model::alert::Alert;
-use crate::model::incident::{Incident, IncidentState};
-use crate::model::saved::{AlertRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow};
+use crate::model::incident::{Case, Incident, IncidentState};
+use crate::model::saved::{
+    AlertRow, CaseRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow,
+};
 use crate::model::ticket::WantedTicket;
 use crate::model::{AlertState, IncidentId, Sym, Time};
+use crate::sla::CaseLog;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -99,6 +102,15 @@ impl Engine {
                 });
             }
         }
+        for key in &dirty.cases {
+            if let Some(case) = self.state.cases.get(key) {
+                delta.cases.push(CaseRow {
+                    incident: key.0,
+                    contract: key.1.clone(),
+                    body: encode(case),
+                });
+            }
+        }
         for source in &dirty.sources {
             if let Some(seen) = self.state.sources.get(source) {
                 let key = self.state.symbols.name(*source).to_owned();
@@ -145,6 +157,7 @@ impl Engine {
     /// A closed incident leaves memory once it is saved.
     fn let_go(&mut self, id: IncidentId) {
         self.state.incidents.remove(&id);
+        self.let_cases_go(id);
         for ticket in self.state.tickets_of.remove(&id).unwrap_or_default() {
             if let Some(ticket) = self.state.tickets.remove(&ticket)
                 && let Some(remote) = ticket.remote
@@ -221,6 +234,11 @@ impl Engine {
             let incident: Incident = decode("an incident", body)?;
             state.incidents.insert(incident.id, incident);
         }
+        for body in &loaded.cases {
+            let case: Case<CaseLog> = decode("a case", body)?;
+            let key = (case.incident, case.contract.clone());
+            state.cases.insert(key, case);
+        }
         for body in &loaded.tickets {
             let ticket: WantedTicket = decode("a ticket", body)?;
             state
@@ -239,6 +257,7 @@ impl Engine {
             engine.restore_alert(alert);
         }
         engine.compile_matchers(&quiet);
+        engine.restore_clocks();
         engine.restore_wakes();
         engine.rebuild_health();
         engine.state.dirty = super::state::Dirty::default();

@@ -5,6 +5,7 @@ use super::recurring::RecurringWindow;
 use crate::inventory::Inventory;
 use crate::model::severity::Severity;
 use crate::rules::{Matcher, Ruleset};
+use crate::sla::Sla;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Decisions {
     pub routes: Vec<Route>,
     /// Sources that are expected to speak, and how often.
     pub expected: Vec<(String, Duration)>,
+    /// Agreements.
+    pub sla: Arc<Sla>,
     /// Maintenance windows that come again.
     pub recurring: Vec<RecurringWindow>,
 }

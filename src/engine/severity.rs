@@ -3,7 +3,7 @@
 
 use super::state::Wake;
 use super::{Engine, Tally, next_period};
-use crate::inventory::{Condition, Lives};
+use crate::inventory::{Condition, Impact, Lives};
 use crate::model::event::SeverityHint;
 use crate::model::incident::Effect;
 use crate::model::reason::Reason;
@@ -61,51 +61,61 @@ impl Engine {
         element.is_some_and(|element| self.health.hits_a_service(inventory, element))
     }
 
-    fn finding(&self, id: IncidentId) -> Option<Finding> {
-        let tally = self.tallies.get(&id)?;
-        let by_rule = tally.worst();
-        let doubt = self.doubt_of(id);
+    /// What the elements of an incident do to services; `None`: the inventory knows none of them.
+    pub(super) fn impact_of(&self, id: IncidentId) -> Option<Impact> {
         let inventory = &self.decisions.inventory;
-        let elements: Vec<_> = tally
+        let elements: Vec<_> = self
+            .tallies
+            .get(&id)?
             .elements
             .keys()
             .filter_map(|sym| inventory.element(self.state.symbols.name(*sym)))
             .collect();
-        if !elements.is_empty() {
-            let lives = Lives {
-                now: self.state.now,
-                healthy: Some(&self.state.healthy),
-            };
-            let impact = self.health.impact(inventory, &elements, &lives);
-            if let Some(severity) = impact.severity {
-                let mut services = impact.services;
-                services.truncate(NAMES_MAX);
-                let mut accounts = impact.accounts;
-                accounts.truncate(NAMES_MAX);
-                return Some(Finding {
-                    severity,
-                    effect: impact.effect,
-                    basis: Basis::Inventory,
-                    category: impact.category,
-                    needs_triage: doubt.is_some(),
-                    services,
-                    accounts,
-                    parties: impact.parties,
-                    reason: match doubt {
-                        Some(doubt) => {
-                            format!("Unconfirmed: {doubt} {}", impact.sentences.join(" "))
-                        }
-                        None => impact.sentences.join(" "),
-                    },
-                    next_failure: impact.next_failure,
-                });
-            }
+        if elements.is_empty() {
+            return None;
+        }
+        let lives = Lives {
+            now: self.state.now,
+            healthy: Some(&self.state.healthy),
+        };
+        Some(self.health.impact(inventory, &elements, &lives))
+    }
+
+    fn finding(&self, id: IncidentId) -> Option<Finding> {
+        let by_rule = self.tallies.get(&id)?.worst();
+        let doubt = self.doubt_of(id);
+        let impact = self.impact_of(id);
+        let known = impact.is_some();
+        if let Some(impact) = impact
+            && let Some(severity) = impact.severity
+        {
+            let mut services = impact.services;
+            services.truncate(NAMES_MAX);
+            let mut accounts = impact.accounts;
+            accounts.truncate(NAMES_MAX);
+            return Some(Finding {
+                severity,
+                effect: impact.effect,
+                basis: Basis::Inventory,
+                category: impact.category,
+                needs_triage: doubt.is_some(),
+                services,
+                accounts,
+                parties: impact.parties,
+                reason: match doubt {
+                    Some(doubt) => {
+                        format!("Unconfirmed: {doubt} {}", impact.sentences.join(" "))
+                    }
+                    None => impact.sentences.join(" "),
+                },
+                next_failure: impact.next_failure,
+            });
         }
         let (hint, mut severity) = by_rule?;
         if doubt.is_some() {
             severity = severity.max(Severity::S3);
         }
-        let reason = if elements.is_empty() {
+        let reason = if !known {
             format!("The sender says {}; the impact is unknown.", hint.word())
         } else {
             format!(
@@ -239,6 +249,7 @@ impl Engine {
         let severity = incident.severity.unwrap_or(found.severity);
         next_period(&mut incident.periods, found.effect, severity, from);
         self.state.touch_incident(id);
+        self.follow_cases(id, from);
     }
 
     /// An improvement may have held for long enough.

@@ -8,10 +8,11 @@ use crate::model::alert::{Alert, AlertText};
 use crate::model::figure::Stored;
 use crate::model::id::{AlertId, IncidentId, SilenceId, Sym, TicketId, WindowId};
 use crate::model::identity::AlertKey;
-use crate::model::incident::{Incident, TimelineEntry};
+use crate::model::incident::{Case, Incident, TimelineEntry};
 use crate::model::reason::Reason;
 use crate::model::ticket::WantedTicket;
 use crate::model::time::Time;
+use crate::sla::CaseLog;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,8 @@ pub enum Wake {
     Close(IncidentId),
     /// A silence ends.
     SilenceEnd(SilenceId),
+    /// A clock of one of its cases changes by itself.
+    Clocks(IncidentId),
     /// A window begins or ends.
     WindowEdge(WindowId),
 }
@@ -215,6 +218,10 @@ pub struct State {
     pub storms: BTreeMap<u64, StormWatch>,
     /// Figures that survive a restart, by series.
     pub figures: BTreeMap<String, Stored>,
+    /// Cases of live incidents, by contract.
+    pub cases: BTreeMap<(IncidentId, String), Case<CaseLog>>,
+    /// When the clocks of an incident are looked at next.
+    pub clock_wakes: BTreeMap<IncidentId, Time>,
     /// When to wake for what.
     pub wakes: BTreeSet<(Time, Wake)>,
     /// Services that were being set up and were seen healthy.
@@ -254,6 +261,8 @@ pub struct Dirty {
     pub storms: BTreeSet<u64>,
     /// Stored figures.
     pub figures: BTreeSet<String>,
+    /// Cases.
+    pub cases: BTreeSet<(IncidentId, String)>,
     /// Whether scalars changed.
     pub scalars: bool,
     /// Incidents that leave memory with this save.

@@ -60,6 +60,10 @@ impl Engine {
                 Wake::StormQuiet(key) => self.storm_quiet(key),
                 Wake::SourceSilent(source) => self.source_silent(source),
                 Wake::Close(id) => self.close(id),
+                Wake::Clocks(id) => {
+                    self.state.clock_wakes.remove(&id);
+                    self.look_at_clocks(id);
+                }
                 Wake::SilenceEnd(id) => self.silence_ended(id),
                 Wake::WindowEdge(id) => self.window_edge(id),
             }

@@ -1,10 +1,10 @@
 //! Prometheus Alertmanager: webhook version 4, and the API v2 array that Prometheus, vmalert,
 //! Loki and Thanos ruler post. Every member is judged by itself; the head is ignored.
 
-use super::draft::Draft;
-use super::fields::{Fields, mentions};
+use super::draft::{Draft, labels_key};
+use super::fields::{Fields, bare_host, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals, words};
-use crate::model::{Event, EventState, Identity, SeverityHint, Time};
+use crate::model::{Event, EventState, SeverityHint, Time};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,7 +42,8 @@ impl Format for Alertmanager {
         }
         if mentions(request, &["\"groupKey\"", "\"commonLabels\""]) {
             let grafana = mentions(request, &["\"orgId\""]);
-            return if grafana {
+            let cloudvision = mentions(request, &["\"eventType\"", "\"deviceId\""]);
+            return if grafana || cloudvision {
                 Detection::No
             } else {
                 Detection::Certain
@@ -129,7 +130,7 @@ fn common(alert: Fields, state: EventState) -> Result<Event, Undecodable> {
         .filter(|(_, value)| !value.is_empty())
         .collect();
     let annotations = alert.labels("annotations");
-    let identity = identity_of(&labels);
+    let identity = labels_key(&labels, &REPLICA_LABELS);
     let label = |names: &[&str]| names.iter().find_map(|name| labels.get(*name)).cloned();
     let severity = label(&["severity", "priority", "level"]);
     let hint = severity
@@ -141,7 +142,7 @@ fn common(alert: Fields, state: EventState) -> Result<Event, Undecodable> {
         .or_else(|| labels.get("alertname"))
         .cloned();
     let host =
-        label(&["host", "hostname", "node", "device", "instance"]).map(|name| host_of(&name));
+        label(&["host", "hostname", "node", "device", "instance"]).map(|name| bare_host(&name));
     let component = label(&[
         "interface",
         "ifName",
@@ -168,32 +169,6 @@ fn common(alert: Fields, state: EventState) -> Result<Event, Undecodable> {
     event.dedup_key = alert.text("fingerprint").or(event.dedup_key);
     signals::apply(&mut event);
     Ok(event)
-}
-
-/// All labels but the replica's, sorted, each with its length.
-fn identity_of(labels: &BTreeMap<String, String>) -> Option<Identity> {
-    let mut key = String::new();
-    for (name, value) in labels {
-        if !REPLICA_LABELS.contains(&name.as_str()) {
-            key.push_str(&format!("{}:{name}={}:{value},", name.len(), value.len()));
-        }
-    }
-    if key.len() > 2048 {
-        use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(key.as_bytes());
-        key = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    }
-    Identity::key(key)
-}
-
-/// The host of an `instance` label: without its port.
-fn host_of(instance: &str) -> String {
-    match instance.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
-            host.to_owned()
-        }
-        _ => instance.trim_matches(['[', ']']).to_owned(),
-    }
 }
 
 /// A time that is one: the zero time stands for "none".

@@ -9,6 +9,7 @@ use crate::limits::{
 use crate::model::{
     ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, text,
 };
+use std::collections::BTreeMap;
 
 /// Most links of one event.
 const LINKS_MAX: usize = 16;
@@ -81,6 +82,11 @@ impl Draft {
             }
         }
         Ok(Draft { event })
+    }
+
+    /// The state so far.
+    pub fn state(&self) -> EventState {
+        self.event.state
     }
 
     optional_texts!(
@@ -226,6 +232,13 @@ impl Draft {
         event
     }
 
+    /// The event, with kind and hint from its words where the sender's fields do not say.
+    pub fn finish_with_signals(self) -> Event {
+        let mut event = self.finish();
+        super::signals::apply(&mut event);
+        event
+    }
+
     /// A message with this one event.
     pub fn decoded(self) -> Decoded {
         Decoded {
@@ -233,6 +246,61 @@ impl Draft {
             ..Decoded::default()
         }
     }
+}
+
+/// A key of several parts, joined so that no two sets of parts share one: `|` between them, and
+/// `|` and `\\` within them escaped. `None` if all parts are empty.
+pub fn key_of(parts: &[&str]) -> Option<Identity> {
+    if parts.iter().all(|part| part.trim().is_empty()) {
+        return None;
+    }
+    let escaped: Vec<String> = parts
+        .iter()
+        .map(|part| part.trim().replace('\\', "\\\\").replace('|', "\\|"))
+        .collect();
+    Identity::key(escaped.join("|"))
+}
+
+/// A key of labels without those of the given names: sorted, each with its length, as a hash if
+/// that is long.
+pub fn labels_key(labels: &BTreeMap<String, String>, without: &[&str]) -> Option<Identity> {
+    use sha2::{Digest, Sha256};
+    /// Longest key that is kept as it is, bytes.
+    const PLAIN_BYTES_MAX: usize = 2048;
+    use std::fmt::Write;
+    let mut key = String::with_capacity(256);
+    for (name, value) in labels {
+        if !without.contains(&name.as_str()) {
+            // A string takes all that is written to it.
+            let _ = write!(key, "{}:{name}={}:{value},", name.len(), value.len());
+        }
+    }
+    if key.len() > PLAIN_BYTES_MAX {
+        let digest = Sha256::digest(key.as_bytes());
+        key = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    Identity::key(key)
+}
+
+/// An identity for a problem that its sender gives no id: a hash of what it says about itself, so
+/// that a repeat is the same problem. `None` if all parts are empty.
+pub fn derived_key(parts: &[&str]) -> Option<Identity> {
+    use sha2::{Digest, Sha256};
+    if parts.iter().all(|part| part.trim().is_empty()) {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let hex: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Identity::key(hex)
 }
 
 fn fallback_summary(event: &Event) -> String {
@@ -247,8 +315,11 @@ fn fallback_summary(event: &Event) -> String {
 
 /// Cuts texts to their bounds. Idempotent.
 pub fn bound(event: &mut Event) {
-    event.summary = text::bounded(&text::one_line(&event.summary), EVENT_SUMMARY_BYTES_MAX);
-    event.details = text::bounded(event.details.trim(), EVENT_TEXT_BYTES_MAX);
+    let line = |text: String, most| text::into_bounded(text::into_one_line(text), most);
+    event.summary = line(std::mem::take(&mut event.summary), EVENT_SUMMARY_BYTES_MAX);
+    if event.details.len() > EVENT_TEXT_BYTES_MAX || event.details.trim() != event.details {
+        event.details = text::bounded(event.details.trim(), EVENT_TEXT_BYTES_MAX);
+    }
     for field in [
         &mut event.dedup_key,
         &mut event.severity,
@@ -258,9 +329,7 @@ pub fn bound(event: &mut Event) {
         &mut event.check,
         &mut event.service,
     ] {
-        *field = field
-            .as_deref()
-            .map(|value| text::bounded(&text::one_line(value), EVENT_LABEL_BYTES_MAX));
+        *field = field.take().map(|value| line(value, EVENT_LABEL_BYTES_MAX));
     }
     if event.labels.len() > EVENT_LABELS_MAX {
         let count = event.labels.len();
@@ -272,15 +341,22 @@ pub fn bound(event: &mut Event) {
             "{count} labels; the first {EVENT_LABELS_MAX} by name were kept"
         ));
     }
-    event.labels = std::mem::take(&mut event.labels)
-        .into_iter()
-        .map(|(name, value)| {
-            (
-                text::bounded(&name, EVENT_LABEL_BYTES_MAX),
-                text::bounded(&value, EVENT_LABEL_BYTES_MAX),
-            )
-        })
-        .collect();
+    let too_long = |text: &String| text.len() > EVENT_LABEL_BYTES_MAX;
+    if event
+        .labels
+        .iter()
+        .any(|(name, value)| too_long(name) || too_long(value))
+    {
+        event.labels = std::mem::take(&mut event.labels)
+            .into_iter()
+            .map(|(name, value)| {
+                (
+                    text::into_bounded(name, EVENT_LABEL_BYTES_MAX),
+                    text::into_bounded(value, EVENT_LABEL_BYTES_MAX),
+                )
+            })
+            .collect();
+    }
     event.problems.truncate(32);
     for problem in &mut event.problems {
         *problem = text::bounded(&text::one_line(problem), EVENT_SUMMARY_BYTES_MAX);
@@ -295,6 +371,21 @@ mod tests {
     fn without_an_identity_there_is_no_event_and_the_error_names_the_field() {
         let error = Draft::new(EventState::Firing, None, "`event_id`").unwrap_err();
         assert!(error.reason.contains("`event_id`"));
+    }
+
+    #[test]
+    fn a_key_of_parts_keeps_them_apart() {
+        assert_eq!(key_of(&["a", "b"]), Identity::key("a|b"));
+        assert_ne!(key_of(&["a|b", "c"]), key_of(&["a", "b|c"]));
+        assert_ne!(key_of(&["a\\", "b"]), key_of(&["a\\|b", ""]));
+        assert_eq!(key_of(&["", " "]), None);
+    }
+
+    #[test]
+    fn a_derived_key_keeps_parts_apart_and_needs_one() {
+        assert_eq!(derived_key(&["", " "]), None);
+        assert_eq!(derived_key(&["a", "b"]), derived_key(&["a", "b"]));
+        assert_ne!(derived_key(&["ab", ""]), derived_key(&["a", "b"]));
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl<'a> Fields<'a> {
             _ => return None,
         };
         (!text.is_empty() && !is_unresolved(&text))
-            .then(|| text::bounded(&text, EVENT_TEXT_BYTES_MAX))
+            .then(|| text::into_bounded(text, EVENT_TEXT_BYTES_MAX))
     }
 
     /// Whether the path holds a macro that the sender did not fill in.
@@ -230,6 +230,68 @@ pub fn mentions_any(request: &Request, markers: &[&str]) -> bool {
     markers.iter().any(|marker| text.contains(marker))
 }
 
+/// Whether the body has a field `source` of that value, as our own templates and `notify` write
+/// it; in JSON or a form.
+pub fn names_source(request: &Request, name: &str) -> bool {
+    let text = request.text();
+    let json = text.match_indices("\"source\"").any(|(at, key)| {
+        let rest = text.get(at + key.len()..).unwrap_or("").trim_start();
+        rest.strip_prefix(':')
+            .and_then(|rest| rest.trim_start().strip_prefix('"'))
+            .and_then(|rest| rest.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with('"'))
+    });
+    json || text
+        .split('&')
+        .any(|pair| pair.strip_prefix("source=") == Some(name))
+}
+
+/// The tree with all names of its objects in lower case, for senders whose spelling varies.
+pub fn lower_names(value: Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), lower_names(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Array(list) => list.into_iter().map(lower_names).collect(),
+        other => other,
+    }
+}
+
+/// The host in a URL, without port and brackets.
+pub fn host_of_url(text: &str) -> Option<String> {
+    let url = url::Url::parse(text.trim()).ok()?;
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    (!host.is_empty()).then(|| host.to_owned())
+}
+
+/// A host without the port behind it and the brackets around it.
+pub fn bare_host(text: &str) -> String {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
+            host.to_owned()
+        }
+        Some((host, port)) if host.ends_with(']') && port.bytes().all(|b| b.is_ascii_digit()) => {
+            host.trim_matches(['[', ']']).to_owned()
+        }
+        _ => text.trim_matches(['[', ']']).to_owned(),
+    }
+}
+
+/// Whether something other than null stands at each of these paths of the body, or of its first
+/// element if it is a list.
+pub fn holds(request: &Request, paths: &[&str]) -> bool {
+    let Ok(body) = super::body::read(request) else {
+        return false;
+    };
+    let first = match &body.value {
+        Value::Array(list) => list.first().unwrap_or(&NULL),
+        one => one,
+    };
+    paths.iter().all(|path| Fields::of(first).has(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +342,23 @@ mod tests {
         ] {
             assert!(!is_unresolved(text), "{text}");
         }
+    }
+
+    #[test]
+    fn the_host_of_a_url_stands_alone() {
+        assert_eq!(
+            host_of_url("https://a.example.net:8443/x").as_deref(),
+            Some("a.example.net")
+        );
+        assert_eq!(
+            host_of_url("http://[2001:db8::1]/").as_deref(),
+            Some("2001:db8::1")
+        );
+        assert_eq!(bare_host("[2001:db8::1]:9100"), "2001:db8::1");
+        assert_eq!(bare_host("a.example.net:9100"), "a.example.net");
+        assert_eq!(bare_host("2001:db8::1"), "2001:db8::1");
+        assert_eq!(host_of_url("https://"), None);
+        assert_eq!(host_of_url("a.example.net"), None);
     }
 
     #[test]

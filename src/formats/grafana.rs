@@ -100,7 +100,8 @@ fn legacy(fields: Fields) -> Result<Event, Undecodable> {
         None
     };
     let host = only.and_then(|m| m.text("tags.host").or_else(|| m.text("metric")));
-    let test = fields.text("ruleId").as_deref() == Some("0");
+    let test = fields.text("ruleId").as_deref() == Some("0")
+        || fields.word("ruleName") == "Test notification";
     let mut event = Draft::new(state, identity, "`ruleId`")?
         .dedup_key(fields.text("ruleId"))
         .host(host)

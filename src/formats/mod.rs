@@ -5,15 +5,82 @@
 //! tests) follows from the registry line.
 
 mod alertmanager;
+mod aruba;
+mod auvik;
+mod azure;
+mod betterstack;
 pub mod body;
+mod botkube;
+mod centreon;
+mod checkmk;
+mod cloudevents;
+mod cloudflare;
+mod cloudvision;
+mod codes;
+mod datadog;
 pub mod draft;
+mod elastalert;
 pub mod fields;
+mod fortigate;
+mod gcp;
 mod grafana;
+mod graylog;
+mod healthchecks;
+mod icinga2;
+mod icinga_notifications;
+mod kapacitor;
+mod kibana;
+mod librenms;
+mod logicmonitor;
+mod loginsight;
 pub mod mail;
+pub mod mapped;
+mod meraki;
+mod mist;
+mod mon;
+mod monit;
+mod munin;
+mod nagios;
 mod native;
+mod netdata;
+mod newrelic;
+mod notification;
+mod nut;
+mod observium;
+mod ome;
+mod oneview;
+mod ontap;
+mod opennms;
+mod opmanager;
+mod opsgenie;
+mod pagerduty;
+mod paloalto;
+mod pingdom;
+mod proxmox;
+mod prtg;
+mod redfish;
+mod robusta;
+mod sensu;
+mod sentry;
 pub mod signals;
+mod site24x7;
+mod snmptrap;
+mod sns;
+mod solarwinds;
+mod splunk;
+mod statuscake;
+mod statuspage;
+mod synology;
+mod syslog;
+mod truenas;
+mod unifi;
+mod uptimekuma;
+mod uptimerobot;
 pub mod view;
+mod vrops;
+mod whatsupgold;
 pub mod words;
+mod xymon;
 mod zabbix;
 
 use crate::limits::EVENTS_PER_MESSAGE_MAX;
@@ -30,6 +97,70 @@ pub static ALL: &[&dyn Format] = &[
     &alertmanager::Alertmanager,
     &grafana::Grafana,
     &zabbix::Zabbix,
+    &nagios::Nagios,
+    &icinga2::Icinga2,
+    &icinga_notifications::IcingaNotifications,
+    &checkmk::Checkmk,
+    &librenms::Librenms,
+    &prtg::Prtg,
+    &solarwinds::Solarwinds,
+    &meraki::Meraki,
+    &mist::Mist,
+    &redfish::Redfish,
+    &logicmonitor::Logicmonitor,
+    &auvik::Auvik,
+    &opmanager::Opmanager,
+    &centreon::Centreon,
+    &opennms::Opennms,
+    &observium::Observium,
+    &proxmox::Proxmox,
+    &ontap::Ontap,
+    &snmptrap::Snmptrap,
+    &syslog::Syslog,
+    &whatsupgold::Whatsupgold,
+    &aruba::Aruba,
+    &unifi::Unifi,
+    &fortigate::Fortigate,
+    &paloalto::Paloalto,
+    &cloudvision::Cloudvision,
+    &ome::Ome,
+    &oneview::Oneview,
+    &vrops::Vrops,
+    &loginsight::Loginsight,
+    &truenas::Truenas,
+    &synology::Synology,
+    &monit::Monit,
+    &xymon::Xymon,
+    &munin::Munin,
+    &mon::Mon,
+    &nut::Nut,
+    &sns::Sns,
+    &azure::Azure,
+    &gcp::Gcp,
+    &pagerduty::PagerDuty,
+    &opsgenie::Opsgenie,
+    &datadog::Datadog,
+    &newrelic::NewRelic,
+    &sentry::Sentry,
+    &netdata::Netdata,
+    &uptimekuma::UptimeKuma,
+    &healthchecks::Healthchecks,
+    &uptimerobot::UptimeRobot,
+    &pingdom::Pingdom,
+    &statuscake::StatusCake,
+    &betterstack::BetterStack,
+    &site24x7::Site24x7,
+    &kibana::Kibana,
+    &elastalert::ElastAlert,
+    &graylog::Graylog,
+    &splunk::Splunk,
+    &kapacitor::Kapacitor,
+    &sensu::Sensu,
+    &robusta::Robusta,
+    &botkube::Botkube,
+    &cloudflare::Cloudflare,
+    &statuspage::Statuspage,
+    &cloudevents::CloudEvents,
 ];
 
 /// The sender of that registry name.
@@ -63,7 +194,14 @@ pub fn decode_as(name: &str, request: &Request) -> Result<Decoded, Undecodable> 
 
 /// The same with the sender in hand.
 pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecodable> {
-    let mut decoded = format.decode(request)?;
+    let decoded = format.decode(request);
+    decoded
+        .map(within_bounds)
+        .map_err(|error| broken(request, error))
+}
+
+/// A decoded message cut to the bounds of [`crate::limits`].
+fn within_bounds(mut decoded: Decoded) -> Decoded {
     let count = decoded.events.len();
     if count > EVENTS_PER_MESSAGE_MAX {
         decoded.events.truncate(EVENTS_PER_MESSAGE_MAX);
@@ -72,7 +210,17 @@ pub fn decode(format: &dyn Format, request: &Request) -> Result<Decoded, Undecod
         ));
     }
     decoded.events.iter_mut().for_each(draft::bound);
-    Ok(decoded)
+    decoded
+}
+
+/// A body that only looks like JSON or XML explains why nothing was found in it.
+fn broken(request: &Request, mut error: Undecodable) -> Undecodable {
+    if let Ok(body) = body::read(request)
+        && let (body::Kind::Text, Some(why)) = (body.kind, body.repaired)
+    {
+        error.reason = format!("{why}: {}", error.reason);
+    }
+    error
 }
 
 /// One request as a door received it: authenticated, within limits, decompressed.
@@ -172,6 +320,14 @@ impl Decoded {
     pub fn ignored(reason: impl Into<String>) -> Decoded {
         Decoded {
             ignored: Some(reason.into()),
+            ..Decoded::default()
+        }
+    }
+
+    /// A message with one event.
+    pub fn one(event: Event) -> Decoded {
+        Decoded {
+            events: vec![event],
             ..Decoded::default()
         }
     }

@@ -12,6 +12,8 @@ const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
             "power-supply",
             "powersupply",
             "power_supply",
+            "power supplies",
+            "pem",
         ],
         ComponentKind::PowerSupply,
         Some(SeverityHint::Redundancy),
@@ -22,7 +24,7 @@ const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
         Some(SeverityHint::Redundancy),
     ),
     (
-        &["on battery", "ups", "pdu", "generator"],
+        &["battery", "ups", "pdu", "generator"],
         ComponentKind::Power,
         Some(SeverityHint::Redundancy),
     ),
@@ -38,18 +40,35 @@ const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
         Some(SeverityHint::Redundancy),
     ),
     (
-        &["disk failed", "drive failed", "smart", "ssd"],
+        &["disk failed", "drive failed", "smart", "disk failure"],
         ComponentKind::Disk,
-        None,
+        Some(SeverityHint::Redundancy),
     ),
-    (&["bgp", "ospf", "isis"], ComponentKind::Session, None),
+    (&["ssd"], ComponentKind::Disk, None),
+    (
+        &["bgp", "ospf", "isis", "bfd"],
+        ComponentKind::Session,
+        Some(SeverityHint::Redundancy),
+    ),
+    (
+        &["mlag", "lacp", "lag member", "stacking"],
+        ComponentKind::Link,
+        Some(SeverityHint::Redundancy),
+    ),
     (
         &["tunnel", "circuit", "lag", "port-channel", "bundle"],
         ComponentKind::Link,
         None,
     ),
     (
-        &["interface", "link down", "port down", "ifoperstatus"],
+        &[
+            "interface",
+            "link down",
+            "port down",
+            "port status",
+            "ifoperstatus",
+            "operstate",
+        ],
         ComponentKind::Interface,
         None,
     ),
@@ -87,42 +106,175 @@ const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
         ComponentKind::Resource,
         None,
     ),
+    (
+        &[
+            "vmnic",
+            "path redundancy",
+            "lost redundant",
+            "lost network redundancy",
+            "vsan disk",
+        ],
+        ComponentKind::Link,
+        Some(SeverityHint::Redundancy),
+    ),
+    (
+        &[
+            "redundancy lost",
+            "redundancy is lost",
+            "not redundant",
+            "no longer redundant",
+        ],
+        ComponentKind::Other,
+        Some(SeverityHint::Redundancy),
+    ),
     (&["backup", "replication"], ComponentKind::Job, None),
 ];
 
-fn row(
-    event: &Event,
-) -> Option<&'static (&'static [&'static str], ComponentKind, Option<SeverityHint>)> {
+/// Names of checks that watch a spare part or a pair: while their host is up, a fault of one costs
+/// redundancy. Only for monitors of hosts and services, whose checks have such names.
+const SPARES: &[(&[&str], ComponentKind)] = &[
+    (
+        &["bond", "lag", "lacp", "multipath", "mlag"],
+        ComponentKind::Link,
+    ),
+    (
+        &[
+            "ha",
+            "cluster",
+            "vrrp",
+            "hsrp",
+            "standby",
+            "secondary",
+            "failover",
+        ],
+        ComponentKind::Member,
+    ),
+    (&["power"], ComponentKind::PowerSupply),
+];
+
+/// Words for what works badly, whatever the severity word beside them.
+const DEGRADATIONS: &[&str] = &[
+    "over limit",
+    "under limit",
+    "over threshold",
+    "above threshold",
+    "exceeded",
+    "utilisation",
+    "utilization",
+    "usage",
+    "latency",
+    "packet loss",
+    "too long to poll",
+    "rebooted",
+    "errors rate",
+    "snmp unreachable",
+    "capacity",
+];
+
+/// Whether a text says that something works badly and no more than that.
+pub fn says_degraded(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let starts = word_starts(&text);
+    DEGRADATIONS.iter().any(|word| has_word(&starts, word))
+}
+
+/// Whether the output of a check says that some, but not all, of several are left: `degraded`,
+/// `not redundant`, `3 of 4`.
+pub fn says_spare_lost(output: &str) -> bool {
+    let output = output.to_lowercase();
+    let words: Vec<&str> = output.split_whitespace().collect();
+    let some = words.windows(3).any(|three| match three {
+        [left, "of", all] => {
+            let number = |word: &str| {
+                let digits = word.trim_matches(|c: char| !c.is_ascii_digit());
+                digits.parse::<u32>().ok()
+            };
+            matches!((number(left), number(all)), (Some(left), Some(all)) if 0 < left && left < all)
+        }
+        _ => false,
+    });
+    some || has_word(&word_starts(&output), "degraded") || output.contains("not redundant")
+}
+
+/// Words, kind and hint of a row.
+type Signal = (&'static [&'static str], ComponentKind, Option<SeverityHint>);
+
+fn row(event: &Event) -> Option<&'static Signal> {
     let mut text = event.summary.to_lowercase();
     for part in [&event.component, &event.check].into_iter().flatten() {
         text.push(' ');
         text.push_str(&part.to_lowercase());
     }
+    // A host may be called `ups-1`; that says nothing about what failed on it.
+    if let Some(host) = event.host.as_deref().filter(|host| host.len() > 1) {
+        text = text.replace(&host.to_lowercase(), " ");
+    }
+    by_words(&text)
+}
+
+fn by_words(text: &str) -> Option<&'static Signal> {
+    let starts = word_starts(text);
     SIGNALS
         .iter()
-        .find(|(words, _, _)| words.iter().any(|word| has_word(&text, word)))
+        .find(|(words, _, _)| words.iter().any(|word| has_word(&starts, word)))
+}
+
+/// The kind that a text's words name, and what the loss of such a thing means.
+pub fn of_text(text: &str) -> Option<(ComponentKind, Option<SeverityHint>)> {
+    by_words(&text.to_lowercase()).map(|(_, kind, hint)| (*kind, *hint))
+}
+
+/// The same as [`apply`] for a check of a host: its name counts before its output, and names of
+/// spares count too.
+pub fn apply_check(event: &mut Event) {
+    let check = event.check.as_deref().unwrap_or("").to_lowercase();
+    let starts = word_starts(&check);
+    let spare = SPARES
+        .iter()
+        .find(|(words, _)| words.iter().any(|word| has_word(&starts, word)));
+    match (by_words(&check), spare) {
+        (Some((_, kind, hint)), _) => set(event, *kind, *hint),
+        (None, Some((_, kind))) => set(event, *kind, Some(SeverityHint::Redundancy)),
+        (None, None) => apply(event),
+    }
+}
+
+fn set(event: &mut Event, kind: ComponentKind, hint: Option<SeverityHint>) {
+    event.component_kind.get_or_insert(kind);
+    // A failed spare part is a loss of redundancy, whatever the monitor's word for it.
+    if let Some(hint) = hint
+        && event.severity_hint != SeverityHint::Info
+    {
+        event.severity_hint = hint;
+    }
+}
+
+/// What follows each place where a word may begin. Looked for once: there are many signals.
+fn word_starts(text: &str) -> Vec<&str> {
+    let mut in_word = false;
+    let mut starts = Vec::with_capacity(16);
+    for (at, c) in text.char_indices() {
+        let letter = c.is_alphabetic();
+        if letter && !in_word {
+            starts.extend(text.get(at..));
+        }
+        in_word = letter;
+    }
+    starts
 }
 
 /// Whether a word stands in a text by itself: `psu1` holds `psu`, `capsule` does not.
-fn has_word(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| {
-        let before = text.get(..at).and_then(|t| t.chars().next_back());
-        let after = text.get(at + word.len()..).and_then(|t| t.chars().next());
-        !before.is_some_and(char::is_alphabetic) && !after.is_some_and(char::is_alphabetic)
+fn has_word(starts: &[&str], word: &str) -> bool {
+    starts.iter().any(|text| {
+        text.strip_prefix(word)
+            .is_some_and(|rest| !rest.chars().next().is_some_and(char::is_alphabetic))
     })
 }
 
 /// Sets kind and hint from an event's words, where the sender's own fields do not say.
 pub fn apply(event: &mut Event) {
-    let Some((_, kind, hint)) = row(event) else {
-        return;
-    };
-    event.component_kind.get_or_insert(*kind);
-    // A failed spare part is a loss of redundancy, whatever the monitor's word for it.
-    if let Some(hint) = hint
-        && event.severity_hint != SeverityHint::Info
-    {
-        event.severity_hint = *hint;
+    if let Some((_, kind, hint)) = row(event) {
+        set(event, *kind, *hint);
     }
 }
 
@@ -136,6 +288,15 @@ mod tests {
         event.severity_hint = SeverityHint::Outage;
         apply(&mut event);
         event
+    }
+
+    #[test]
+    fn some_of_several_is_a_loss_of_redundancy_and_all_of_them_is_not() {
+        assert!(says_spare_lost("WARNING - 2 of 4 members are up"));
+        assert!(says_spare_lost("RAID 6 is degraded(!)"));
+        assert!(!says_spare_lost("3 of 3 nodes are down"));
+        assert!(!says_spare_lost("0 of 3 nodes are up"));
+        assert!(!says_spare_lost("out of memory"));
     }
 
     #[test]

@@ -102,6 +102,61 @@ pub fn hint(word: &str) -> SeverityHint {
     }
 }
 
+/// The sentence for an event whose severity word means nothing here; `None` for no word, and for
+/// words that are known as a severity or a state.
+pub fn unknown_severity(word: Option<&str>) -> Option<String> {
+    let word = word?;
+    let known = hint(word) != SeverityHint::Unknown || state(word).is_some();
+    (!known).then(|| format!("the severity `{word}` is not known: nothing follows from it"))
+}
+
+/// The state for a sender's word: by the sender's own table (lower case), else by the common one.
+/// A word that is not known, or a missing one, is firing, with a sentence for the event's problems.
+pub fn judged_state(
+    field: &str,
+    word: Option<&str>,
+    own: &[(&str, EventState)],
+) -> (EventState, Option<String>) {
+    let Some(word) = word else {
+        let odd = format!("`{field}` is missing: taken as firing");
+        return (EventState::Firing, Some(odd));
+    };
+    let lower = word.trim().to_lowercase();
+    let known = own.iter().find(|(name, _)| *name == lower);
+    match known.map(|(_, state)| *state).or_else(|| state(&lower)) {
+        Some(state) => (state, None),
+        None => {
+            let odd = format!("{field} `{word}` is not known: taken as firing");
+            (EventState::Firing, Some(odd))
+        }
+    }
+}
+
+/// The hint for a sender's severity word: by the sender's own table (lower case), else by the
+/// common one. A word that is not known gives a sentence for the event's problems; a missing word,
+/// or the word of a state, is nothing odd.
+pub fn judged_hint(
+    field: &str,
+    word: Option<&str>,
+    own: &[(&str, SeverityHint)],
+) -> (SeverityHint, Option<String>) {
+    let Some(word) = word else {
+        return (SeverityHint::Unknown, None);
+    };
+    let lower = word.trim().to_lowercase();
+    if let Some((_, hint)) = own.iter().find(|(name, _)| *name == lower) {
+        return (*hint, None);
+    }
+    match hint(&lower) {
+        SeverityHint::Unknown if state(&lower).is_some() => (SeverityHint::Unknown, None),
+        SeverityHint::Unknown => {
+            let odd = format!("{field} `{word}` is not known: nothing is concluded from it");
+            (SeverityHint::Unknown, Some(odd))
+        }
+        hint => (hint, None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +167,25 @@ mod tests {
         for word in STATES.iter().flat_map(|(_, words)| *words) {
             assert!(seen.insert(word), "{word} stands in two rows");
         }
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_firing_and_said() {
+        let own = [("gone", EventState::Resolved)];
+        assert_eq!(
+            judged_state("state", Some("Gone"), &own),
+            (EventState::Resolved, None)
+        );
+        let (state, odd) = judged_state("state", Some("frobnicated"), &own);
+        assert_eq!(state, EventState::Firing);
+        assert!(odd.unwrap().contains("`frobnicated`"));
+        let (hint, odd) = judged_hint("severity", Some("frobnicated"), &[]);
+        assert_eq!(hint, SeverityHint::Unknown);
+        assert!(odd.unwrap().contains("severity `frobnicated`"));
+        assert_eq!(
+            judged_hint("severity", None, &[]),
+            (SeverityHint::Unknown, None)
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::draft::Draft;
 use super::fields::{Fields, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals};
-use crate::model::{EventState, Identity, SeverityHint, Suppressed};
+use crate::model::{Event, EventState, Identity, SeverityHint, Suppressed};
 
 /// Zabbix.
 pub struct Zabbix;
@@ -23,9 +23,17 @@ impl Format for Zabbix {
         }
     }
 
+    fn test_messages(&self) -> Option<[&'static str; 2]> {
+        Some([
+            r#"{"event_id":"1","event_source":"0","event_value":"1","event_update_status":"0","event_name":"Test problem","event_nseverity":"1","event_severity":"Information","host_name":"alertbridge-test","trigger_id":"1"}"#,
+            r#"{"event_id":"1","event_source":"0","event_value":"0","event_update_status":"0","event_name":"Test problem","event_nseverity":"1","event_severity":"Information","host_name":"alertbridge-test","trigger_id":"1"}"#,
+        ])
+    }
+
     fn detect(&self, request: &Request) -> Detection {
         if mentions(request, &["event_id", "event_nseverity"])
             || mentions(request, &["event_id", "event_value", "trigger_id"])
+            || mentions(request, &["\"eventid\"", "\"eventvalue\"", "\"triggerid\""])
         {
             Detection::Certain
         } else {
@@ -36,53 +44,71 @@ impl Format for Zabbix {
     fn decode(&self, request: &Request) -> Result<Decoded, Undecodable> {
         let body = body::read(request)?;
         let fields = Fields::of(&body.value);
-        let source = fields
-            .text("event_source")
-            .unwrap_or_else(|| "0".to_owned());
-        let id = fields.first(&["event_id", "eventid"]);
-        if id.is_none() && fields.unresolved("event_value") {
+        if fields.value().is_array() {
+            return Decoded::from_members(fields.elements().into_iter().map(event));
+        }
+        if fields.first(&["event_id", "eventid"]).is_none() && fields.unresolved("event_value") {
             return Ok(Decoded::ignored(
                 "a test of the media type: the macros are not resolved",
             ));
         }
-        let identity = id
-            .as_ref()
-            .and_then(|id| Identity::key(format!("{source}:{id}")));
-        let (state, suppressed) = state_of(fields, &source);
-        let number = fields.first(&["event_update_nseverity", "event_nseverity"]);
-        let hint = hint_of(number.as_deref());
-        let test = fields.unresolved("event_value");
-        let mut event = Draft::new(state, identity, "`event_id`")?
-            .dedup_key(id)
-            .site(site_of(fields))
-            .host(fields.first(&["host_name", "host_host"]))
-            .component(component_of(fields))
-            .check(fields.first(&["event_name", "trigger_name"]))
-            .severity(fields.first(&["event_severity", "event_nseverity"]), hint)
-            .summary(fields.first(&["event_name", "alert_subject"]))
-            .details(fields.first(&["trigger_description", "alert_message"]))
-            .label("trigger_id", fields.text("trigger_id"))
-            .label("host_ip", fields.text("host_ip"))
-            .label("host_groups", fields.text("host_groups"))
-            .label("opdata", fields.text("event_opdata"))
-            .link(
-                fields
-                    .text("zabbix_url")
-                    .filter(|url| url.starts_with("http")),
-            )
-            .suppressed(suppressed)
-            .test(test)
-            .finish();
-        signals::apply(&mut event);
-        Ok(Decoded {
+        event(fields).map(|event| Decoded {
             events: vec![event],
             ..Decoded::default()
         })
     }
 }
 
+fn event(fields: Fields) -> Result<Event, Undecodable> {
+    let source = fields
+        .text("event_source")
+        .unwrap_or_else(|| "0".to_owned());
+    let id = fields.first(&["event_id", "eventid"]);
+    let identity = id
+        .as_ref()
+        .and_then(|id| Identity::key(format!("{source}:{id}")));
+    let (state, suppressed) = state_of(fields, &source);
+    let number = fields.first(&["event_update_nseverity", "event_nseverity"]);
+    let hint = hint_of(fields, &source, number.as_deref());
+    let word = fields.first(&[
+        "event_update_severity",
+        "event_severity",
+        "severity",
+        "event_nseverity",
+    ]);
+    let test = fields.unresolved("event_value");
+    let mut event = Draft::new(state, identity, "`event_id`")?
+        .dedup_key(id)
+        .site(site_of(fields))
+        .host(host_of(fields))
+        .component(component_of(fields))
+        .check(fields.first(&["event_name", "eventname", "trigger_name"]))
+        .severity(word, hint)
+        .summary(fields.first(&["event_name", "eventname", "alert_subject"]))
+        .details(fields.first(&["trigger_description", "alert_message"]))
+        .label(
+            "host_name",
+            fields.text("host_name").filter(|name| name.contains(' ')),
+        )
+        .label("trigger_id", fields.text("trigger_id"))
+        .label("host_ip", fields.text("host_ip"))
+        .label("host_groups", fields.text("host_groups"))
+        .label("opdata", fields.text("event_opdata"))
+        .link(
+            fields
+                .text("zabbix_url")
+                .filter(|url| url.starts_with("http")),
+        )
+        .suppressed(suppressed)
+        .test(test)
+        .finish();
+    signals::apply(&mut event);
+    Ok(event)
+}
+
 fn state_of(fields: Fields, source: &str) -> (EventState, Option<Suppressed>) {
-    if source == "1" || source == "2" {
+    // Discovery, registration and items that cannot be read are about the monitoring itself.
+    if matches!(source, "1" | "2" | "3") {
         return (EventState::Info, None);
     }
     let actions = fields.word("event_update_action");
@@ -91,9 +117,15 @@ fn state_of(fields: Fields, source: &str) -> (EventState, Option<Suppressed>) {
             .split(|c: char| !c.is_alphabetic())
             .any(|action| action.eq_ignore_ascii_case(word))
     };
-    if fields.text("event_update_status").as_deref() == Some("1") {
-        if has("closed") {
-            return (EventState::Resolved, None);
+    if fields
+        .first(&["event_update_status", "eventupdate"])
+        .as_deref()
+        == Some("1")
+    {
+        // A word about a problem that is over already. One that a person closes is still told as
+        // over by its own recovery message, so that nothing resolves twice.
+        if value(fields).as_deref() == Some("0") {
+            return (EventState::Info, None);
         }
         if has("suppressed") {
             return (EventState::Info, Some(Suppressed::Downtime));
@@ -103,7 +135,7 @@ fn state_of(fields: Fields, source: &str) -> (EventState, Option<Suppressed>) {
         }
         return (EventState::Firing, None);
     }
-    match fields.text("event_value").as_deref() {
+    match value(fields).as_deref() {
         Some("0") => (EventState::Resolved, None),
         Some("1") => (EventState::Firing, None),
         _ => {
@@ -114,12 +146,64 @@ fn state_of(fields: Fields, source: &str) -> (EventState, Option<Suppressed>) {
     }
 }
 
-fn hint_of(number: Option<&str>) -> SeverityHint {
+/// The event's value, under both names that scripts give it.
+fn value(fields: Fields) -> Option<String> {
+    fields.first(&["event_value", "eventvalue"])
+}
+
+/// High and disaster are outages where availability or a service is concerned; a lower problem of
+/// a part that is there twice costs redundancy.
+fn hint_of(fields: Fields, source: &str, number: Option<&str>) -> SeverityHint {
+    let scope = |word: &str| has_tag(fields, "scope", &[word]);
+    let spare = ["power", "psu", "fan", "storage", "raid", "network"];
     match number {
         Some("5") => SeverityHint::Outage,
+        Some("4") if source == "4" || scope("availability") || says_down(fields) => {
+            SeverityHint::Outage
+        }
+        Some("2" | "3" | "4")
+            if has_tag(fields, "component", &spare)
+                && (scope("availability") || scope("notice")) =>
+        {
+            SeverityHint::Redundancy
+        }
         Some("2" | "3" | "4") => SeverityHint::Degradation,
         Some("1") => SeverityHint::Info,
         _ => SeverityHint::Unknown,
+    }
+}
+
+fn says_down(fields: Fields) -> bool {
+    let name = fields.word("event_name").to_lowercase();
+    let words = ["unavailable by icmp", "unreachable", "is down", "no snmp"];
+    words.iter().any(|word| name.contains(word))
+}
+
+/// Whether one of the event's tags has that name and one of these values.
+fn has_tag(fields: Fields, name: &str, values: &[&str]) -> bool {
+    tags(fields).iter().any(|tag| {
+        let text = |key| tag.get(key).and_then(serde_json::Value::as_str);
+        text("tag") == Some(name) && text("value").is_some_and(|value| values.contains(&value))
+    })
+}
+
+/// The tags, which most scripts pass as JSON in a string.
+fn tags(fields: Fields) -> Vec<serde_json::Value> {
+    let place = fields.at("event_tags_json");
+    if let serde_json::Value::Array(tags) = place.value() {
+        return tags.clone();
+    }
+    let text = place.as_text().unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// The host's name. The visible one is tried first, unless it is a title for people, with blanks.
+fn host_of(fields: Fields) -> Option<String> {
+    let visible = fields.first(&["host_name", "hostname"]);
+    let technical = fields.text("host_host");
+    match (&visible, &technical) {
+        (Some(name), Some(_)) if name.contains(' ') => technical,
+        _ => visible.or(technical),
     }
 }
 
@@ -139,9 +223,8 @@ fn site_of(fields: Fields) -> Option<String> {
 
 /// The tag `interface` or `component` names the part, where its value is more than a class.
 fn component_of(fields: Fields) -> Option<String> {
-    let tags = fields.text("event_tags_json")?;
-    let tags: Vec<serde_json::Value> = serde_json::from_str(&tags).ok()?;
-    tags.iter()
+    tags(fields)
+        .iter()
         .find(|tag| tag.get("tag").and_then(|t| t.as_str()) == Some("interface"))
         .and_then(|tag| tag.get("value").and_then(|v| v.as_str()))
         .map(str::to_owned)

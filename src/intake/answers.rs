@@ -72,31 +72,13 @@ pub trait Answers: Send + Sync {
 pub struct StandardAnswers;
 
 impl Answers for StandardAnswers {
-    fn accepted(&self, route: Route, _request: &Request, accepted: &Accepted) -> Answer {
+    fn accepted(&self, route: Route, request: &Request, accepted: &Accepted) -> Answer {
         match route {
             Route::Hook => Answer::json(200, hook(accepted)),
             Route::Native => Answer::json(202, native(accepted)),
             Route::Alertmanager => Answer::json(200, ""),
-            Route::PagerDuty => {
-                let key = accepted.dedup_keys.iter().flatten().next();
-                let body = json!({
-                    "status": "success",
-                    "message": "Event processed",
-                    "dedup_key": key,
-                });
-                Answer::json(202, body.to_string())
-            }
-            Route::Opsgenie => {
-                let id = accepted
-                    .seq()
-                    .map_or_else(String::new, |seq| seq.to_string());
-                let body = json!({
-                    "result": "Request will be processed",
-                    "took": 0.001,
-                    "requestId": id,
-                });
-                Answer::json(202, body.to_string())
-            }
+            Route::PagerDuty => pagerduty(request, accepted),
+            Route::Opsgenie => opsgenie(request, accepted),
         }
     }
 
@@ -118,6 +100,59 @@ impl Answers for StandardAnswers {
             ..Answer::json(refusal.status, body.to_string())
         }
     }
+}
+
+/// Where clients of version 1 of PagerDuty's Events API post.
+pub const PAGERDUTY_V1: &str = "/generic/2010-04-15/create_event.json";
+
+/// Why nothing of a message could be read. It is kept in quarantine all the same.
+fn unreadable(accepted: &Accepted) -> Option<&str> {
+    let [Fate::Quarantined { reason, .. }] = accepted.fates.as_slice() else {
+        return None;
+    };
+    Some(reason)
+}
+
+fn pagerduty(request: &Request, accepted: &Accepted) -> Answer {
+    if let Some(reason) = unreadable(accepted) {
+        let body = json!({
+            "status": "invalid event",
+            "message": "Event object is invalid",
+            "errors": [reason],
+        });
+        return Answer::json(400, body.to_string());
+    }
+    let key = accepted.dedup_keys.iter().flatten().next();
+    let first = request.path == PAGERDUTY_V1;
+    let name = if first { "incident_key" } else { "dedup_key" };
+    let mut body = json!({"status": "success", "message": "Event processed"});
+    if let Some(key) = key {
+        body[name] = json!(key);
+    }
+    // Clients of each version take exactly one status for success.
+    Answer::json(if first { 200 } else { 202 }, body.to_string())
+}
+
+fn opsgenie(request: &Request, accepted: &Accepted) -> Answer {
+    let id = accepted
+        .seq()
+        .map_or_else(String::new, |seq| seq.to_string());
+    if let Some(reason) = unreadable(accepted) {
+        let body = json!({"message": reason, "took": 0.001, "requestId": id});
+        return Answer::json(422, body.to_string());
+    }
+    if request.path.contains("/v2/alerts/requests/") {
+        let data = json!({"success": true, "isSuccess": true, "status": "Processed"});
+        let body = json!({"data": data, "took": 0.001, "requestId": id});
+        return Answer::json(200, body.to_string());
+    }
+    let result = if request.path.contains("/v2/heartbeats/") {
+        "PONG - Heartbeat received"
+    } else {
+        "Request will be processed"
+    };
+    let body = json!({"result": result, "took": 0.001, "requestId": id});
+    Answer::json(202, body.to_string())
 }
 
 /// Built by hand: it is the answer to almost every request.
@@ -169,6 +204,89 @@ fn native(accepted: &Accepted) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn posted(path: &'static str) -> Request<'static> {
+        Request {
+            method: "POST",
+            path,
+            query: "",
+            headers: &[],
+            body: b"",
+            received_at: crate::model::Time(0),
+        }
+    }
+
+    fn of_one(fate: Fate, key: Option<&str>) -> Accepted {
+        Accepted {
+            fates: vec![fate],
+            dedup_keys: vec![key.map(str::to_owned)],
+            ..Accepted::default()
+        }
+    }
+
+    #[test]
+    fn drop_in_receivers_answer_as_their_originals() {
+        let taken = of_one(Fate::Accepted { seq: 7, index: 0 }, Some("k"));
+        let reason = "`dedup_key` is missing".to_owned();
+        let lost = of_one(Fate::Quarantined { seq: 8, reason }, None);
+        let cases = [
+            (
+                Route::PagerDuty,
+                "/v2/enqueue",
+                &taken,
+                202,
+                "\"dedup_key\":\"k\"",
+            ),
+            (
+                Route::PagerDuty,
+                PAGERDUTY_V1,
+                &taken,
+                200,
+                "\"incident_key\":\"k\"",
+            ),
+            (
+                Route::PagerDuty,
+                "/v2/enqueue",
+                &lost,
+                400,
+                "`dedup_key` is missing",
+            ),
+            (
+                Route::Opsgenie,
+                "/v2/alerts",
+                &taken,
+                202,
+                "\"requestId\":\"7\"",
+            ),
+            (
+                Route::Opsgenie,
+                "/v2/alerts",
+                &lost,
+                422,
+                "`dedup_key` is missing",
+            ),
+            (
+                Route::Opsgenie,
+                "/v2/alerts/requests/7",
+                &taken,
+                200,
+                "\"isSuccess\":true",
+            ),
+            (
+                Route::Opsgenie,
+                "/v2/heartbeats/a/ping",
+                &taken,
+                202,
+                "PONG",
+            ),
+        ];
+        for (route, path, accepted, status, part) in cases {
+            let answer = StandardAnswers.accepted(route, &posted(path), accepted);
+            let body = String::from_utf8(answer.body).unwrap();
+            assert_eq!(answer.status, status, "{path}");
+            assert!(body.contains(part), "{path}: {body}");
+        }
+    }
 
     #[test]
     fn a_hook_answer_is_json_that_every_sender_takes() {

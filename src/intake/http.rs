@@ -5,7 +5,7 @@
 //! only after `accept` resolved, and a request is answered in full or not at all.
 
 use super::accept::{Accepted, Delivery, Intake, summary_of};
-use super::answers::{Answer, Answers, Refusal, Route};
+use super::answers::{Answer, Answers, PAGERDUTY_V1, Refusal, Route};
 use super::auth::{self, Shown};
 use super::body::{self, BodyError};
 use super::listener::{Door, Peer, Stream};
@@ -131,6 +131,10 @@ impl HttpDoor {
                 "-/healthy" | "-/ready" => Target::Healthy,
                 "api/v2/status" => Target::Status,
                 "api/v2/alerts" => Target::Take(Route::Alertmanager, source),
+                "v2/enqueue" | "v2/change/enqueue" => Target::Take(Route::PagerDuty, source),
+                below if below.starts_with("v2/alerts") || below.starts_with("v2/heartbeats/") => {
+                    Target::Take(Route::Opsgenie, source)
+                }
                 _ => Target::Take(Route::Hook, source),
             }
         };
@@ -141,7 +145,7 @@ impl HttpDoor {
             "/api/v2/alerts" => {
                 Target::Take(Route::Alertmanager, &self.settings.alertmanager_source)
             }
-            "/v2/enqueue" => Target::Keyed(Route::PagerDuty),
+            "/v2/enqueue" | "/v2/change/enqueue" | PAGERDUTY_V1 => Target::Keyed(Route::PagerDuty),
             "/v2/alerts" => Target::Keyed(Route::Opsgenie),
             _ => match path.strip_prefix("/hooks/") {
                 Some(rest) if !rest.is_empty() => hook(rest),
@@ -259,7 +263,7 @@ impl HttpDoor {
     fn key_of<'a>(&self, route: Route, request: &Request<'a>) -> Option<Cow<'a, str>> {
         #[derive(Deserialize)]
         struct Keyed<'b> {
-            #[serde(borrow)]
+            #[serde(borrow, alias = "service_key")]
             routing_key: Option<Cow<'b, str>>,
         }
         match route {

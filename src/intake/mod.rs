@@ -28,6 +28,7 @@ pub mod smtp;
 pub mod smtp_data;
 pub mod smtp_reply;
 mod smtp_session;
+pub mod sns;
 pub mod source;
 pub mod spool;
 pub mod tls;

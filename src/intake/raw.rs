@@ -73,13 +73,19 @@ impl Dump {
         let headers = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-            .collect();
+            .collect::<Vec<(String, String)>>();
+        let body = raw.get(end + 4..)?;
+        let chunked = headers.iter().any(|(name, value)| {
+            name == "transfer-encoding" && value.eq_ignore_ascii_case("chunked")
+        });
+        let body = chunked.then(|| dechunked(body)).flatten();
+        let body = body.unwrap_or_else(|| raw.get(end + 4..).unwrap_or_default().to_vec());
         Some(Dump {
             method: method.to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
             headers,
-            body: raw.get(end + 4..)?.to_vec(),
+            body,
         })
     }
 
@@ -93,6 +99,23 @@ impl Dump {
             body: &self.body,
             received_at,
         }
+    }
+}
+
+/// The body of a request that was recorded on the wire, without its chunk headers.
+fn dechunked(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::with_capacity(rest.len());
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(rest.get(..end)?).ok()?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        let start = end.checked_add(2)?;
+        if size == 0 {
+            return Some(body);
+        }
+        let stop = start.checked_add(size)?;
+        body.extend_from_slice(rest.get(start..stop)?);
+        rest = rest.get(stop.checked_add(2)?..)?;
     }
 }
 
@@ -123,6 +146,8 @@ mod tests {
             [("content-type".to_owned(), "a/b".to_owned())]
         );
         assert_eq!(read.request(Time(0)).body, b"{}\r\n\r\n");
+        let chunked = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        assert_eq!(Dump::read(chunked).unwrap().body, b"abcde");
         assert_eq!(Dump::read(b"From: a\r\n\r\nhello"), None);
     }
 }

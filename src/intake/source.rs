@@ -3,6 +3,7 @@
 //! Configuration gives a list of [`SourceConfig`]; the doors use the [`Sources`] made of it, which
 //! is replaced as a whole at a reload. Invariant: a name and a key each lead to one source.
 
+use crate::formats::mapped::Mapping;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -49,6 +50,9 @@ pub struct SourceConfig {
     /// Content that must not leave the bridge.
     #[serde(default)]
     pub sensitive: bool,
+    /// The mapping that `kind` names, if it names one; the configuration fills it in.
+    #[serde(skip)]
+    pub mapping: Option<Arc<Mapping>>,
 }
 
 impl SourceConfig {
@@ -67,6 +71,7 @@ impl SourceConfig {
             expect_every: None,
             baseline: false,
             sensitive: false,
+            mapping: None,
         }
     }
 }

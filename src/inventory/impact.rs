@@ -29,6 +29,8 @@ pub struct Impact {
     pub services: Vec<String>,
     /// Accounts of the services with the worst effect.
     pub accounts: Vec<String>,
+    /// The worst effect on each account, those of lesser effects included.
+    pub effects: BTreeMap<String, Effect>,
     /// Parties among them, as counted for "several customers".
     pub parties: u32,
     /// The arithmetic of groups, and what is hit.
@@ -234,6 +236,7 @@ impl Health {
                 .map(|n| n.id.clone())
                 .collect(),
             accounts,
+            effects: effects(inventory, &counted),
             parties,
             sentences,
             next_failure: if held || worst == Some(Condition::AtRisk) {
@@ -330,6 +333,28 @@ fn severity_of(condition: Condition, parties: u32) -> Severity {
         Condition::Degraded => Severity::S3,
         Condition::AtRisk | Condition::Up => Severity::S4,
     }
+}
+
+/// The worst effect on each account of these services.
+fn effects(inventory: &Inventory, services: &[&(Condition, u32)]) -> BTreeMap<String, Effect> {
+    let mut effects: BTreeMap<String, Effect> = BTreeMap::new();
+    for (condition, number) in services {
+        let effect = match condition {
+            Condition::Down => Effect::Down,
+            Condition::Degraded => Effect::Degraded,
+            Condition::AtRisk => Effect::AtRisk,
+            Condition::Up => continue,
+        };
+        if let Some(NodeKind::Service { accounts, .. }) =
+            inventory.node(*number).map(|node| &node.kind)
+        {
+            for account in accounts {
+                let entry = effects.entry(account.clone()).or_insert(effect);
+                *entry = (*entry).max(effect);
+            }
+        }
+    }
+    effects
 }
 
 /// Accounts of services, and how many parties they are: all accounts of one customer once, each

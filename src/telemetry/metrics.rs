@@ -54,6 +54,8 @@ pub struct Standing {
     pub backlog: u64,
     /// When the oldest of them was accepted.
     pub backlog_oldest: Option<Time>,
+    /// Targets of the policies in force: policy, target, severity (0: none).
+    pub targets: Vec<(String, &'static str, u8)>,
     /// Stored figures: key and value.
     pub figures: Vec<(String, crate::model::figure::Stored)>,
 }
@@ -77,6 +79,7 @@ pub struct Metrics {
     reload_at: Gauge,
     set_aside: IntCounter,
     engine_lag: Histogram,
+    record_delay: Histogram,
 }
 
 fn opts(name: &str, help: &str) -> Opts {
@@ -180,6 +183,11 @@ impl Metrics {
                 "Accepted input to applied input.",
                 &[0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0],
             ))?,
+            record_delay: Histogram::with_opts(buckets(
+                "sla_record_delay_seconds",
+                "A missed target's due instant to its record.",
+                &[1.0, 2.0, 5.0, 30.0, 60.0, 300.0, 3600.0, 86400.0],
+            ))?,
             sources: ArcSwap::default(),
             registry,
         };
@@ -188,7 +196,7 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), MetricsError> {
-        let all: [Box<dyn Collector>; 15] = [
+        let all: [Box<dyn Collector>; 16] = [
             Box::new(self.received.clone()),
             Box::new(self.outcomes.clone()),
             Box::new(self.refused.clone()),
@@ -204,6 +212,7 @@ impl Metrics {
             Box::new(self.set_aside.clone()),
             Box::new(self.engine_lag.clone()),
             Box::new(self.notifications.clone()),
+            Box::new(self.record_delay.clone()),
         ];
         for collector in all {
             self.registry.register(collector)?;
@@ -306,6 +315,11 @@ impl Metrics {
                 self.alert_to_ticket
                     .with_label_values(&[tracker.as_str()])
                     .observe(after);
+            }
+            Figure::SlaRecorded(seconds) => {
+                let delay = u64::try_from(*seconds).unwrap_or(0);
+                self.record_delay
+                    .observe(Duration::from_secs(delay).as_secs_f64());
             }
             Figure::DetectionDelay(delay_ms) => {
                 let delay = u64::try_from(*delay_ms).unwrap_or_else(|_| {

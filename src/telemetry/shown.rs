@@ -54,7 +54,11 @@ pub(super) fn families(standing: &Standing, sources: &BTreeSet<String>) -> Vec<M
 
 fn stored(standing: &Standing, sources: &BTreeSet<String>) -> Vec<MetricFamily> {
     let mut series: BTreeMap<Family, BTreeMap<Vec<String>, Stored>> = BTreeMap::new();
-    for (family, labels) in known_from_the_start(sources) {
+    let of_contracts = of_contracts(standing);
+    for (family, labels) in known_from_the_start(sources)
+        .into_iter()
+        .chain(of_contracts)
+    {
         let zero = Stored::zero(family);
         series.entry(family).or_default().insert(labels, zero);
     }
@@ -138,6 +142,37 @@ fn metric(labels: Vec<LabelPair>, bounds: &[u64], value: &Stored) -> Metric {
     metric
 }
 
+/// Series of the policies in force: a counter that appears at 1 is not seen by a rate.
+fn of_contracts(standing: &Standing) -> Vec<(Family, Vec<String>)> {
+    let mut known = Vec::new();
+    for (policy, target, sev) in &standing.targets {
+        let sev = sev_word(*sev);
+        let three = vec![policy.clone(), (*target).to_owned(), sev.clone()];
+        if *target == "update" {
+            for outcome in ["on_time", "late"] {
+                let labels = vec![policy.clone(), sev.clone(), outcome.to_owned()];
+                known.push((Family::SlaUpdates, labels));
+            }
+            known.push((Family::SlaBreaches, three));
+            continue;
+        }
+        for outcome in ["met", "breached", "void"] {
+            let mut labels = three.clone();
+            labels.push(outcome.to_owned());
+            known.push((Family::SlaVerdicts, labels));
+        }
+        let two = vec![policy.clone(), sev.clone()];
+        match *target {
+            "initial_response" => known.push((Family::TimeToRespond, two)),
+            "restore" => known.push((Family::TimeToRestore, two)),
+            _ => {}
+        }
+        known.push((Family::SlaBreaches, three.clone()));
+        known.push((Family::SlaUsedRatio, three));
+    }
+    known
+}
+
 /// Series whose labels are known without a configuration.
 fn known_from_the_start(sources: &BTreeSet<String>) -> Vec<(Family, Vec<String>)> {
     let mut known = vec![(Family::Reopens, vec![]), (Family::Merges, vec![])];
@@ -171,6 +206,45 @@ fn known_from_the_start(sources: &BTreeSet<String>) -> Vec<(Family, Vec<String>)
         }
     }
     known
+}
+
+fn sev_word(sev: u8) -> String {
+    match sev {
+        0 => "none".to_owned(),
+        sev => sev.to_string(),
+    }
+}
+
+/// Seconds since 1970; exact for all times that a double can tell apart.
+#[allow(clippy::cast_precision_loss)]
+fn signed(seconds: i64) -> f64 {
+    seconds as f64
+}
+
+fn clocks(standing: &Standing) -> Vec<Metric> {
+    let mut rows = Vec::new();
+    for (policy, target, sev) in &standing.targets {
+        for state in ["running", "at_risk", "breached", "paused"] {
+            let key = (policy.clone(), *target, *sev, state);
+            let count = standing.gauges.clocks.get(&key).copied().unwrap_or(0);
+            let names = ["policy", "target", "sev", "state"];
+            let labels = pairs(&names, &[policy, target, &sev_word(*sev), state]);
+            rows.push(gauge(labels, number(count)));
+        }
+    }
+    rows
+}
+
+fn next_due(standing: &Standing) -> Vec<Metric> {
+    standing
+        .gauges
+        .next_due
+        .iter()
+        .map(|((target, sev), at)| {
+            let labels = pairs(&["target", "sev"], &[target, &sev_word(*sev)]);
+            gauge(labels, signed(*at))
+        })
+        .collect()
 }
 
 fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<MetricFamily> {
@@ -243,6 +317,28 @@ fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<Metri
                 queue("intake", age(standing.backlog_oldest)),
                 queue("tracker", age(oldest)),
             ],
+        ),
+        family(
+            "alertbridge_sla_clocks",
+            "Open clocks.",
+            MetricType::GAUGE,
+            clocks(standing),
+        ),
+        family(
+            "alertbridge_sla_next_due_timestamp_seconds",
+            "The earliest due instant of running clocks.",
+            MetricType::GAUGE,
+            next_due(standing),
+        ),
+        family(
+            "alertbridge_calendar_last_holiday_timestamp_seconds",
+            "The last dated holiday that a calendar knows.",
+            MetricType::GAUGE,
+            gauges
+                .last_holidays
+                .iter()
+                .map(|(name, at)| gauge(pairs(&["calendar"], &[name]), signed(*at)))
+                .collect(),
         ),
         one(
             "alertbridge_tickets_dead",

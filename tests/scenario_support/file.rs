@@ -233,6 +233,7 @@ impl Scenario {
                 .iter()
                 .map(|config| RecurringWindow::compile(config.clone()).unwrap())
                 .collect(),
+            ..Decisions::default()
         }
     }
 }

@@ -1,0 +1,492 @@
+//! Cases: an incident as each affected contract sees it, with severity, waits and clocks of its
+//! own. The clocks follow from the case's log (`sla`); here the log is written, and what falls due
+//! is told, each thing once.
+
+use super::Engine;
+use super::state::Wake;
+use crate::model::figure::Family;
+use crate::model::incident::{Case, Effect, Ended, IncidentState};
+use crate::model::reason::Reason;
+use crate::model::{Category, IncidentId, Severity, Time};
+use crate::sla::log::{CaseDid, CaseEvent, CaseLog, EndedBy, VoidReason};
+use crate::sla::{ClockState, Contract, Stage, TargetName, View, evaluate};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most cases of one incident; the rest has the provider's severity and no clocks of its own.
+const CASES_MAX: usize = 1000;
+/// Most events of one case; past it only what ends it is kept.
+const EVENTS_MAX: usize = 2000;
+
+/// A clock as the metrics count it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ClockShown {
+    pub target: TargetName,
+    pub sev: u8,
+    pub state: &'static str,
+    pub due: Option<i64>,
+}
+
+fn second(at: Time) -> i64 {
+    at.0.div_euclid(1000)
+}
+
+/// The severity of a contract's own services, on the provider's scale.
+fn own_severity(incident: Severity, effect: Effect) -> Severity {
+    match effect {
+        // Several customers or one: the incident knows; this contract's outage is an outage.
+        Effect::Down => incident.min(Severity::S2),
+        Effect::Degraded => Severity::S3,
+        Effect::AtRisk => Severity::S4,
+        Effect::Unknown => incident,
+    }
+}
+
+impl Engine {
+    fn has_contracts(&self) -> bool {
+        !self.decisions.sla.contracts.is_empty()
+    }
+
+    /// Contracts that an incident concerns, with the worst effect on each.
+    fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, Effect)> {
+        let Some(incident) = self.state.incidents.get(&id) else {
+            return Vec::new();
+        };
+        let mut effects: BTreeMap<String, Effect> = BTreeMap::new();
+        if let Some(impact) = self.impact_of(id) {
+            effects.extend(impact.effects);
+        }
+        if effects.is_empty() {
+            let named = incident.accounts.iter().cloned();
+            effects.extend(named.map(|account| (account, Effect::Unknown)));
+        }
+        let sla = &self.decisions.sla;
+        let mut concerned: BTreeMap<&str, (Arc<Contract>, Effect)> = BTreeMap::new();
+        for (account, effect) in &effects {
+            for contract in sla.contracts_of(account) {
+                let entry = concerned
+                    .entry(&contract.name)
+                    .or_insert_with(|| (contract.clone(), *effect));
+                entry.1 = entry.1.max(*effect);
+            }
+        }
+        if effects.is_empty()
+            && let Some(contract) = sla.default_contract.as_ref()
+            && let Some(contract) = sla.contracts.get(contract)
+        {
+            concerned.insert(&contract.name, (contract.clone(), Effect::Unknown));
+        }
+        concerned.into_values().take(CASES_MAX).collect()
+    }
+
+    /// Opens the cases of an incident that somebody has to act on, and follows their severity.
+    pub(super) fn follow_cases(&mut self, id: IncidentId, from: Time) {
+        if !self.has_contracts() {
+            return;
+        }
+        let Some(incident) = self.state.incidents.get(&id) else {
+            return;
+        };
+        if incident.state != IncidentState::Open {
+            return;
+        }
+        let (severity, category) = (incident.severity, incident.category);
+        let person = incident.person_severity.is_some();
+        let (opened_at, now) = (incident.opened_at, self.state.now);
+        for (contract, effect) in self.concerned(id) {
+            let own = severity.map(|severity| {
+                if person {
+                    severity
+                } else {
+                    own_severity(severity, effect)
+                }
+            });
+            let level = contract.severity_of(category, own.map(|own| contract.scale.of(own)));
+            let key = (id, contract.name.clone());
+            match self.state.cases.get(&key) {
+                None => {
+                    let mut case = Case {
+                        incident: id,
+                        contract: contract.name.clone(),
+                        policy: contract.policy.clone(),
+                        severity: level,
+                        periods: Vec::new(),
+                        log: CaseLog::new(),
+                        wake_at: None,
+                        told: Vec::new(),
+                    };
+                    case.log.push(CaseEvent {
+                        at: now,
+                        what: CaseDid::Opened {
+                            category,
+                            severity: level,
+                            reported_at: (opened_at < now).then_some(opened_at),
+                        },
+                    });
+                    self.state.cases.insert(key.clone(), case);
+                    self.state.dirty.cases.insert(key);
+                }
+                Some(case) if case.severity != level => {
+                    if let Some(severity) = level {
+                        self.log_case(&key, from, CaseDid::Period { severity });
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        self.look_at_clocks(id);
+    }
+
+    fn log_case(&mut self, key: &(IncidentId, String), at: Time, what: CaseDid) {
+        let Some(case) = self.state.cases.get_mut(key) else {
+            return;
+        };
+        let ends = matches!(
+            what,
+            CaseDid::Resolved { .. } | CaseDid::Void { .. } | CaseDid::Closed
+        );
+        if case.log.len() >= EVENTS_MAX && !ends {
+            return;
+        }
+        match &what {
+            CaseDid::Severity { to } | CaseDid::Period { severity: to } => {
+                case.severity = Some(*to)
+            }
+            _ => {}
+        }
+        case.log.push(CaseEvent { at, what });
+        self.state.dirty.cases.insert(key.clone());
+    }
+
+    fn case_keys(&self, id: IncidentId, contract: Option<&str>) -> Vec<(IncidentId, String)> {
+        self.state
+            .cases
+            .range((id, String::new())..)
+            .take_while(|((incident, _), _)| *incident == id)
+            .map(|(key, _)| key)
+            .filter(|(_, name)| contract.is_none_or(|contract| contract == name))
+            .cloned()
+            .collect()
+    }
+
+    /// Something happened to an incident: it happened to each of its cases, or to one.
+    pub(super) fn tell_cases(&mut self, id: IncidentId, contract: Option<&str>, what: &CaseDid) {
+        let now = self.state.now;
+        let keys = self.case_keys(id, contract);
+        if keys.is_empty() {
+            return;
+        }
+        for key in &keys {
+            self.log_case(key, now, what.clone());
+        }
+        self.look_at_clocks(id);
+    }
+
+    /// A person saw the facts otherwise: each contract on its own scale.
+    pub(super) fn reassess_cases(&mut self, id: IncidentId, severity: Severity) {
+        let now = self.state.now;
+        for key in self.case_keys(id, None) {
+            let contract = self.decisions.sla.contracts.get(&key.1);
+            let Some(to) = contract.map(|contract| contract.scale.of(severity)) else {
+                continue;
+            };
+            self.log_case(&key, now, CaseDid::Severity { to });
+        }
+        self.look_at_clocks(id);
+    }
+
+    /// The category changed.
+    pub(super) fn recategorise_cases(&mut self, id: IncidentId, to: Category) {
+        self.tell_cases(id, None, &CaseDid::Category { to });
+    }
+
+    /// The incident ended, at an instant that may lie before now.
+    pub(super) fn end_cases(&mut self, id: IncidentId, how: Ended, at: Time) {
+        let what = match how {
+            Ended::FalseAlarm => CaseDid::Void {
+                reason: VoidReason::FalseAlarm,
+            },
+            Ended::Merged => CaseDid::Void {
+                reason: VoidReason::Merged,
+            },
+            Ended::Recategorised => CaseDid::Void {
+                reason: VoidReason::Recategorised,
+            },
+            Ended::Withdrawn => CaseDid::Resolved {
+                by: EndedBy::Customer,
+            },
+            Ended::Restored => CaseDid::Resolved { by: EndedBy::Staff },
+            Ended::ResolvedByMonitoring | Ended::Transient | Ended::Planned | Ended::Test => {
+                CaseDid::Resolved {
+                    by: EndedBy::Monitoring,
+                }
+            }
+        };
+        let keys = self.case_keys(id, None);
+        for key in &keys {
+            self.log_case(key, at, what.clone());
+        }
+        if !keys.is_empty() {
+            self.look_at_clocks(id);
+        }
+    }
+
+    /// A duplicate was merged in: the same contracts' clocks begin at the earliest report.
+    pub(super) fn merge_cases(&mut self, from: IncidentId, into: IncidentId, reported_at: Time) {
+        if !self.has_contracts() {
+            return;
+        }
+        self.end_cases(from, Ended::Merged, self.state.now);
+        self.tell_cases(into, None, &CaseDid::Absorb { reported_at });
+    }
+
+    fn view_of(&self, key: &(IncidentId, String)) -> Option<(Arc<Contract>, View)> {
+        let case = self.state.cases.get(key)?;
+        let contract = self.decisions.sla.contracts.get(&case.contract)?;
+        let view = evaluate(&case.log, contract, second(self.state.now))?;
+        Some((contract.clone(), view))
+    }
+
+    /// Looks at the clocks of an incident, tells what fell due, and sets the next look.
+    pub(super) fn look_at_clocks(&mut self, id: IncidentId) {
+        let mut next: Option<i64> = None;
+        for key in self.case_keys(id, None) {
+            let Some((contract, view)) = self.view_of(&key) else {
+                continue;
+            };
+            self.tell_moments(&key, &contract, &view);
+            self.tell_rises(&key, &contract, &view);
+            let open = view.resolved_at.is_none() && view.void.is_none();
+            if let Some(at) = view.next.filter(|_| open) {
+                next = Some(next.map_or(at, |next: i64| next.min(at)));
+            }
+            self.show_clocks(key, &view);
+        }
+        let old = self.state.clock_wakes.remove(&id);
+        let new = next.map(|at| Time(at.saturating_mul(1000)));
+        if let Some(at) = new {
+            self.state.clock_wakes.insert(id, at);
+        }
+        self.state.rewake(old, new, Wake::Clocks(id));
+    }
+
+    /// Keeps what the metrics show of a case.
+    fn show_clocks(&mut self, key: (IncidentId, String), view: &View) {
+        let open = view.resolved_at.is_none() && view.void.is_none();
+        if !open {
+            self.clocks.remove(&key);
+            return;
+        }
+        let mut shown: Vec<ClockShown> = view
+            .clocks
+            .iter()
+            .filter_map(|clock| {
+                let state = match clock.state {
+                    ClockState::Running if clock.at_risk => "at_risk",
+                    ClockState::Running => "running",
+                    ClockState::Paused => "paused",
+                    ClockState::Breached if clock.fulfilled_at.is_none() && !clock.soft => {
+                        "breached"
+                    }
+                    _ => return None,
+                };
+                Some(ClockShown {
+                    target: clock.target,
+                    sev: clock.severity.unwrap_or(0),
+                    state,
+                    due: clock.due.filter(|_| state != "breached"),
+                })
+            })
+            .collect();
+        let update = match view.update.state {
+            Some(ClockState::Running)
+                if view
+                    .update
+                    .risk_at
+                    .is_some_and(|at| at <= second(self.state.now)) =>
+            {
+                Some("at_risk")
+            }
+            Some(ClockState::Running) => Some("running"),
+            Some(ClockState::Late) => Some("breached"),
+            _ => None,
+        };
+        if let Some(state) = update {
+            shown.push(ClockShown {
+                target: TargetName::Update,
+                sev: view.severity.unwrap_or(0),
+                state,
+                due: view.update.due.filter(|_| state != "breached"),
+            });
+        }
+        self.clocks.insert(key, shown);
+    }
+
+    fn was_told(&self, key: &(IncidentId, String), what: &str) -> bool {
+        self.state
+            .cases
+            .get(key)
+            .is_some_and(|case| case.told.iter().any(|told| told == what))
+    }
+
+    fn note_told(&mut self, key: &(IncidentId, String), what: String) {
+        if let Some(case) = self.state.cases.get_mut(key) {
+            case.told.push(what);
+            self.state.dirty.cases.insert(key.clone());
+        }
+    }
+
+    fn tell_moments(&mut self, key: &(IncidentId, String), contract: &Contract, view: &View) {
+        let now = second(self.state.now);
+        for moment in &view.moments {
+            let word = moment.key();
+            if self.was_told(key, &word) {
+                continue;
+            }
+            self.note_told(key, word);
+            let due = Time(moment.at.saturating_mul(1000));
+            let what = moment.target.word().replace('_', " ");
+            let sev = view.severity.unwrap_or(0).to_string();
+            match moment.stage {
+                // A warning that comes late says nothing any more.
+                Stage::AtRisk if view.resolved_at.is_none() => {
+                    let text = format!("{}: {what} is at risk since {due}.", contract.name);
+                    self.decide(key.0, Reason::SlaAtRisk, text.clone());
+                    self.note_tickets(key.0, &text, false);
+                }
+                Stage::AtRisk => {}
+                Stage::Breached if moment.soft => {
+                    let text = format!("{}: {what} was missed at {due}.", contract.name);
+                    self.decide(key.0, Reason::SlaBreached, text);
+                }
+                Stage::Breached => {
+                    let how = if moment.retroactive {
+                        " with the change of severity"
+                    } else {
+                        ""
+                    };
+                    let text = format!("{}: {what} was due by {due}{how}: missed.", contract.name);
+                    self.decide(key.0, Reason::SlaBreached, text.clone());
+                    self.note_tickets(key.0, &text, false);
+                    let labels = [contract.policy.as_str(), moment.target.word(), &sev];
+                    self.add_figure(Family::SlaBreaches, &labels, 1);
+                    self.out
+                        .figures
+                        .push(super::Figure::SlaRecorded(now.saturating_sub(moment.at)));
+                }
+            }
+        }
+    }
+
+    fn tell_rises(&mut self, key: &(IncidentId, String), contract: &Contract, view: &View) {
+        for rise in &view.rises {
+            let word = format!("level/{}/{}", view.cycle, rise.level);
+            if self.was_told(key, &word) {
+                continue;
+            }
+            self.note_told(key, word);
+            let contact = contract
+                .levels
+                .iter()
+                .find(|level| level.level == rise.level)
+                .map_or("", |level| level.contact.as_str());
+            let level = rise.level.to_string();
+            self.add_figure(Family::Escalations, &[&level, rise.reason], 1);
+            if let Some(entry) = self.state.incidents.get_mut(&key.0) {
+                entry.escalation = entry.escalation.max(rise.level);
+            }
+            let text = format!(
+                "{}: level {level} ({}), to {contact}.",
+                contract.name, rise.reason
+            );
+            self.decide(key.0, Reason::Escalated, text.clone());
+            self.note_tickets(key.0, &text, false);
+        }
+    }
+
+    /// The incident is over for good: the figures of its cases are counted, once.
+    pub(super) fn close_cases(&mut self, id: IncidentId) {
+        for key in self.case_keys(id, None) {
+            self.log_case(&key, self.state.now, CaseDid::Closed);
+            if let Some((contract, view)) = self.view_of(&key) {
+                self.count_case(&contract, &view);
+            }
+            self.clocks.remove(&key);
+        }
+        let old = self.state.clock_wakes.remove(&id);
+        self.state.rewake(old, None, Wake::Clocks(id));
+    }
+
+    fn count_case(&mut self, contract: &Contract, view: &View) {
+        let policy = contract.policy.as_str();
+        let sev = view.severity.map_or("none".to_owned(), |s| s.to_string());
+        let milli = |seconds: i64| u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
+        for clock in &view.clocks {
+            let target = clock.target.word();
+            let outcome = match clock.state {
+                ClockState::Met => "met",
+                ClockState::Breached => "breached",
+                ClockState::Void(_) => "void",
+                _ => continue,
+            };
+            self.add_figure(Family::SlaVerdicts, &[policy, target, &sev, outcome], 1);
+            if outcome == "void" {
+                continue;
+            }
+            if let Some(length) = clock.length.filter(|length| *length > 0) {
+                let used = milli(clock.counted) / u64::try_from(length).unwrap_or(1);
+                self.add_figure(Family::SlaUsedRatio, &[policy, target, &sev], used);
+            }
+            let Some(at) = clock.fulfilled_at else {
+                continue;
+            };
+            let took = milli(at - clock.start);
+            match clock.target {
+                TargetName::InitialResponse => {
+                    self.add_figure(Family::TimeToRespond, &[policy, &sev], took);
+                }
+                TargetName::Restore => {
+                    self.add_figure(Family::TimeToRestore, &[policy, &sev], took);
+                }
+                _ => {}
+            }
+        }
+        let (on_time, late) = (view.update.on_time, view.update.breaches);
+        let counts = [("on_time", on_time), ("late", late)];
+        for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            let labels = [policy, sev.as_str(), outcome];
+            self.add_figure(Family::SlaUpdates, &labels, u64::from(count));
+        }
+        if view.waited > 0 {
+            let waited = u64::try_from(view.waited).unwrap_or(0);
+            self.add_figure(Family::CustomerWaitSeconds, &[&sev], waited);
+        }
+    }
+
+    /// Cases of an incident that is let go leave memory with it.
+    pub(super) fn let_cases_go(&mut self, id: IncidentId) {
+        for key in self.case_keys(id, None) {
+            self.state.cases.remove(&key);
+        }
+    }
+
+    /// Clocks of all cases, after loading.
+    pub(super) fn restore_clocks(&mut self) {
+        let keys: Vec<_> = self.state.cases.keys().cloned().collect();
+        for key in keys {
+            let Some((_, view)) = self.view_of(&key) else {
+                continue;
+            };
+            let open = view.resolved_at.is_none() && view.void.is_none();
+            if let Some(at) = view.next.filter(|_| open) {
+                let at = Time(at.saturating_mul(1000));
+                let earlier = self.state.clock_wakes.get(&key.0).copied();
+                if earlier.is_none_or(|earlier| at < earlier) {
+                    self.state.clock_wakes.insert(key.0, at);
+                    self.state.rewake(earlier, Some(at), Wake::Clocks(key.0));
+                }
+            }
+            self.show_clocks(key, &view);
+        }
+    }
+}

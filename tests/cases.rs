@@ -1,0 +1,325 @@
+//! Cases in the engine: who gets one, what its clocks say, what is told once, and what is counted.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use alertbridge::engine::{Decisions, Engine, Route};
+use alertbridge::inventory::{Inventory, InventoryFile};
+use alertbridge::model::event::{Event, EventState, SeverityHint};
+use alertbridge::model::figure::{Family, Stored, series_key};
+use alertbridge::model::incident::Case;
+use alertbridge::model::input::Message;
+use alertbridge::model::saved::StateDelta;
+use alertbridge::model::{Command, Identity, IncidentId, Input, Reason, Sequenced, Severity, Time};
+use alertbridge::sla::{CaseLog, ClockState, SlaSections, TargetName, View, evaluate};
+use jiff::tz::TimeZoneDatabase;
+use std::sync::Arc;
+use std::time::Duration;
+
+const INVENTORY: &str = r#"
+[[account]]
+id = "acme"
+[[account]]
+id = "globex"
+[[element]]
+id = "sw1"
+depends_on = ["psu@sw1"]
+[[element]]
+id = "psu1@sw1"
+part_of = "sw1"
+[[element]]
+id = "psu2@sw1"
+part_of = "sw1"
+[[group]]
+id = "psu@sw1"
+members = ["psu1@sw1", "psu2@sw1"]
+needs = 1
+[[service]]
+id = "transit"
+depends_on = ["sw1"]
+accounts = ["acme", "globex"]
+"#;
+
+const CONTRACTS: &str = r#"
+[contract.acme]
+policy = "three-level"
+[contract.globex]
+policy = "three-level"
+severity.1.restore = { within = "4h" }
+"#;
+
+struct Bench {
+    engine: Engine,
+    decisions: Decisions,
+    seq: u64,
+    now: Time,
+    figures: Vec<(Reason, String)>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let path = format!(
+            "{}/config/policies/three-level.toml",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let text = std::fs::read_to_string(path).unwrap() + CONTRACTS;
+        let sections: SlaSections = toml::from_str(&text).unwrap();
+        let (sla, _) = sections.compile(&TimeZoneDatabase::bundled()).unwrap();
+        let file = InventoryFile::from_toml(INVENTORY).unwrap();
+        let decisions = Decisions {
+            inventory: Arc::new(Inventory::build(file).unwrap()),
+            routes: vec![Route::desk()],
+            sla: Arc::new(sla),
+            ..Decisions::default()
+        };
+        Bench {
+            engine: Engine::new(decisions.clone()),
+            decisions,
+            seq: 0,
+            now: Time::parse_rfc3339("2026-06-02T00:00:00Z").unwrap(),
+            figures: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, input: Input) -> StateDelta {
+        self.seq += 1;
+        let input = Sequenced {
+            seq: self.seq,
+            at: self.now,
+            input,
+        };
+        self.engine.step(&input);
+        let said = self.engine.take_said();
+        let told = said.decided.into_iter().map(|d| (d.reason, d.text));
+        self.figures.extend(told);
+        self.engine.take_delta()
+    }
+
+    fn after(&mut self, minutes: u64) -> StateDelta {
+        self.now = self.now.plus(Duration::from_secs(minutes * 60));
+        self.step(Input::Due)
+    }
+
+    fn alert(&mut self, component: &str, state: EventState) {
+        let identity = Identity::Key(component.to_owned());
+        let mut event = Event::new(state, identity, format!("{component} failed"));
+        event.host = Some("sw1".to_owned());
+        event.component = Some(component.to_owned());
+        event.severity_hint = SeverityHint::Redundancy;
+        self.step(Input::Message(Message {
+            source: "mon".to_owned(),
+            scope: "mon".to_owned(),
+            sender: "native".to_owned(),
+            account: None,
+            events: vec![event],
+            maintenance: vec![],
+            replies: vec![],
+            ignored: None,
+            problems: vec![],
+            replay_of: None,
+            sensitive: false,
+        }));
+    }
+
+    fn say(&mut self, command: Command) {
+        let author = "mori".to_owned();
+        self.step(Input::Command { author, command });
+    }
+
+    fn case(&self, contract: &str) -> Option<&Case<CaseLog>> {
+        let key = (IncidentId(1), contract.to_owned());
+        self.engine.state().cases.get(&key)
+    }
+
+    fn view(&self, contract: &str) -> View {
+        let case = self.case(contract).unwrap();
+        let now = self.now.0 / 1000;
+        evaluate(&case.log, &self.decisions.sla.contracts[contract], now).unwrap()
+    }
+
+    fn told(&self, reason: Reason) -> Vec<&str> {
+        let found = self.figures.iter().filter(|(r, _)| *r == reason);
+        found.map(|(_, text)| text.as_str()).collect()
+    }
+
+    fn count(&self, family: Family, labels: &[&str]) -> u64 {
+        match self.engine.state().figures.get(&series_key(family, labels)) {
+            Some(Stored::Count(count)) => *count,
+            Some(Stored::Spread { counts, .. }) => counts.iter().sum(),
+            None => 0,
+        }
+    }
+}
+
+#[test]
+fn each_affected_contract_has_its_case_and_a_worsening_has_clocks_of_its_own() {
+    let mut bench = Bench::new();
+    bench.alert("psu1", EventState::Firing);
+    assert!(bench.case("acme").is_none(), "a held incident has no case");
+    bench.after(2);
+    // One supply is gone: the third level of this policy, with its half hour to answer.
+    let view = bench.view("acme");
+    assert_eq!(view.severity, Some(3));
+    let response = view.clock(TargetName::InitialResponse).unwrap();
+    assert_eq!(response.due, Some(bench.now.0 / 1000 - 120 + 1800));
+    assert!(bench.case("globex").is_some());
+
+    bench.after(5);
+    bench.alert("psu2", EventState::Firing);
+    let view = bench.view("globex");
+    assert_eq!(view.severity, Some(1), "down");
+    assert_eq!(view.clocks.iter().map(|c| c.period).max(), Some(2));
+    let restore = view.clock(TargetName::Restore).unwrap();
+    assert_eq!(
+        restore.due,
+        Some(bench.now.0 / 1000 + 4 * 3600),
+        "globex's own target"
+    );
+    assert_eq!(
+        bench.view("acme").clock(TargetName::Restore).unwrap().due,
+        Some(bench.now.0 / 1000 + 6 * 3600)
+    );
+    // The outage is over, the spare is not back: the outage's restore clock ends in time.
+    bench.after(60);
+    bench.alert("psu2", EventState::Resolved);
+    bench.after(20);
+    let view = bench.view("globex");
+    assert_eq!(view.severity, Some(3));
+    let outage = view
+        .clocks
+        .iter()
+        .find(|c| c.target == TargetName::Restore && c.period == 2)
+        .unwrap();
+    assert_eq!(outage.state, ClockState::Met);
+    assert_eq!(
+        outage.counted, 3600,
+        "until the service was back, not until that was believed"
+    );
+}
+
+#[test]
+fn a_missed_answer_is_told_once_at_its_due_instant_and_escalates() {
+    let mut bench = Bench::new();
+    bench.alert("psu1", EventState::Firing);
+    bench.alert("psu2", EventState::Firing);
+    bench.after(12);
+    assert_eq!(bench.told(Reason::SlaAtRisk).len(), 2, "both contracts");
+    bench.after(4);
+    bench.after(1);
+    bench.after(1);
+    let told = bench.told(Reason::SlaBreached);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("acme: initial response was due by 2026-06-02T00:15:00Z"));
+    let policy = ["three-level", "initial_response", "1"];
+    assert_eq!(bench.count(Family::SlaBreaches, &policy), 2);
+    assert_eq!(bench.count(Family::Escalations, &["2", "slow"]), 2);
+    bench.say(Command::Note {
+        incident: IncidentId(1),
+        text: "On it.".to_owned(),
+        public: true,
+    });
+    let view = bench.view("acme");
+    let response = view.clock(TargetName::InitialResponse).unwrap();
+    assert_eq!(response.state, ClockState::Breached);
+    assert!(response.fulfilled_at.is_some());
+}
+
+#[test]
+fn waiting_moves_restore_and_a_false_alarm_voids_it() {
+    let mut bench = Bench::new();
+    bench.alert("psu1", EventState::Firing);
+    bench.alert("psu2", EventState::Firing);
+    let incident = IncidentId(1);
+    bench.say(Command::Acknowledge { incident });
+    let start = bench.now.0 / 1000;
+    let wait = |waiting| Command::Wait {
+        incident,
+        contract: Some("acme".to_owned()),
+        waiting,
+    };
+    bench.say(wait(true));
+    bench.after(30);
+    assert_eq!(
+        bench.view("acme").clock(TargetName::Restore).unwrap().state,
+        ClockState::Paused
+    );
+    bench.say(wait(false));
+    let due = |bench: &Bench, contract| {
+        bench
+            .view(contract)
+            .clock(TargetName::Restore)
+            .unwrap()
+            .due
+            .unwrap()
+            - start
+    };
+    assert_eq!(due(&bench, "acme"), 6 * 3600 + 1800);
+    assert_eq!(due(&bench, "globex"), 4 * 3600, "only the one that waits");
+    bench.say(Command::SetSeverity {
+        incident,
+        severity: Some(Severity::S3),
+        text: String::new(),
+    });
+    assert_eq!(
+        due(&bench, "acme"),
+        24 * 3600 + 1800,
+        "the new target from the old start"
+    );
+    bench.say(Command::Resolve {
+        incident,
+        false_alarm: true,
+        text: String::new(),
+    });
+    let view = bench.view("acme");
+    assert!(matches!(
+        view.clock(TargetName::Restore).unwrap().state,
+        ClockState::Void(_)
+    ));
+}
+
+#[test]
+fn figures_are_counted_when_the_case_is_closed_for_good() {
+    let mut bench = Bench::new();
+    bench.alert("psu1", EventState::Firing);
+    bench.alert("psu2", EventState::Firing);
+    bench.say(Command::Acknowledge {
+        incident: IncidentId(1),
+    });
+    bench.after(50);
+    bench.alert("psu1", EventState::Resolved);
+    bench.alert("psu2", EventState::Resolved);
+    let met = ["three-level", "restore", "1", "met"];
+    assert_eq!(bench.count(Family::SlaVerdicts, &met), 0);
+    // The desk has taken everything; else the incident would stay.
+    bench.after(1);
+    for ticket in bench
+        .engine
+        .state()
+        .tickets
+        .keys()
+        .copied()
+        .collect::<Vec<_>>()
+    {
+        let wanted = bench.engine.state().tickets[&ticket].clone();
+        bench.step(Input::Delivery(alertbridge::model::DeliveryReport {
+            ticket,
+            version_done: wanted.version_wanted,
+            written: Some(wanted.wanted.clone()),
+            read: None,
+            remote: Some(alertbridge::model::ticket::RemoteRef {
+                key: "1".to_owned(),
+                url: String::new(),
+            }),
+            origin: None,
+            notes_done: wanted.notes.iter().map(|n| n.marker.clone()).collect(),
+            trouble: None,
+            twins_closed: vec![],
+        }));
+    }
+    bench.after(25 * 60);
+    assert_eq!(bench.count(Family::SlaVerdicts, &met), 2);
+    assert_eq!(bench.count(Family::TimeToRestore, &["three-level", "1"]), 2);
+    assert_eq!(
+        bench.count(Family::SlaUsedRatio, &["three-level", "restore", "1"]),
+        2
+    );
+    assert!(bench.case("acme").is_none(), "it left memory");
+}
