@@ -16,6 +16,9 @@ mod netbox;
 mod overlap;
 mod related;
 
+#[cfg(test)]
+mod oracle_tests;
+
 pub use check::{Finding, check};
 pub use health::{Condition, Health};
 pub use impact::{Impact, Lives};
