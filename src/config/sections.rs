@@ -10,6 +10,7 @@ use crate::model::Severity;
 use crate::model::command::Role;
 use crate::rules::Rule;
 use crate::sla::section::{CalendarSection, ContractSection, PolicySection};
+use crate::store::sqlite::Retention;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,8 @@ pub struct ConfigFile {
     pub inventory: Vec<String>,
     /// Watching the bridge itself.
     pub watch: WatchSection,
+    /// How many days things are kept; taken at the start.
+    pub retention: Retention,
     /// Files with calendars, policies and contracts, relative to this file.
     pub sla: Vec<String>,
     /// When time counts.

@@ -97,7 +97,11 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         stop.clone(),
     ));
     workers.start(&start.config.trackers).await;
-    let retention = tokio::spawn(keeping::retire_hourly(store.clone(), stop.clone()));
+    let retention = tokio::spawn(keeping::retire_hourly(
+        store.clone(),
+        start.config.file.retention,
+        stop.clone(),
+    ));
 
     let intake = Arc::new(doors::intake(&start.config, &store, metrics.clone())?);
     let daemon = Arc::new(Daemon::new(operations::Parts {
