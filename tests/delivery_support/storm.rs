@@ -90,7 +90,7 @@ impl Storm {
         assert!(counts.len() > 5, "the proxy did too little: {counts:?}");
         self.proxy.calm();
         bridge
-            .until("all is written", 240, |tickets| {
+            .until("all is written", 240 + self.incidents, |tickets| {
                 tickets.iter().all(|ticket| !ticket.has_work())
             })
             .await;
