@@ -46,6 +46,8 @@ pub struct ConfigFile {
     pub maintenance: Vec<RecurringConfig>,
     /// Inventory files (`.toml` or `.csv`), relative to this file.
     pub inventory: Vec<String>,
+    /// Files with mail templates of one's own, relative to this file.
+    pub mail_templates: Vec<String>,
     /// Watching the bridge itself.
     pub watch: WatchSection,
     /// How many days things are kept; taken at the start.

@@ -103,7 +103,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         stop.clone(),
     ));
 
-    let intake = Arc::new(doors::intake(&start.config, &store, metrics.clone())?);
+    let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
+    let intake = doors::intake(&start.config, &store, metrics.clone(), mail.clone())?;
+    let intake = Arc::new(intake);
     let daemon = Arc::new(Daemon::new(operations::Parts {
         start: &start,
         store: store.clone(),
@@ -114,6 +116,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         applied: applied_to.clone(),
         turned,
         workers: workers.clone(),
+        mail,
     }));
     let api = Arc::new(Api {
         state: store.state.clone(),
