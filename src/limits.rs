@@ -36,8 +36,9 @@ pub const MAIL_TEXT_BYTES_MAX: usize = 256 * 1024;
 pub const MAIL_EVENTS_MAX: usize = 2_000;
 /// Most text that the events of one mail carry as their details together, bytes.
 pub const MAIL_DETAILS_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Most source names that appear as metric labels; the rest is `other`.
-pub const METRIC_SOURCES_MAX: usize = 64;
+/// Most source names that appear as metric labels (each kind has a source of its own name); the rest
+/// is `other`.
+pub const METRIC_SOURCES_MAX: usize = 256;
 /// Most identities whose repeats cost no row.
 pub const REPEAT_ENTRIES_MAX: usize = 1_000_000;
 /// An identity's repeats cost no row for this long after its last row, seconds.
@@ -119,7 +120,7 @@ pub const COMMIT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Most inputs kept in memory for the engine.
 pub const TAIL_ROWS_MAX: usize = 100_000;
 /// Most bytes of inputs kept in memory for the engine.
-pub const TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const TAIL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Most that the journal may hold for the engine, bytes.
 pub const BACKLOG_BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 /// Most of the free disk that the backlog may take, percent.
@@ -128,12 +129,41 @@ pub const BACKLOG_DISK_PERCENT_MAX: u64 = 80;
 pub const BACKLOG_SHARE_PERCENT: u64 = 50;
 /// Most journal rows above the cursor whose checksums are read before the start.
 pub const ROWS_CHECKED_AT_OPEN_MAX: u64 = 200_000;
+/// Longest time of one call to a tracker, seconds.
+pub const TRACKER_CALL_SECONDS: u64 = 40;
+/// Longest time to connect to a tracker, seconds.
+pub const TRACKER_CONNECT_SECONDS: u64 = 5;
+/// Largest answer of a tracker, bytes.
+pub const TRACKER_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest pause that a tracker may ask for, seconds.
+pub const TRACKER_WAIT_SECONDS_MAX: u64 = 3600;
+/// Pause after a tracker refused our credentials, seconds.
+pub const TRACKER_UNAUTHORISED_SECONDS: u64 = 60;
+/// Pause after a tracker asked for one without saying how long, seconds.
+pub const TRACKER_PAUSE_SECONDS: u64 = 5;
+/// Longest sentence kept of what a tracker said, bytes.
+pub const TRACKER_REASON_BYTES_MAX: usize = 400;
+/// Longest text of a person that is taken over from a tracker, bytes.
+pub const TRACKER_TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Most pages of changes that one poll of a tracker reads.
+pub const TRACKER_POLL_PAGES_MAX: usize = 20;
+/// Most pages of notes of one ticket that are read to find ours.
+pub const TRACKER_NOTES_PAGES_MAX: usize = 50;
 /// Most steps that one expression of a mapping may take.
 pub const MAPPING_FUEL: u64 = 50_000;
 /// Most regular expressions of a mapping that are kept compiled.
 pub const MAPPING_PATTERNS_MAX: usize = 256;
 /// Largest compiled regular expression of a mapping, bytes.
 pub const MAPPING_PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// Most bytes of journal rows above the cursor whose checksums are read before the start.
+pub const BYTES_CHECKED_AT_OPEN_MAX: u64 = 256 * 1024 * 1024;
+/// Most rows that retention forgets in one transaction.
+pub const TRIM_ROWS_MAX: u64 = 1_000;
+/// Most bytes of stored payloads that one reading of the journal gives, unless the first alone has
+/// more.
+pub const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most events that the engine applies in one transaction, unless a single input has more.
+pub const ENGINE_BATCH_EVENTS_MAX: usize = 2_000;
 /// Longest time of one request at the operators' door, seconds.
 pub const OPERATORS_REQUEST_SECONDS: u64 = 60;
 /// Most simultaneous connections of the operators' door.
@@ -150,6 +180,16 @@ pub const INCIDENT_ALERTS_SHOWN_MAX: usize = 100;
 pub const TIMELINE_LINES_SHOWN_MAX: usize = 500;
 /// Longest time that a command waits to be applied, seconds.
 pub const COMMAND_WAIT_SECONDS: u64 = 30;
+/// Most dates that a list of holidays may close.
+pub const HOLIDAY_DATES_MAX: usize = 5000;
+/// Longest holiday, days; what is longer is a season, and is listed as ignored.
+pub const HOLIDAY_EVENT_DAYS_MAX: i64 = 31;
+/// Longest name of a holiday that is kept, bytes.
+pub const HOLIDAY_NAME_BYTES_MAX: usize = 200;
+/// Largest file of holidays, bytes.
+pub const HOLIDAY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Years for which recurring holidays are expanded: the same whenever a configuration is read.
+pub const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
 /// Oldest SNS message that is believed, seconds.
 pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
 /// Furthest that an SNS message may be ahead of our clock, seconds.

@@ -2,23 +2,30 @@
 
 mod act;
 mod audit;
+mod backup;
 mod check;
 mod client;
 mod demo;
 mod desk;
 mod incidents;
+mod inventory;
 mod mail;
 mod notify;
 mod outbox;
 mod promote;
 mod quarantine;
+mod recover;
 mod reload;
 mod request;
+mod restore;
 mod serve;
 mod silences;
 mod sources;
 mod test_source;
+mod trackers;
 mod try_message;
+mod verify;
+mod whatif;
 mod windows;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +49,14 @@ enum Verb {
     Check(check::Args),
     /// Prints what messages would become, without daemon or store.
     Try(try_message::Args),
+    /// Copies the store, also while the daemon works, and reads the copy back.
+    Backup(backup::Args),
+    /// Brings a backup back as a new generation, with delivery held.
+    Restore(restore::Args),
+    /// Reads every row of a store or backup and says what is not as it was written.
+    Verify(verify::Args),
+    /// Keeps what is readable of a damaged store and sets the rest aside.
+    Recover(recover::Args),
     /// Sends an alert; spools it when the daemon cannot be reached.
     Notify(notify::Args),
     /// Hands one mail from standard input to the daemon, for a mail server's pipe.
@@ -90,8 +105,14 @@ enum Verb {
     Window(windows::Args),
     /// Makes a route that runs in shadow mode live.
     Promote(promote::Args),
+    /// Speaks to the configured trackers.
+    Trackers(trackers::Args),
     /// Makes the daemon read its configuration again.
     Reload(reload::Args),
+    /// Looks at inventory files.
+    Inventory(inventory::Args),
+    /// Says what a failure would mean, before it happens.
+    Whatif(whatif::Args),
 }
 
 /// Writes a line; a closed pipe is no error of ours.
@@ -150,6 +171,10 @@ pub fn run() -> ExitCode {
         Verb::Serve(args) => serve::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Try(args) => try_message::run(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Restore(args) => restore::run(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Recover(args) => recover::run(&args),
         Verb::Notify(args) => notify::run(args),
         Verb::Mail(args) => mail::run(&args),
         Verb::Incidents(args) => incidents::run(&args),
@@ -174,6 +199,9 @@ pub fn run() -> ExitCode {
         Verb::Silence(args) => silences::run(&args),
         Verb::Window(args) => windows::run(&args),
         Verb::Promote(args) => promote::run(&args),
+        Verb::Trackers(args) => trackers::run(&args),
         Verb::Reload(args) => reload::run(&args),
+        Verb::Inventory(args) => inventory::run(&args),
+        Verb::Whatif(args) => whatif::run(&args),
     }
 }

@@ -5,18 +5,22 @@
 
 pub mod read;
 pub mod sections;
+mod trackers;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
+use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::{Sla, SlaSections};
+use crate::trackers::Tracker;
 use jiff::tz::TimeZoneDatabase;
 pub use read::Problem;
 pub use sections::ConfigFile;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +37,8 @@ pub struct Config {
     pub decisions: Decisions,
     /// TLS of the doors that have it.
     pub tls: sections::DoorsTls,
+    /// Ticket systems beside the built-in desk.
+    pub trackers: BTreeMap<String, Arc<dyn Tracker>>,
     /// The texts that it was read from, for the journal: name and content.
     pub texts: Vec<(String, String)>,
 }
@@ -141,6 +147,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         Ruleset::default()
     });
     let routes = routes(&file, &mut problems);
+    let trackers = trackers::build(&file.tracker, &mut problems);
     let mut recurring = Vec::new();
     for section in &file.maintenance {
         match RecurringWindow::compile(section.clone()) {
@@ -172,6 +179,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         file,
         decisions,
         tls,
+        trackers,
         texts,
     })
 }
@@ -373,6 +381,16 @@ fn sla(
             }),
         }
     }
+    let lost = sections.take_holidays(&HOLIDAY_YEARS, |name| {
+        let path = folder.join(name);
+        let text = bounded_text(&path, HOLIDAY_FILE_BYTES_MAX)?;
+        texts.push((path.display().to_string(), text.clone()));
+        Ok(text)
+    });
+    problems.extend(
+        lost.into_iter()
+            .map(|found| Problem::of(found.key, found.what)),
+    );
     match sections.compile(&TimeZoneDatabase::bundled()) {
         Ok((sla, warnings)) => {
             for warning in warnings {
@@ -386,6 +404,21 @@ fn sla(
             Sla::default()
         }
     }
+}
+
+/// A text file, if it is not larger than that.
+fn bounded_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut text = String::new();
+    let read = file
+        .take(bytes_max + 1)
+        .read_to_string(&mut text)
+        .map_err(cannot)?;
+    if u64::try_from(read).is_ok_and(|read| read > bytes_max) {
+        return Err(format!("is larger than {bytes_max} bytes"));
+    }
+    Ok(text)
 }
 
 fn inventory(

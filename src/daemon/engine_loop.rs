@@ -1,23 +1,29 @@
-//! The engine's thread: inputs in order, one transaction a batch. What a panic leaves behind is
-//! thrown away and loaded again; the input that caused it is set aside for a person.
+//! The engine's thread: inputs in order, one transaction a batch. A batch whose commit fails is
+//! retried and nothing later is applied. What a panic leaves behind is thrown away and loaded
+//! again; the input that caused it is set aside for a person.
 
+use super::delivery::Bells;
 use super::now;
 use crate::engine::gauges::Gauges;
 use crate::engine::{Decisions, Engine};
 use crate::intake::IntakeMetrics;
-use crate::model::{Input, Sequenced};
+use crate::limits;
+use crate::model::{Input, Outcome, Sequenced};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, NewInput, StateStore};
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Most inputs applied in one transaction.
+/// After a batch more is let come: a transaction costs nearly the same for one input and for many.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Most inputs asked for at once.
 const BATCH_MAX: usize = 1000;
 /// How often it is counted how things stand.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +32,8 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct EngineLoop {
     /// The engine.
     pub engine: Engine,
+    /// Applies one input; tests put one here that panics.
+    pub step: fn(&mut Engine, &Sequenced),
     /// What it decides by; replaced when a generation comes into force.
     pub decisions: Decisions,
     /// Generations that were journaled and are not in force yet, by digest.
@@ -33,7 +41,7 @@ pub(super) struct EngineLoop {
     /// The store.
     pub store: Arc<SqliteStore>,
     /// Rung when trackers have something to do.
-    pub bell: Arc<Notify>,
+    pub bells: Arc<Bells>,
     /// Ends the loop.
     pub stop: CancellationToken,
     /// For appends from this thread.
@@ -92,7 +100,13 @@ impl EngineLoop {
                 .next(self.engine.cursor(), BATCH_MAX, wait)
             {
                 Ok(batch) if batch.is_empty() => self.append_due(),
-                Ok(batch) => self.apply(&batch),
+                // What comes after a batch that is not saved is read again.
+                Ok(batch) => {
+                    let _ = batches(&batch).all(|batch| self.apply(batch));
+                    if batch.len() < BATCH_MAX {
+                        std::thread::sleep(PAUSE);
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "journal_unreadable");
                     std::thread::sleep(Duration::from_secs(1));
@@ -127,24 +141,25 @@ impl EngineLoop {
         self.counted_at = Instant::now();
     }
 
-    /// A generation comes into force with its input, neither sooner nor later.
-    fn apply(&mut self, batch: &[Arc<Sequenced>]) {
+    /// A generation comes into force with its input, neither sooner nor later. Whether all effects
+    /// are saved.
+    fn apply(&mut self, batch: &[Arc<Sequenced>]) -> bool {
         let mut rest = batch;
         while let Some(place) = rest.iter().position(|input| self.is_pending(input)) {
             let (before, from) = rest.split_at(place);
-            if !before.is_empty() {
-                self.apply_batch(before);
-            }
             let Some((generation, after)) = from.split_first() else {
-                return;
+                return false;
             };
+            if !self.apply_batch(before) {
+                return false;
+            }
             self.come_into_force(generation);
-            self.apply_batch(std::slice::from_ref(generation));
+            if !self.apply_batch(std::slice::from_ref(generation)) {
+                return false;
+            }
             rest = after;
         }
-        if !rest.is_empty() {
-            self.apply_batch(rest);
-        }
+        self.apply_batch(rest)
     }
 
     fn is_pending(&self, input: &Sequenced) -> bool {
@@ -166,19 +181,25 @@ impl EngineLoop {
         }
     }
 
-    fn apply_batch(&mut self, batch: &[Arc<Sequenced>]) {
-        self.count_received(batch);
-        let engine = &mut self.engine;
-        let stepped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            batch.iter().for_each(|input| engine.step(input));
-        }));
-        if stepped.is_err() {
-            if self.reload() {
-                batch.iter().for_each(|input| self.apply_alone(input));
-            }
-            return;
+    fn apply_batch(&mut self, batch: &[Arc<Sequenced>]) -> bool {
+        if batch.is_empty() {
+            return true;
         }
-        self.commit();
+        self.count_received(batch);
+        if self.stepped(batch.iter().map(|input| &**input)) {
+            return self.commit();
+        }
+        // Each by itself, in order; what could not be saved is not stepped over.
+        self.reload() && batch.iter().all(|input| self.apply_alone(input))
+    }
+
+    /// Whether all were applied without a panic.
+    fn stepped<'a>(&mut self, mut inputs: impl Iterator<Item = &'a Sequenced>) -> bool {
+        let (engine, step) = (&mut self.engine, self.step);
+        catch_unwind(AssertUnwindSafe(|| {
+            inputs.by_ref().for_each(|input| step(engine, input));
+        }))
+        .is_ok()
     }
 
     /// What an earlier process received and did not apply gets its outcomes from this one: both
@@ -195,60 +216,67 @@ impl EngineLoop {
         }
     }
 
-    /// The state as it was saved: what a panic left behind is not trusted.
+    /// The state as it was saved: what a panic left behind is not trusted, and nothing is applied
+    /// to it. Tries until it succeeds; `false`: the daemon ends first.
     fn reload(&mut self) -> bool {
-        let loaded = self.store.state.load().map_err(|error| error.to_string());
-        let engine = loaded.and_then(|loaded| {
-            Engine::load(self.decisions.clone(), loaded).map_err(|error| error.to_string())
-        });
-        match engine {
-            Ok(engine) => {
-                self.engine = engine;
-                true
-            }
-            Err(error) => {
-                tracing::error!(error, "state_not_reloaded");
-                std::thread::sleep(Duration::from_secs(1));
-                false
+        while !self.stop.is_cancelled() {
+            self.turned.now();
+            let loaded = self.store.state.load().map_err(|error| error.to_string());
+            let engine = loaded.and_then(|loaded| {
+                Engine::load(self.decisions.clone(), loaded).map_err(|error| error.to_string())
+            });
+            match engine {
+                Ok(engine) => {
+                    self.engine = engine;
+                    return true;
+                }
+                Err(error) => {
+                    tracing::error!(error, "state_not_reloaded");
+                    std::thread::sleep(Duration::from_secs(1));
+                }
             }
         }
+        false
     }
 
-    /// One input by itself; one that panics is set aside with a ticket for a person.
-    fn apply_alone(&mut self, input: &Arc<Sequenced>) {
-        let engine = &mut self.engine;
-        let stepped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| engine.step(input)));
-        if stepped.is_err() {
-            self.metrics.set_aside();
-            tracing::error!(
-                seq = input.seq,
-                kind = input.input.kind(),
-                "input_set_aside"
-            );
-            if !self.reload() {
-                return;
-            }
-            let reason = format!("applying the {} failed", input.input.kind());
-            let aside = Input::Poisoned {
+    /// One input by itself; one that panics is set aside with a ticket for a person. Whether its
+    /// effects are saved.
+    fn apply_alone(&mut self, input: &Sequenced) -> bool {
+        if self.stepped(std::iter::once(input)) {
+            return self.commit();
+        }
+        let kind = input.input.kind();
+        self.metrics.set_aside();
+        tracing::error!(seq = input.seq, kind, "input_set_aside");
+        let reason = format!("applying the {kind} failed");
+        let aside = Sequenced {
+            input: Input::Poisoned {
                 seq: input.seq,
                 reason,
-            };
-            self.engine.step(&Sequenced {
-                input: aside,
-                ..**input
-            });
+            },
+            ..*input
+        };
+        if self.reload() && self.stepped(std::iter::once(&aside)) {
+            return self.commit();
         }
-        self.commit();
+        // Not even that: what is in the journal waits there, and it is tried again.
+        tracing::error!(seq = input.seq, kind, "engine_stuck");
+        std::thread::sleep(Duration::from_secs(1));
+        self.reload();
+        false
     }
 
-    /// The same batch is committed until it succeeds; nothing later is applied before.
-    fn commit(&mut self) {
+    /// The same batch is committed until it succeeds; nothing later is applied before. Whether it
+    /// did: at the end of the daemon it is left to the next start.
+    fn commit(&mut self) -> bool {
         let delta = self.engine.take_delta();
         while let Err(error) = self.store.state.commit(&delta) {
             tracing::error!(%error, "state_not_committed");
             if self.stop.is_cancelled() {
-                return;
+                return false;
             }
+            // It waits for the disk, and does not hang.
+            self.turned.now();
             std::thread::sleep(Duration::from_millis(500));
         }
         self.store.journal.applied(delta.cursor);
@@ -256,8 +284,12 @@ impl EngineLoop {
         let lag = now().since(delta.served_until);
         self.metrics.applied_after(lag);
         let said = self.engine.take_said();
+        let mut outcomes: BTreeMap<(&str, Outcome), u64> = BTreeMap::new();
         for (source, outcome) in &said.outcomes {
-            IntakeMetrics::outcome(&*self.metrics, source, *outcome, 1);
+            *outcomes.entry((source, *outcome)).or_default() += 1;
+        }
+        for ((source, outcome), count) in outcomes {
+            IntakeMetrics::outcome(&*self.metrics, source, outcome, count);
         }
         for figure in &said.figures {
             self.metrics.figure(figure);
@@ -272,8 +304,34 @@ impl EngineLoop {
                 "incident_decided"
             );
         }
-        if !said.work.is_empty() {
-            self.bell.notify_one();
+        for tracker in said.work.iter().collect::<BTreeSet<_>>() {
+            self.bells.ring(tracker);
         }
+        true
     }
 }
+
+/// Splits what was read, so that one transaction stays small also if each input says a lot.
+fn batches(mut rest: &[Arc<Sequenced>]) -> impl Iterator<Item = &[Arc<Sequenced>]> {
+    std::iter::from_fn(move || {
+        let mut events = events_of(rest.first()?);
+        let more = rest.iter().skip(1).take_while(|input| {
+            events += events_of(input);
+            events <= limits::ENGINE_BATCH_EVENTS_MAX
+        });
+        let (batch, left) = rest.split_at_checked(more.count() + 1)?;
+        rest = left;
+        Some(batch)
+    })
+}
+
+fn events_of(input: &Sequenced) -> usize {
+    match &input.input {
+        Input::Message(message) => message.events.len(),
+        Input::Seen(seen) => seen.len(),
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,33 +3,35 @@
 //! | file | does |
 //! | --- | --- |
 //! | `mod` | start, doors, stop |
+//! | `delivery` | a worker for each tracker |
 //! | `engine_loop` | the engine's thread |
+//! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
 //! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
 
+mod delivery;
 mod doors;
 pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};
 mod engine_loop;
+mod keeping;
 mod operations;
 mod watch;
 
 use crate::api::Api;
 use crate::config::Config;
-use crate::delivery::Worker;
 use crate::engine::Engine;
 use crate::model::{Input, Time};
 use crate::store::sqlite::{SqliteStore, StoreOptions};
 use crate::store::{Journal, NewInput, StateStore};
 use crate::telemetry::metrics::Metrics;
-use crate::trackers::desk::Desk;
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use delivery::{Bells, Workers};
 use engine_loop::{EngineLoop, Turned};
 use operations::Daemon;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Time the doors have to end their connections.
@@ -60,7 +62,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     let store = open_store(data_dir).await?;
     let metrics = Arc::new(Metrics::new()?);
-    let bell = Arc::new(Notify::new());
+    let bells = Arc::new(Bells::default());
     let stop = CancellationToken::new();
     let decisions = start.config.decisions.clone();
     let engine = Engine::load(decisions.clone(), store.state.load()?)?;
@@ -71,10 +73,11 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let received_before = store.journal.last_seq();
     let engine_loop = EngineLoop {
         engine,
+        step: Engine::step,
         decisions,
         pending: Arc::clone(&pending),
         store: store.clone(),
-        bell: bell.clone(),
+        bells: bells.clone(),
         stop: stop.clone(),
         runtime: tokio::runtime::Handle::current(),
         metrics: metrics.clone(),
@@ -87,15 +90,18 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let engine = std::thread::Builder::new()
         .name("engine".to_owned())
         .spawn(|| engine_loop.run())?;
-    let worker = Worker {
-        tracker: Arc::new(Desk::new(store.desk.clone(), now)),
-        journal: store.journal.clone(),
-        state: store.state.clone(),
-        metrics: metrics.clone(),
-        bell,
-        now,
-    };
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let workers = Arc::new(Workers::new(
+        store.clone(),
+        metrics.clone(),
+        bells,
+        stop.clone(),
+    ));
+    workers.start(&start.config.trackers).await;
+    let retention = tokio::spawn(keeping::retire_hourly(
+        store.clone(),
+        start.config.file.retention,
+        stop.clone(),
+    ));
 
     let intake = Arc::new(doors::intake(&start.config, &store, metrics.clone())?);
     let daemon = Arc::new(Daemon::new(operations::Parts {
@@ -107,6 +113,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         pending,
         applied: applied_to.clone(),
         turned,
+        workers: workers.clone(),
     }));
     let api = Arc::new(Api {
         state: store.state.clone(),
@@ -140,7 +147,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     repeats.await.context("the repeat task failed")?;
     stop.cancel();
     store.journal.wake();
-    worker.await.context("the delivery task failed")?;
+    workers.end().await;
+    retention.await.context("the retention task failed")?;
     watching.await.context("the watching task failed")?;
     tokio::task::spawn_blocking(move || engine.join())
         .await?

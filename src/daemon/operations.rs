@@ -1,5 +1,6 @@
 //! What the operators' door and signals ask of the daemon as a whole.
 
+use super::delivery::Workers;
 use super::doors::{self, Slots};
 use super::engine_loop::Turned;
 use super::{Start, now};
@@ -45,6 +46,8 @@ pub(super) struct Parts<'a> {
     pub applied: watch::Receiver<u64>,
     /// When the engine's loop last turned.
     pub turned: Arc<Turned>,
+    /// Delivery's workers.
+    pub workers: Arc<Workers>,
 }
 
 /// The daemon as its doors see it.
@@ -62,6 +65,7 @@ pub(super) struct Daemon {
     pub turned: Arc<Turned>,
     /// TLS of the doors.
     pub slots: Slots,
+    workers: Arc<Workers>,
     api: OnceLock<Arc<Api>>,
     reloading: tokio::sync::Mutex<()>,
 }
@@ -84,6 +88,7 @@ impl Daemon {
             pending: parts.pending,
             applied: parts.applied,
             turned: parts.turned,
+            workers: parts.workers,
             slots: Slots::default(),
             api: OnceLock::new(),
             reloading: tokio::sync::Mutex::new(()),
@@ -250,6 +255,10 @@ impl Daemon {
         self.intake.sources.store(Arc::new(sources));
         self.intake.repeats.forget();
         self.slots.replace(&new);
+        // A tracker's secret may be new although its section is not.
+        if !(new.trackers.is_empty() && old.trackers.is_empty()) {
+            self.workers.start(&new.trackers).await;
+        }
         if let Some(api) = self.api.get() {
             api.rules.store(Arc::new(doors::operator_rules(&new.file)));
         }
@@ -408,7 +417,7 @@ impl Operations for Daemon {
         Box::pin(async move {
             let shown = to.display().to_string();
             let written =
-                tokio::task::spawn_blocking(move || crate::store::sqlite::backup(&store, &to))
+                tokio::task::spawn_blocking(move || crate::store::sqlite::backup(&store.dir, &to))
                     .await
                     .map_err(|error| error.to_string())?;
             written.map_err(|error| error.to_string())?;

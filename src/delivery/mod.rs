@@ -1,31 +1,76 @@
 //! Delivery makes each tracker look as wanted. One worker a tracker reads wanted tickets in their
-//! order of work, writes the difference, and reports what came of it as an input. The attempt is
-//! committed before its first byte; any later attempt looks for the ticket by its key first.
-//! Outcomes are done, refused, unknown or later; unknown is looked up, never repeated blindly.
+//! order of work, writes the differences of several tickets at once and of one ticket in order, and
+//! reports what came of it as inputs. Outcomes are done, refused, unknown or later; unknown is
+//! looked up, never repeated blindly.
 
 mod backoff;
+mod breaker;
+mod ledger;
+mod merge;
+mod people;
+mod reconcile;
 mod render;
+mod turn;
+
+pub use ledger::Ledger;
 
 use crate::model::input::Input;
-use crate::model::ticket::{DeliveryReport, Origin, RemoteRef, Trouble, WantedTicket};
+use crate::model::ticket::{Trouble, WantedTicket};
 use crate::model::{TicketId, Time};
-use crate::store::{Journal, Mark, NewInput, StateStore, StoreError, codec};
-use crate::trackers::{Called, Change, Draft, Tracker};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::store::{Journal, NewInput, StateStore, StoreError, codec};
+use crate::trackers::{Called, Tracker};
+use breaker::Breaker;
+use people::Follower;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use turn::Turn;
 
-/// Most tickets worked on in one round.
+/// Most tickets listed in one round, besides those that are busy.
 const ROUND_MAX: usize = 200;
 /// How long a worker waits when nothing calls it.
 const IDLE: Duration = Duration::from_millis(500);
+/// How often it is looked for looks that are due.
+const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// Time that calls under way have when the worker is stopped; what is cut off is looked up later.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What delivery counts.
 pub trait DeliveryMetrics: Send + Sync {
     /// A call to a tracker ended.
     fn called(&self, tracker: &str, operation: &'static str, result: &'static str, took: Duration);
+
+    /// A tracker's breaker opened or closed.
+    fn breaker(&self, _tracker: &str, _open: bool) {}
+}
+
+/// How fast a worker works.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    /// Most calls a minute; 0: no limit.
+    pub calls_per_minute: u32,
+    /// When a ticket that was made at once is looked for twins, after it was made.
+    pub looks: Vec<Duration>,
+    /// The same for a ticket that took several attempts.
+    pub looks_in_doubt: Vec<Duration>,
+    /// The longest wait between two tries of one ticket.
+    pub wait_max: Duration,
+    /// First and longest pause after the breaker opened.
+    pub pauses: (Duration, Duration),
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            calls_per_minute: 0,
+            looks: vec![Duration::from_secs(90)],
+            looks_in_doubt: [30, 120, 300, 540].map(Duration::from_secs).to_vec(),
+            wait_max: Duration::from_secs(300),
+            pauses: (Duration::from_secs(10), Duration::from_secs(60)),
+        }
+    }
 }
 
 /// One tracker's worker.
@@ -42,230 +87,288 @@ pub struct Worker {
     pub bell: Arc<Notify>,
     /// The wall clock.
     pub now: fn() -> Time,
+    /// What the workers of the process know together.
+    pub ledger: Arc<Ledger>,
+    /// How fast it works.
+    pub pace: Pace,
+    /// When the tracker may be spoken to.
+    pub gate: Gate,
 }
 
-/// What a worker remembers between rounds.
+/// When a tracker may be spoken to: its breaker and its rate.
 #[derive(Default)]
-struct Memory {
-    /// Attempts by idempotency key, as committed.
-    attempts: BTreeMap<String, u32>,
-    /// Reports that the engine has not applied yet: ticket and journal place.
-    reported: BTreeMap<TicketId, u64>,
-    /// Tickets that wait before they are tried again.
-    waits: BTreeMap<TicketId, (u32, Time)>,
+pub struct Gate {
+    breaker: Mutex<Breaker>,
+    slot: Mutex<Option<tokio::time::Instant>>,
 }
 
-/// What one ticket's turn brought.
-struct Turn {
-    report: DeliveryReport,
-    failed: Option<(String, bool, Option<Duration>)>,
+/// A ticket that somebody works on; given back however the work ends.
+struct Claim {
+    worker: Arc<Worker>,
+    id: TicketId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.worker.gate.breaker().ended();
+        self.worker.ledger.release(self.id);
+    }
+}
+
+impl Gate {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next slot of the rate.
+    async fn slot(&self, calls_per_minute: u32) {
+        if calls_per_minute == 0 {
+            return;
+        }
+        let gap = Duration::from_secs(60) / calls_per_minute;
+        let at = {
+            let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = tokio::time::Instant::now();
+            let at = slot.map_or(now, |last| (last + gap).max(now));
+            *slot = Some(at);
+            at
+        };
+        tokio::time::sleep_until(at).await;
+    }
 }
 
 impl Worker {
     /// Works until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        let mut memory = Memory::default();
-        match self.journal.marks("attempt") {
-            Ok(marks) => memory.attempts.extend(
-                marks
-                    .into_iter()
-                    .map(|(key, value)| (key, value.first().copied().map_or(0, u32::from))),
-            ),
-            Err(error) => tracing::error!(%error, "attempts_unreadable"),
-        }
-        loop {
-            if let Err(error) = self.round(&mut memory).await {
-                tracing::warn!(%error, tracker = self.tracker.name(), "delivery_paused");
-            }
-            if let Err(error) = self.poll().await {
-                tracing::warn!(%error, tracker = self.tracker.name(), "poll_failed");
-            }
+        let worker = Arc::new(self);
+        while let Err(error) = worker.ledger.load(worker.journal.as_ref(), (worker.now)()) {
+            // Without the attempts of earlier runs nothing may be created.
+            tracing::error!(%error, "attempts_unreadable");
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.bell.notified() => {}
                 () = tokio::time::sleep(IDLE) => {}
+            }
+        }
+        let mut side = JoinSet::new();
+        if worker.tracker.capabilities().reads_changes {
+            side.spawn(worker.clone().follow(stop.clone()));
+        }
+        side.spawn(worker.clone().keep_reconciling(stop.clone()));
+        let mut turns = JoinSet::new();
+        loop {
+            if let Err(error) = worker.begin_turns(&mut turns) {
+                tracing::warn!(%error, tracker = worker.tracker.name(), "delivery_paused");
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = turns.join_next() => {}
+                () = worker.bell.notified() => {}
+                () = tokio::time::sleep(IDLE) => {}
+            }
+        }
+        let drained = async { while turns.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN, drained).await;
+    }
+
+    /// Polls until told to stop.
+    async fn follow(self: Arc<Worker>, stop: CancellationToken) {
+        let every = self.tracker.capabilities().poll_every;
+        let mut follower = Follower::default();
+        loop {
+            let more = if self.may_probe() {
+                let polled = self.poll(&mut follower).await;
+                self.gate.breaker().ended();
+                polled
+            } else {
+                Ok(false)
+            };
+            if let Err(error) = &more {
+                tracing::warn!(%error, tracker = self.tracker.name(), "poll_not_kept");
+            }
+            let pause = if matches!(more, Ok(true)) {
+                every / 4
+            } else {
+                every
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    async fn round(&self, memory: &mut Memory) -> Result<(), StoreError> {
+    async fn keep_reconciling(self: Arc<Worker>, stop: CancellationToken) {
+        let shortest = self
+            .pace
+            .looks
+            .iter()
+            .chain(&self.pace.looks_in_doubt)
+            .min();
+        let every = shortest
+            .copied()
+            .unwrap_or(RECONCILE_EVERY)
+            .min(RECONCILE_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(every.max(Duration::from_millis(100))) => {}
+            }
+            if let Err(error) = self.reconcile().await {
+                tracing::warn!(%error, tracker = self.tracker.name(), "twins_not_looked_for");
+            }
+        }
+    }
+
+    /// Begins as many turns as the tracker takes at once, in the order of work.
+    fn begin_turns(self: &Arc<Worker>, turns: &mut JoinSet<()>) -> Result<(), StoreError> {
+        let parallel = self.tracker.capabilities().parallel_max.max(1);
+        let room = self.gate.breaker().room(Instant::now(), parallel);
+        let mut room = room.saturating_sub(turns.len());
+        if room == 0 {
+            return Ok(());
+        }
         let cursor = self.state.cursor()?;
-        memory.reported.retain(|_, seq| *seq > cursor);
-        let now = (self.now)();
-        for body in self.state.work(self.tracker.name(), ROUND_MAX)? {
-            let ticket: WantedTicket = codec::decode(&body)?;
-            let waits = memory
-                .waits
-                .get(&ticket.id)
-                .is_some_and(|(_, until)| now < *until);
-            if waits || memory.reported.contains_key(&ticket.id) {
+        let limit = ROUND_MAX + self.ledger.busy();
+        for body in self.state.work(self.tracker.name(), limit)? {
+            let listed: WantedTicket = codec::decode(&body)?;
+            if !self.ledger.claim(listed.id, (self.now)(), cursor) {
                 continue;
             }
-            let turn = self.turn(&ticket, memory).await?;
-            self.end_turn(&ticket, turn, memory).await?;
+            self.gate.breaker().began();
+            let claim = Claim {
+                worker: self.clone(),
+                id: listed.id,
+            };
+            turns.spawn(async move {
+                if let Err(error) = claim.worker.work_on(&listed).await {
+                    tracing::warn!(%error, ticket = %claim.id, "turn_not_kept");
+                }
+            });
+            room -= 1;
+            if room == 0 {
+                break;
+            }
         }
         Ok(())
     }
 
-    async fn end_turn(
-        &self,
-        ticket: &WantedTicket,
-        mut turn: Turn,
-        memory: &mut Memory,
-    ) -> Result<(), StoreError> {
+    /// The turn of a claimed ticket. It is read again: what was listed may be older than the claim.
+    async fn work_on(&self, listed: &WantedTicket) -> Result<(), StoreError> {
+        let Some(body) = self.state.ticket(listed.id)? else {
+            return Ok(());
+        };
+        let ticket: WantedTicket = codec::decode(&body)?;
+        if !ticket.has_work() {
+            return Ok(());
+        }
+        let turn = self.turn(&ticket).await?;
+        self.end_turn(&ticket, turn).await
+    }
+
+    async fn end_turn(&self, ticket: &WantedTicket, mut turn: Turn) -> Result<(), StoreError> {
         let now = (self.now)();
-        if let Some((reason, dead, after)) = turn.failed.take() {
-            let tried = memory.waits.get(&ticket.id).map_or(0, |(tried, _)| *tried) + 1;
-            let wait = after.unwrap_or_else(|| backoff::wait(tried, rand::random::<f64>()));
-            memory.waits.insert(ticket.id, (tried, now.plus(wait)));
+        if let Some(failed) = turn.failed.take() {
+            let tried = {
+                let mut ledger = self.ledger.lock();
+                let tried = ledger.waits.get(&ticket.id).map_or(0, |(tried, _)| *tried);
+                let tried = tried + u32::from(!failed.quiet);
+                let wait = backoff::wait(tried, rand::random::<f64>()).min(self.pace.wait_max);
+                let wait = failed.after.unwrap_or(wait);
+                if failed.dead {
+                    ledger.waits.remove(&ticket.id);
+                } else {
+                    ledger.waits.insert(ticket.id, (tried, now.plus(wait)));
+                }
+                tried
+            };
+            if failed.quiet {
+                return Ok(());
+            }
             let since = ticket.trouble.as_ref().map_or(now, |trouble| trouble.since);
+            let told = ticket.trouble.is_some() && !failed.dead && !turn.has_news();
             turn.report.trouble = Some(Trouble {
-                reason,
+                reason: failed.reason,
                 attempts: tried,
                 since,
-                dead,
+                dead: failed.dead,
             });
             // The first failure and the last word are told; those between change nothing.
-            if !dead && ticket.trouble.is_some() && turn.report.remote.is_none() {
+            if told {
                 return Ok(());
             }
         } else {
-            memory.waits.remove(&ticket.id);
+            self.ledger.lock().waits.remove(&ticket.id);
+        }
+        self.report(ticket, turn, now).await
+    }
+
+    /// The report, and in the same transaction the mark of the ticket that was made.
+    async fn report(&self, ticket: &WantedTicket, turn: Turn, now: Time) -> Result<(), StoreError> {
+        let mut marks = Vec::new();
+        if let (Some(remote), Some(mut attempt)) =
+            (&turn.report.remote, self.ledger.attempt(&ticket.key))
+        {
+            if attempt.made.is_none() {
+                attempt.made = Some((remote.clone(), now));
+            }
+            marks.push(ledger::mark(&ticket.key, Some(&attempt))?);
+            self.ledger
+                .lock()
+                .attempts
+                .insert(ticket.key.clone(), attempt);
         }
         let input = NewInput {
             at: now,
             input: Input::Delivery(turn.report),
             raw: None,
         };
-        let places = self.journal.append(vec![input], Vec::new()).await?;
+        let places = self.journal.append(vec![input], marks).await?;
         if let Some(place) = places.first() {
-            memory.reported.insert(ticket.id, *place);
+            self.ledger.lock().reported.insert(ticket.id, *place);
         }
         Ok(())
     }
 
-    async fn turn(&self, ticket: &WantedTicket, memory: &mut Memory) -> Result<Turn, StoreError> {
-        let mut turn = Turn {
-            report: DeliveryReport {
-                ticket: ticket.id,
-                version_done: 0,
-                written: None,
-                read: None,
-                remote: None,
-                origin: None,
-                notes_done: Vec::new(),
-                trouble: None,
-                twins_closed: Vec::new(),
-            },
-            failed: None,
-        };
-        let remote = match &ticket.remote {
-            Some(remote) => remote.clone(),
-            None if ticket.wanted.status.is_over()
-                && !memory.attempts.contains_key(&ticket.key) =>
-            {
-                // It came and went before a ticket was ever asked of the tracker.
-                turn.report.version_done = ticket.version_wanted;
-                turn.report.notes_done = ticket.notes.iter().map(|n| n.marker.clone()).collect();
-                return Ok(turn);
-            }
-            None => match self.bring_about(ticket, memory, &mut turn).await? {
-                Some(remote) => remote,
-                None => return Ok(turn),
-            },
-        };
-        self.write(ticket, &remote, &mut turn).await;
-        Ok(turn)
+    /// Whether a poll may be sent; it can be the probe of an open breaker.
+    fn may_probe(&self) -> bool {
+        let mut breaker = self.gate.breaker();
+        let room = breaker.room(Instant::now(), 1) > 0;
+        if room {
+            breaker.began();
+        }
+        room
     }
 
-    /// Creates the ticket, or finds the one that an earlier attempt made.
-    async fn bring_about(
-        &self,
-        ticket: &WantedTicket,
-        memory: &mut Memory,
-        turn: &mut Turn,
-    ) -> Result<Option<RemoteRef>, StoreError> {
-        let attempts = memory.attempts.get(&ticket.key).copied().unwrap_or(0);
-        if attempts > 0 {
-            let found = self.call("search", self.tracker.find(&ticket.key)).await;
-            match self.settle(found, turn) {
-                None => return Ok(None),
-                Some(found) => {
-                    let found = found.into_iter().find(|other| other.key == ticket.key);
-                    if let Some(found) = found {
-                        turn.report.remote = Some(found.remote.clone());
-                        turn.report.origin = Some(Origin::Found);
-                        return Ok(Some(found.remote));
-                    }
-                }
-            }
-        }
-        let count = u8::try_from(attempts + 1).unwrap_or(u8::MAX);
-        let mark = Mark {
-            space: "attempt",
-            key: ticket.key.clone(),
-            value: vec![count],
-        };
-        self.journal.append(Vec::new(), vec![mark]).await?;
-        memory.attempts.insert(ticket.key.clone(), attempts + 1);
-        let limits = self.tracker.capabilities();
-        let draft = Draft {
-            key: ticket.key.clone(),
-            fields: ticket.wanted.clone(),
-            body: render::body(self.state.as_ref(), ticket, limits.body_bytes_max)?,
-            requestor: String::new(),
-        };
-        let opened = self.call("create", self.tracker.open(&draft)).await;
-        let Some(remote) = self.settle(opened, turn) else {
-            return Ok(None);
-        };
-        turn.report.remote = Some(remote.clone());
-        turn.report.origin = Some(Origin::Created);
-        turn.report.version_done = ticket.version_wanted;
-        turn.report.written = Some(ticket.wanted.clone());
-        Ok(Some(remote))
+    /// Whether the tracker may be asked what is not urgent.
+    fn may_call(&self) -> bool {
+        let breaker = self.gate.breaker();
+        !breaker.is_open() && breaker.room(Instant::now(), 1) > 0
     }
 
-    /// Fields that differ, then notes in order.
-    async fn write(&self, ticket: &WantedTicket, remote: &RemoteRef, turn: &mut Turn) {
-        let behind = ticket.version_done < ticket.version_wanted;
-        if behind && turn.report.origin != Some(Origin::Created) {
-            let change = Change::Fields {
-                from: ticket.last_written.clone(),
-                to: ticket.wanted.clone(),
-            };
-            let done = self
-                .call("update", self.tracker.change(remote, &change))
-                .await;
-            if self.settle(done, turn).is_none() {
-                return;
-            }
-            turn.report.version_done = ticket.version_wanted;
-            turn.report.written = Some(ticket.wanted.clone());
-        }
-        for note in ticket.notes.iter().filter(|note| !note.done) {
-            let text = format!("{}\n\n{}", note.text, note.marker);
-            let change = Change::Note {
-                text,
-                public: note.public,
-            };
-            let done = self
-                .call("comment", self.tracker.change(remote, &change))
-                .await;
-            if self.settle(done, turn).is_none() {
-                return;
-            }
-            turn.report.notes_done.push(note.marker.clone());
-        }
-    }
-
+    /// One call: at its slot, counted, and heard by the breaker.
     async fn call<T>(
         &self,
         operation: &'static str,
         call: impl Future<Output = Called<T>>,
     ) -> Called<T> {
-        let began = tokio::time::Instant::now();
+        self.gate.slot(self.pace.calls_per_minute).await;
+        let began = Instant::now();
         let called = call.await;
+        let name = self.tracker.name();
+        let (was_open, is_open) = {
+            let mut breaker = self.gate.breaker();
+            let was_open = breaker.is_open();
+            match &called {
+                Called::Done(_) | Called::Refused { .. } => breaker.answered(),
+                Called::Unknown { after, .. } | Called::Later { after, .. } => {
+                    breaker.failed(Instant::now(), *after, self.pace.pauses);
+                }
+            }
+            (was_open, breaker.is_open())
+        };
+        if was_open != is_open {
+            self.metrics.breaker(name, is_open);
+        }
         let result = match &called {
             Called::Done(_) => "ok",
             Called::Refused { .. } => "client_error",
@@ -273,57 +376,7 @@ impl Worker {
             Called::Later { .. } => "server_error",
         };
         self.metrics
-            .called(self.tracker.name(), operation, result, began.elapsed());
+            .called(name, operation, result, began.elapsed());
         called
-    }
-
-    fn settle<T>(&self, called: Called<T>, turn: &mut Turn) -> Option<T> {
-        match called {
-            Called::Done(value) => return Some(value),
-            Called::Refused { reason, field } => {
-                let field = field
-                    .map(|field| format!(" (field {field})"))
-                    .unwrap_or_default();
-                turn.failed = Some((format!("refused: {reason}{field}"), true, None));
-            }
-            Called::Unknown { reason } => {
-                turn.failed = Some((format!("outcome unknown: {reason}"), false, None));
-            }
-            Called::Later { reason, after } => turn.failed = Some((reason, false, after)),
-        }
-        None
-    }
-
-    /// What people did since the last look becomes inputs, and the cursor moves with them.
-    async fn poll(&self) -> Result<(), StoreError> {
-        let name = self.tracker.name();
-        let cursor = self
-            .journal
-            .marks("poll")?
-            .into_iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| String::from_utf8_lossy(&value).into_owned())
-            .unwrap_or_default();
-        let now = (self.now)();
-        let Called::Done((changes, next)) = self.tracker.changes(&cursor, now).await else {
-            return Ok(());
-        };
-        if next == cursor || (changes.is_empty() && cursor.is_empty() && next == "0") {
-            return Ok(());
-        }
-        let inputs = changes
-            .into_iter()
-            .map(|change| NewInput {
-                at: now,
-                input: Input::Person(change),
-                raw: None,
-            })
-            .collect();
-        let mark = Mark {
-            space: "poll",
-            key: name.to_owned(),
-            value: next.into_bytes(),
-        };
-        self.journal.append(inputs, vec![mark]).await.map(|_| ())
     }
 }

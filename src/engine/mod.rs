@@ -22,12 +22,14 @@
 //! | `ticketing` | what the trackers should look like |
 //! | `people` | what operators and people in trackers do |
 //! | `gauges` | how things stand, for the metrics |
+//! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
 mod alert;
 mod cases;
 mod correlate;
 mod ending;
+mod explain;
 mod flap;
 pub mod gauges;
 mod hold;
@@ -51,6 +53,7 @@ mod windows;
 mod tests;
 
 pub use correlate::element_of;
+pub use explain::{Explained, Recorded, explain, explain_alert};
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
 

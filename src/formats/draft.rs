@@ -267,10 +267,12 @@ pub fn labels_key(labels: &BTreeMap<String, String>, without: &[&str]) -> Option
     use sha2::{Digest, Sha256};
     /// Longest key that is kept as it is, bytes.
     const PLAIN_BYTES_MAX: usize = 2048;
-    let mut key = String::new();
+    use std::fmt::Write;
+    let mut key = String::with_capacity(256);
     for (name, value) in labels {
         if !without.contains(&name.as_str()) {
-            key.push_str(&format!("{}:{name}={}:{value},", name.len(), value.len()));
+            // A string takes all that is written to it.
+            let _ = write!(key, "{}:{name}={}:{value},", name.len(), value.len());
         }
     }
     if key.len() > PLAIN_BYTES_MAX {
@@ -313,8 +315,11 @@ fn fallback_summary(event: &Event) -> String {
 
 /// Cuts texts to their bounds. Idempotent.
 pub fn bound(event: &mut Event) {
-    event.summary = text::bounded(&text::one_line(&event.summary), EVENT_SUMMARY_BYTES_MAX);
-    event.details = text::bounded(event.details.trim(), EVENT_TEXT_BYTES_MAX);
+    let line = |text: String, most| text::into_bounded(text::into_one_line(text), most);
+    event.summary = line(std::mem::take(&mut event.summary), EVENT_SUMMARY_BYTES_MAX);
+    if event.details.len() > EVENT_TEXT_BYTES_MAX || event.details.trim() != event.details {
+        event.details = text::bounded(event.details.trim(), EVENT_TEXT_BYTES_MAX);
+    }
     for field in [
         &mut event.dedup_key,
         &mut event.severity,
@@ -324,9 +329,7 @@ pub fn bound(event: &mut Event) {
         &mut event.check,
         &mut event.service,
     ] {
-        *field = field
-            .as_deref()
-            .map(|value| text::bounded(&text::one_line(value), EVENT_LABEL_BYTES_MAX));
+        *field = field.take().map(|value| line(value, EVENT_LABEL_BYTES_MAX));
     }
     if event.labels.len() > EVENT_LABELS_MAX {
         let count = event.labels.len();
@@ -338,15 +341,22 @@ pub fn bound(event: &mut Event) {
             "{count} labels; the first {EVENT_LABELS_MAX} by name were kept"
         ));
     }
-    event.labels = std::mem::take(&mut event.labels)
-        .into_iter()
-        .map(|(name, value)| {
-            (
-                text::bounded(&name, EVENT_LABEL_BYTES_MAX),
-                text::bounded(&value, EVENT_LABEL_BYTES_MAX),
-            )
-        })
-        .collect();
+    let too_long = |text: &String| text.len() > EVENT_LABEL_BYTES_MAX;
+    if event
+        .labels
+        .iter()
+        .any(|(name, value)| too_long(name) || too_long(value))
+    {
+        event.labels = std::mem::take(&mut event.labels)
+            .into_iter()
+            .map(|(name, value)| {
+                (
+                    text::into_bounded(name, EVENT_LABEL_BYTES_MAX),
+                    text::into_bounded(value, EVENT_LABEL_BYTES_MAX),
+                )
+            })
+            .collect();
+    }
     event.problems.truncate(32);
     for problem in &mut event.problems {
         *problem = text::bounded(&text::one_line(problem), EVENT_SUMMARY_BYTES_MAX);

@@ -71,7 +71,7 @@ impl<'a> Fields<'a> {
             _ => return None,
         };
         (!text.is_empty() && !is_unresolved(&text))
-            .then(|| text::bounded(&text, EVENT_TEXT_BYTES_MAX))
+            .then(|| text::into_bounded(text, EVENT_TEXT_BYTES_MAX))
     }
 
     /// Whether the path holds a macro that the sender did not fill in.

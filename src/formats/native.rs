@@ -6,7 +6,7 @@
 use super::draft::Draft;
 use super::fields::Fields;
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, words};
-use crate::model::{Event, EventState, Identity, SeverityHint, Suppressed};
+use crate::model::{Event, Identity, SeverityHint, Suppressed};
 use serde_json::Value;
 
 /// The native event.
@@ -107,19 +107,15 @@ pub(super) fn event(value: &Value) -> Result<Event, Undecodable> {
             )
         });
     let word = fields.text("state").unwrap_or_else(|| "firing".to_owned());
-    let (state, odd) = match words::state(&word) {
-        Some(state) => (state, None),
-        None => (
-            EventState::Firing,
-            Some(format!("state `{word}` is not known: taken as firing")),
-        ),
-    };
+    let (state, odd) = words::judged_state("state", Some(&word), &[]);
     let severity = fields.text("severity");
-    let hint = fields
+    let given: Option<SeverityHint> = fields
         .text("severity_hint")
-        .and_then(|word| serde_json::from_value(Value::String(word)).ok())
-        .or_else(|| severity.as_deref().map(words::hint))
-        .unwrap_or(SeverityHint::Unknown);
+        .and_then(|word| serde_json::from_value(Value::String(word)).ok());
+    let (hint, odd_word) = match given {
+        Some(hint) => (hint, None),
+        None => words::judged_hint("severity", severity.as_deref(), &[]),
+    };
     let suppressed: Option<Suppressed> = fields
         .text("suppressed")
         .and_then(|word| serde_json::from_value(Value::String(word)).ok());
@@ -146,7 +142,8 @@ pub(super) fn event(value: &Value) -> Result<Event, Undecodable> {
     .ends_at(fields.time("ends_at"))
     .suppressed(suppressed)
     .test(fields.flag("test").unwrap_or(false))
-    .problem(odd);
+    .problem(odd)
+    .problem(odd_word);
     for link in fields.list("links") {
         draft = draft.link(link.as_text());
     }

@@ -24,7 +24,7 @@ const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
         Some(SeverityHint::Redundancy),
     ),
     (
-        &["on battery", "ups", "pdu", "generator"],
+        &["battery", "ups", "pdu", "generator"],
         ComponentKind::Power,
         Some(SeverityHint::Redundancy),
     ),
@@ -174,7 +174,8 @@ const DEGRADATIONS: &[&str] = &[
 /// Whether a text says that something works badly and no more than that.
 pub fn says_degraded(text: &str) -> bool {
     let text = text.to_lowercase();
-    DEGRADATIONS.iter().any(|word| has_word(&text, word))
+    let starts = word_starts(&text);
+    DEGRADATIONS.iter().any(|word| has_word(&starts, word))
 }
 
 /// Whether the output of a check says that some, but not all, of several are left: `degraded`,
@@ -192,7 +193,7 @@ pub fn says_spare_lost(output: &str) -> bool {
         }
         _ => false,
     });
-    some || has_word(&output, "degraded") || output.contains("not redundant")
+    some || has_word(&word_starts(&output), "degraded") || output.contains("not redundant")
 }
 
 /// Words, kind and hint of a row.
@@ -212,9 +213,10 @@ fn row(event: &Event) -> Option<&'static Signal> {
 }
 
 fn by_words(text: &str) -> Option<&'static Signal> {
+    let starts = word_starts(text);
     SIGNALS
         .iter()
-        .find(|(words, _, _)| words.iter().any(|word| has_word(text, word)))
+        .find(|(words, _, _)| words.iter().any(|word| has_word(&starts, word)))
 }
 
 /// The kind that a text's words name, and what the loss of such a thing means.
@@ -226,9 +228,10 @@ pub fn of_text(text: &str) -> Option<(ComponentKind, Option<SeverityHint>)> {
 /// spares count too.
 pub fn apply_check(event: &mut Event) {
     let check = event.check.as_deref().unwrap_or("").to_lowercase();
+    let starts = word_starts(&check);
     let spare = SPARES
         .iter()
-        .find(|(words, _)| words.iter().any(|word| has_word(&check, word)));
+        .find(|(words, _)| words.iter().any(|word| has_word(&starts, word)));
     match (by_words(&check), spare) {
         (Some((_, kind, hint)), _) => set(event, *kind, *hint),
         (None, Some((_, kind))) => set(event, *kind, Some(SeverityHint::Redundancy)),
@@ -246,12 +249,25 @@ fn set(event: &mut Event, kind: ComponentKind, hint: Option<SeverityHint>) {
     }
 }
 
+/// What follows each place where a word may begin. Looked for once: there are many signals.
+fn word_starts(text: &str) -> Vec<&str> {
+    let mut in_word = false;
+    let mut starts = Vec::with_capacity(16);
+    for (at, c) in text.char_indices() {
+        let letter = c.is_alphabetic();
+        if letter && !in_word {
+            starts.extend(text.get(at..));
+        }
+        in_word = letter;
+    }
+    starts
+}
+
 /// Whether a word stands in a text by itself: `psu1` holds `psu`, `capsule` does not.
-fn has_word(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| {
-        let before = text.get(..at).and_then(|t| t.chars().next_back());
-        let after = text.get(at + word.len()..).and_then(|t| t.chars().next());
-        !before.is_some_and(char::is_alphabetic) && !after.is_some_and(char::is_alphabetic)
+fn has_word(starts: &[&str], word: &str) -> bool {
+    starts.iter().any(|text| {
+        text.strip_prefix(word)
+            .is_some_and(|rest| !rest.chars().next().is_some_and(char::is_alphabetic))
     })
 }
 

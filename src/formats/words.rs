@@ -133,8 +133,8 @@ pub fn judged_state(
 }
 
 /// The hint for a sender's severity word: by the sender's own table (lower case), else by the
-/// common one. A word that is not known gives a sentence for the event's problems; a missing word
-/// is nothing odd.
+/// common one. A word that is not known gives a sentence for the event's problems; a missing word,
+/// or the word of a state, is nothing odd.
 pub fn judged_hint(
     field: &str,
     word: Option<&str>,
@@ -148,6 +148,7 @@ pub fn judged_hint(
         return (*hint, None);
     }
     match hint(&lower) {
+        SeverityHint::Unknown if state(&lower).is_some() => (SeverityHint::Unknown, None),
         SeverityHint::Unknown => {
             let odd = format!("{field} `{word}` is not known: nothing is concluded from it");
             (SeverityHint::Unknown, Some(odd))

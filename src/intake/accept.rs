@@ -151,11 +151,18 @@ impl Intake {
         let mut pending: Vec<Pending> = Vec::new();
         let redactor = self.redactor.load();
         for delivery in deliveries {
-            let raw = redactor.raw(delivery.raw);
+            let clean = redactor.is_clean(&delivery.raw);
+            let raw = if clean {
+                delivery.raw
+            } else {
+                redactor.raw(delivery.raw)
+            };
             let (sender, tried) = delivery.tried;
             match tried {
                 Ok(mut decoded) => {
-                    redactor.decoded(&mut decoded);
+                    if !clean {
+                        redactor.decoded(&mut decoded);
+                    }
                     let events = std::mem::take(&mut decoded.events);
                     accepted.problems.extend(decoded.problems.iter().cloned());
                     let says_more = !decoded.maintenance.is_empty() || !decoded.replies.is_empty();

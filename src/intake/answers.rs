@@ -216,22 +216,20 @@ mod tests {
         }
     }
 
+    fn of_one(fate: Fate, key: Option<&str>) -> Accepted {
+        Accepted {
+            fates: vec![fate],
+            dedup_keys: vec![key.map(str::to_owned)],
+            ..Accepted::default()
+        }
+    }
+
     #[test]
     fn drop_in_receivers_answer_as_their_originals() {
-        let taken = Accepted {
-            fates: vec![Fate::Accepted { seq: 7, index: 0 }],
-            dedup_keys: vec![Some("k".to_owned())],
-            ..Accepted::default()
-        };
-        let lost = Accepted {
-            fates: vec![Fate::Quarantined {
-                seq: 8,
-                reason: "`dedup_key` is missing".to_owned(),
-            }],
-            dedup_keys: vec![None],
-            ..Accepted::default()
-        };
-        for (route, path, accepted, status, part) in [
+        let taken = of_one(Fate::Accepted { seq: 7, index: 0 }, Some("k"));
+        let reason = "`dedup_key` is missing".to_owned();
+        let lost = of_one(Fate::Quarantined { seq: 8, reason }, None);
+        let cases = [
             (
                 Route::PagerDuty,
                 "/v2/enqueue",
@@ -281,7 +279,8 @@ mod tests {
                 202,
                 "PONG",
             ),
-        ] {
+        ];
+        for (route, path, accepted, status, part) in cases {
             let answer = StandardAnswers.accepted(route, &posted(path), accepted);
             let body = String::from_utf8(answer.body).unwrap();
             assert_eq!(answer.status, status, "{path}");

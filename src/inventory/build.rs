@@ -23,6 +23,13 @@ impl Inventory {
                 builder.problem(&format!("group `{}`", entry.id), what);
             }
         }
+        for entry in &file.group {
+            let mut seen = BTreeSet::new();
+            for member in entry.members.iter().filter(|m| !seen.insert(*m)) {
+                let what = format!("members: `{member}` is listed twice");
+                builder.problem(&format!("group `{}`", entry.id), what);
+            }
+        }
         for entry in &file.service {
             builder.service(entry);
         }

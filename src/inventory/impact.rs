@@ -121,6 +121,29 @@ impl Health {
         }
     }
 
+    /// The arithmetic of the groups that an element is a member of, directly or further up, as long
+    /// as they are not whole.
+    pub fn groups_above(&self, inventory: &Inventory, element: ElementId) -> Vec<String> {
+        let mut sentences = Vec::new();
+        self.follow(inventory, &[element], |number, _, node| {
+            let is_group = matches!(node.kind, NodeKind::Group { .. });
+            if is_group && sentences.len() < SENTENCES_MAX {
+                sentences.push(self.arithmetic(inventory, number));
+            }
+        });
+        sentences
+    }
+
+    /// The condition of an element, as a word.
+    pub fn word(&self, element: ElementId) -> &'static str {
+        match self.at(element.0) {
+            Condition::Up => "up",
+            Condition::AtRisk => "redundancy lost",
+            Condition::Degraded => "degraded",
+            Condition::Down => "down",
+        }
+    }
+
     /// "psu@core-1: 1 of 2 working, needs 1: redundancy lost."
     pub(super) fn arithmetic(&self, inventory: &Inventory, group: u32) -> String {
         let Some(node) = inventory.node(group) else {

@@ -6,19 +6,26 @@
 //! configuration room.
 
 mod build;
+mod check;
 mod health;
 mod impact;
 mod load;
 mod model;
 mod names;
+mod netbox;
 mod overlap;
 mod related;
 
+#[cfg(test)]
+mod oracle_tests;
+
+pub use check::{Finding, check};
 pub use health::{Condition, Health};
 pub use impact::{Impact, Lives};
 pub use load::{
     AccountEntry, ElementEntry, GroupEntry, InventoryFile, Life, Problem, ServiceEntry,
 };
 pub use model::{ElementId, Inventory, Query, Resolution, Watch};
+pub use netbox::{Netbox, NetboxList};
 pub use overlap::{overlap, what_if};
 pub use related::beside;

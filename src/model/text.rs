@@ -24,6 +24,28 @@ pub fn bounded(text: &str, bytes_max: usize) -> String {
     format!("{kept}{CUT_MARK}")
 }
 
+/// The same for a text that need not be copied when nothing is cut.
+pub fn into_bounded(text: String, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    bounded(&text, bytes_max)
+}
+
+/// [`one_line`] for a text that need not be copied when it is one already, as most are.
+pub fn into_one_line(text: String) -> String {
+    let mut blank = true;
+    let plain = text.bytes().all(|byte| {
+        let good = byte.is_ascii_graphic() || (byte == b' ' && !blank);
+        blank = byte == b' ';
+        good
+    });
+    if plain && (!blank || text.is_empty()) {
+        return text;
+    }
+    one_line(&text)
+}
+
 /// One line: control characters become blanks, runs of blanks become one, ends are trimmed.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -47,6 +69,25 @@ mod tests {
         assert_eq!(prefix("größe", 3), "gr");
         assert_eq!(bounded("日本語日本語", 10), "日本…");
         assert_eq!(bounded("short", 10), "short");
+    }
+
+    #[test]
+    fn what_is_one_line_already_is_not_copied_and_all_else_is_folded() {
+        for text in [
+            "",
+            "a",
+            "a b",
+            " a",
+            "a ",
+            " ",
+            "a  b",
+            "a\nb",
+            "größe  x",
+            "a\u{0}b",
+            "日 本",
+        ] {
+            assert_eq!(into_one_line(text.to_owned()), one_line(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Operators' conditions over events: matchers, and ordered rules. Pure.
 //!
-//! A matcher is written `field=value`, `field!=value`, `field=~regex` or `field!~regex`. Fields
+//! A matcher is written `field=value`, `field!=value`, `field=~regex`, `field!~regex` or
+//! `field~glob`, where `*` stands for any text and `?` for any one character. Fields
 //! are `source`, `sender`, `state`, `site`, `host`, `component`, `component_kind`, `check`,
 //! `service`, `severity`, `hint`, `summary`, and every label by its name (`labels.` in front is
-//! allowed). Regular expressions match the whole value.
+//! allowed). Regular expressions and globs match the whole value.
 
 mod ruleset;
 
-pub use ruleset::{Rule, Ruled, Ruleset};
+pub use ruleset::{Rule, Ruled, Ruleset, Traced};
 
 use crate::model::Event;
 use regex::Regex;
@@ -70,6 +71,21 @@ enum Test {
 impl Condition {
     fn holds(&self, value: &str) -> bool {
         self.test.finds(value) != self.negated
+    }
+}
+
+impl Condition {
+    fn wanted(&self) -> String {
+        let not = if self.negated { "anything but " } else { "" };
+        match &self.test {
+            Test::Equals(value) => format!("{not}`{value}`"),
+            Test::Matches(regex) => {
+                let whole = regex.as_str();
+                let inner = whole.strip_prefix("^(?:").unwrap_or(whole);
+                let inner = inner.strip_suffix(")$").unwrap_or(inner);
+                format!("{not}like `{inner}`")
+            }
+        }
     }
 }
 
@@ -142,10 +158,40 @@ impl Matcher {
 
     /// The first condition that does not hold, for people.
     pub fn first_miss(&self, facts: &Facts) -> Option<String> {
+        self.misses(facts).into_iter().next()
+    }
+
+    /// Whether some condition holds; one that has none never does.
+    pub fn matches_any(&self, facts: &Facts) -> bool {
         self.conditions
             .iter()
-            .find(|condition| !condition.holds(facts.field(&condition.field)))
-            .map(|condition| format!("{} is `{}`", condition.field, facts.field(&condition.field)))
+            .any(|condition| condition.holds(facts.field(&condition.field)))
+    }
+
+    /// How many conditions there are.
+    pub fn len(&self) -> usize {
+        self.conditions.len()
+    }
+
+    /// Whether there is no condition.
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
+    /// The conditions that do not hold, with what was found instead, for people.
+    pub fn misses(&self, facts: &Facts) -> Vec<String> {
+        self.conditions
+            .iter()
+            .filter(|condition| !condition.holds(facts.field(&condition.field)))
+            .map(|condition| {
+                let found = facts.field(&condition.field);
+                format!(
+                    "{} is `{found}`, not {}",
+                    condition.field,
+                    condition.wanted()
+                )
+            })
+            .collect()
     }
 }
 
@@ -155,6 +201,7 @@ fn parse_condition(text: &str) -> Result<Condition, String> {
         ("!~", true, true),
         ("=~", false, true),
         ("=", false, false),
+        ("~", false, true),
     ] {
         let Some((field, value)) = text.split_once(operator) else {
             continue;
@@ -166,7 +213,11 @@ fn parse_condition(text: &str) -> Result<Condition, String> {
         }
         let value = value.trim().trim_matches('"');
         let test = if regex {
-            let whole = format!("^(?:{value})$");
+            let whole = if operator == "~" {
+                glob(value)
+            } else {
+                format!("^(?:{value})$")
+            };
             Test::Matches(Regex::new(&whole).map_err(|error| {
                 format!("`{value}` in `{text}` is not a regular expression: {error}")
             })?)
@@ -182,6 +233,20 @@ fn parse_condition(text: &str) -> Result<Condition, String> {
     Err(format!(
         "`{text}` is not a matcher; expected like `host=core-1` or `site=~ams.*`"
     ))
+}
+
+/// A glob as a regular expression over the whole value.
+fn glob(pattern: &str) -> String {
+    let mut regex = String::from("^(?s:");
+    for c in pattern.chars() {
+        match c {
+            '*' => regex.push_str(".*"),
+            '?' => regex.push('.'),
+            other => regex.push_str(&regex::escape(&other.to_string())),
+        }
+    }
+    regex.push_str(")$");
+    regex
 }
 
 #[cfg(test)]
@@ -217,6 +282,10 @@ mod tests {
         assert!(holds("site!=ams"));
         assert!(holds("host!~edge.*"));
         assert!(!holds("host=core-2"));
+        assert!(holds("host~core-*"));
+        assert!(holds("host~c?re-1"));
+        assert!(!holds("host~core"));
+        assert!(!holds("summary~*(*"));
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub struct Rule {
     /// Conditions, of which all must hold.
     #[serde(rename = "match")]
     pub matchers: Vec<String>,
+    /// Conditions, of which one must hold, if there are any.
+    pub any: Vec<String>,
+    /// Conditions, of which none may hold.
+    pub not: Vec<String>,
     /// Sets the hint: `outage`, `degradation`, `redundancy`, `info`, `unknown`.
     pub hint: Option<SeverityHint>,
     /// Sets the component kind.
@@ -61,7 +65,50 @@ pub struct Ruled {
 /// Compiled rules.
 #[derive(Clone, Debug, Default)]
 pub struct Ruleset {
-    rules: Vec<(Matcher, Option<Duration>, Rule)>,
+    rules: Vec<Compiled>,
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    all: Matcher,
+    any: Matcher,
+    not: Matcher,
+    hold: Option<Duration>,
+    rule: Rule,
+}
+
+impl Compiled {
+    fn matches(&self, facts: &Facts) -> bool {
+        self.all.matches(facts)
+            && (self.any.is_empty() || self.any.matches_any(facts))
+            && !self.not.matches_any(facts)
+    }
+
+    /// Why it does not match, if only one thing stands in the way.
+    fn near_miss(&self, facts: &Facts) -> Option<String> {
+        let mut misses = self.all.misses(facts);
+        if !self.any.is_empty() && !self.any.matches_any(facts) {
+            misses.extend(self.any.first_miss(facts));
+        }
+        if self.not.matches_any(facts) {
+            misses.push("one of its `not` conditions holds".to_owned());
+        }
+        let conditions =
+            self.all.len() + usize::from(!self.any.is_empty()) + usize::from(!self.not.is_empty());
+        match misses.as_slice() {
+            [only] if conditions > 1 => Some(only.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// How one rule stands to an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traced {
+    /// The rule's place, from 1, and its name.
+    pub name: String,
+    /// What it sets, if it matched; else the one thing that stands in the way.
+    pub how: Result<String, String>,
 }
 
 impl Ruleset {
@@ -76,10 +123,21 @@ impl Ruleset {
                 .as_deref()
                 .map(crate::model::time::duration::parse)
                 .transpose();
-            match (Matcher::all(&rule.matchers), hold) {
-                (Ok(matcher), Ok(hold)) => compiled.push((matcher, hold, rule)),
-                (matcher, hold) => {
-                    problems.extend(matcher.err().map(|e| format!("{place}: match: {e}")));
+            let all = Matcher::all(&rule.matchers);
+            let any = Matcher::all(&rule.any);
+            let not = Matcher::all(&rule.not);
+            match (all, any, not, hold) {
+                (Ok(all), Ok(any), Ok(not), Ok(hold)) => compiled.push(Compiled {
+                    all,
+                    any,
+                    not,
+                    hold,
+                    rule,
+                }),
+                (all, any, not, hold) => {
+                    problems.extend(all.err().map(|e| format!("{place}: match: {e}")));
+                    problems.extend(any.err().map(|e| format!("{place}: any: {e}")));
+                    problems.extend(not.err().map(|e| format!("{place}: not: {e}")));
                     problems.extend(hold.err().map(|e| format!("{place}: hold: {e}")));
                 }
             }
@@ -94,10 +152,11 @@ impl Ruleset {
     /// Asks the rules in order.
     pub fn evaluate(&self, facts: &Facts) -> Ruled {
         let mut ruled = Ruled::default();
-        for (matcher, hold, rule) in &self.rules {
-            if !matcher.matches(facts) {
+        for compiled in &self.rules {
+            if !compiled.matches(facts) {
                 continue;
             }
+            let (hold, rule) = (&compiled.hold, &compiled.rule);
             ruled.hint = ruled.hint.or(rule.hint);
             ruled.component_kind = ruled.component_kind.or(rule.component_kind);
             ruled.element = ruled.element.or_else(|| rule.element.clone());
@@ -112,6 +171,53 @@ impl Ruleset {
             }
         }
         ruled
+    }
+
+    /// The rules that matched, with what they set, and those that nearly did, with what stood in
+    /// the way; in order, until one decides.
+    pub fn trace(&self, facts: &Facts) -> Vec<Traced> {
+        let mut traced = Vec::new();
+        let mut decided = false;
+        for (index, compiled) in self.rules.iter().enumerate() {
+            let name = format!("{} `{}`", index + 1, compiled.rule.name);
+            if !decided && compiled.matches(facts) {
+                decided = !compiled.rule.further;
+                let how = Ok(compiled.rule.sets());
+                traced.push(Traced { name, how });
+            } else if let Some(miss) = compiled.near_miss(facts) {
+                traced.push(Traced {
+                    name,
+                    how: Err(miss),
+                });
+            }
+        }
+        traced
+    }
+}
+
+impl Rule {
+    /// What it sets, for people.
+    fn sets(&self) -> String {
+        let named = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| format!("{name} `{value}`"))
+        };
+        let mut parts: Vec<String> = Vec::new();
+        parts.extend(self.hint.map(|hint| format!("hint {}", hint.word())));
+        parts.extend(
+            self.component_kind
+                .map(|kind| format!("kind {}", kind.word())),
+        );
+        parts.extend(named("element", &self.element));
+        parts.extend(named("group", &self.group));
+        parts.extend(named("hold", &self.hold));
+        parts.extend(named("route", &self.route));
+        parts.extend(self.drop.then(|| "drop".to_owned()));
+        parts.extend(self.sensitive.then(|| "sensitive".to_owned()));
+        if parts.is_empty() {
+            "nothing".to_owned()
+        } else {
+            parts.join(", ")
+        }
     }
 }
 
@@ -158,6 +264,50 @@ mod tests {
         assert_eq!(ruled.hint, Some(SeverityHint::Redundancy));
         assert_eq!(ruled.hold, Some(Duration::from_secs(30)));
         assert!(ruled.sensitive);
+    }
+
+    #[test]
+    fn any_and_not_and_what_nearly_matched() {
+        let rule = |name: &str, all: &[&str], any: &[&str], not: &[&str]| Rule {
+            name: name.into(),
+            matchers: all.iter().map(ToString::to_string).collect(),
+            any: any.iter().map(ToString::to_string).collect(),
+            not: not.iter().map(ToString::to_string).collect(),
+            hint: Some(SeverityHint::Outage),
+            ..Rule::default()
+        };
+        let rules = Ruleset::compile(vec![
+            rule("near", &["host=db-1", "site=ams"], &[], &[]),
+            rule("far", &["host=x", "site=y"], &[], &[]),
+            rule("not", &["host=db-1"], &[], &["summary~*PSU*"]),
+            rule("any", &[], &["site=ams", "host=db-1"], &["host=x"]),
+        ])
+        .unwrap();
+        let identity = Identity::key("1").unwrap();
+        let mut event = Event::new(EventState::Firing, identity, "PSU 1 failed");
+        event.host = Some("db-1".into());
+        let facts = Facts {
+            source: "a",
+            sender: "a",
+            event: &event,
+        };
+        assert_eq!(rules.evaluate(&facts).matched, ["any"]);
+        let traced = rules.trace(&facts);
+        let told: Vec<_> = traced
+            .iter()
+            .map(|t| (t.name.as_str(), t.how.clone()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("1 `near`", Err("site is ``, not `ams`".to_owned())),
+                (
+                    "3 `not`",
+                    Err("one of its `not` conditions holds".to_owned())
+                ),
+                ("4 `any`", Ok("hint outage".to_owned())),
+            ]
+        );
     }
 
     #[test]

@@ -45,8 +45,9 @@ pub struct Mark {
 /// Why the store could not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk is full, read-only or failing; nothing was accepted. Trying later may help.
-    #[error("the store cannot write {what}: {reason}. Nothing was accepted; it is tried again")]
+    /// The disk is full, read-only, locked or failing, or a path is not as it must be. Nothing was
+    /// written; trying later may help.
+    #[error("the store cannot use {what}: {reason}")]
     Unavailable {
         /// Which file or operation.
         what: String,
@@ -109,7 +110,7 @@ pub trait Journal: Send + Sync {
         marks: Vec<Mark>,
     ) -> BoxFuture<'_, Result<Vec<u64>, StoreError>>;
 
-    /// Inputs after `after`, in order, at most `limit`.
+    /// Inputs after `after`, in order, at most `limit`; fewer, but at least one, if they are large.
     fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError>;
 
     /// Inputs after `after`, in order, at most `limit`, for the engine: from memory while it keeps

@@ -1,7 +1,7 @@
 //! The built-in desk: numbered tickets in the bridge's own store. Creating is idempotent by key
 //! and commenting by marker, so an unknown outcome cannot make a second one.
 
-use super::{Called, Capabilities, Change, Draft, RemoteTicket, Tracker};
+use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields};
 use crate::store::StoreError;
@@ -31,7 +31,9 @@ impl Desk {
             settle: Duration::ZERO,
             reopens: true,
             links: true,
+            reads_back: true,
             reads_changes: true,
+            poll_every: Duration::from_millis(500),
             subject_chars_max: 200,
             body_bytes_max: 256 * 1024,
             parallel_max: 1,
@@ -74,19 +76,18 @@ impl Desk {
                     .update(number, &patch, &bridge, at)
                     .map(|found| found.is_some())
             }
-            Change::Note { text, public } => {
-                let marker = text.lines().last().unwrap_or("").to_owned();
-                let body = text
-                    .strip_suffix(&marker)
-                    .unwrap_or(text)
-                    .trim_end()
-                    .to_owned();
+            Change::Note {
+                marker,
+                text,
+                public,
+                ..
+            } => {
                 let comment = NewDeskComment {
                     author: bridge,
                     at,
                     public: *public,
-                    text: body,
-                    marker,
+                    text: text.clone(),
+                    marker: marker.clone(),
                 };
                 self.store
                     .comment(number, &comment)
@@ -260,7 +261,7 @@ impl Tracker for Desk {
     fn changes<'a>(
         &'a self,
         cursor: &'a str,
-        _now: Time,
+        _known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move {
             let after = cursor.parse().unwrap_or(0);
@@ -275,7 +276,7 @@ impl Tracker for Desk {
         })
     }
 
-    fn check(&self) -> BoxFuture<'_, Vec<Result<String, String>>> {
+    fn check(&self, _now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(async move {
             vec![match self.store.last_change() {
                 Ok(last) => Ok(format!("the desk answers; its newest change is {last}")),

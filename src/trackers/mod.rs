@@ -2,9 +2,21 @@
 //! operations, not alerts. An adaptor reports what came of a call; it never retries, sleeps, logs
 //! or reads a clock. What a tracker cannot do is declared and handled by the dispatcher.
 
+pub mod client;
 pub mod desk;
+mod follow;
+pub mod github;
+pub mod jira;
+pub mod mail;
+pub mod redmine;
+pub mod registry;
+pub mod rt;
+pub mod servicenow;
+pub mod text;
+pub mod words;
+pub mod zammad;
 
-use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
+use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
 use crate::model::time::Time;
 use futures_util::future::BoxFuture;
 use std::time::Duration;
@@ -25,6 +37,8 @@ pub enum Called<T> {
     Unknown {
         /// A sentence: what was seen.
         reason: String,
+        /// How long it asks to wait before it is spoken to again.
+        after: Option<Duration>,
     },
     /// It was not done; it may be done later.
     Later {
@@ -34,6 +48,67 @@ pub enum Called<T> {
         after: Option<Duration>,
     },
 }
+
+impl<T> Called<T> {
+    /// The same outcome with another answer.
+    pub fn map<U>(self, answer: impl FnOnce(T) -> U) -> Called<U> {
+        match self {
+            Called::Done(value) => Called::Done(answer(value)),
+            Called::Refused { reason, field } => Called::Refused { reason, field },
+            Called::Unknown { reason, after } => Called::Unknown { reason, after },
+            Called::Later { reason, after } => Called::Later { reason, after },
+        }
+    }
+
+    /// The answer, or the outcome that stands in its way. With `?` a later step of an operation
+    /// ends it with the outcome of an earlier one.
+    pub fn done<U>(self) -> Result<T, Called<U>> {
+        match self {
+            Called::Done(value) => Ok(value),
+            Called::Refused { reason, field } => Err(Called::Refused { reason, field }),
+            Called::Unknown { reason, after } => Err(Called::Unknown { reason, after }),
+            Called::Later { reason, after } => Err(Called::Later { reason, after }),
+        }
+    }
+
+    /// The sentence, if it was not done.
+    pub fn why(&self) -> &str {
+        match self {
+            Called::Done(_) => "",
+            Called::Refused { reason, .. }
+            | Called::Unknown { reason, .. }
+            | Called::Later { reason, .. } => reason,
+        }
+    }
+
+    /// Refused, without a field.
+    pub fn refused(reason: impl Into<String>) -> Called<T> {
+        Called::Refused {
+            reason: reason.into(),
+            field: None,
+        }
+    }
+
+    /// Not done, without a time to wait.
+    pub fn later(reason: impl Into<String>) -> Called<T> {
+        Called::Later {
+            reason: reason.into(),
+            after: None,
+        }
+    }
+}
+
+/// An operation of several calls: the first that is not done ends it.
+pub(crate) fn flat<T>(outcome: Result<T, Called<T>>) -> Called<T> {
+    match outcome {
+        Ok(value) => Called::Done(value),
+        Err(outcome) => outcome,
+    }
+}
+
+/// Whether the bridge has a ticket of this key in the tracker; an adaptor asks before it reads the
+/// words of people, so that it never reads what is not the bridge's.
+pub type Known<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
 
 /// What a tracker can do, and its limits.
 #[derive(Clone, Debug)]
@@ -46,8 +121,12 @@ pub struct Capabilities {
     pub reopens: bool,
     /// Two tickets can be linked or merged.
     pub links: bool,
+    /// A ticket can be read back, with the markers of our notes.
+    pub reads_back: bool,
     /// People's changes can be read.
     pub reads_changes: bool,
+    /// How often people's changes are read.
+    pub poll_every: Duration,
     /// Longest subject, characters.
     pub subject_chars_max: usize,
     /// Longest body or note, bytes.
@@ -81,8 +160,12 @@ pub enum Change {
     },
     /// Add a note.
     Note {
-        /// The text with its marker, within the limits.
+        /// Stands in the note, so that it can be found again.
+        marker: String,
+        /// The text, within the limits.
         text: String,
+        /// The ticket's subject, for trackers where a note is a letter of its own.
+        about: String,
         /// Whether the customer may see it.
         public: bool,
     },
@@ -105,6 +188,24 @@ pub struct RemoteTicket {
     pub created_at: Option<Time>,
 }
 
+impl RemoteTicket {
+    /// A ticket that is not there any more.
+    pub fn gone(remote: RemoteRef) -> RemoteTicket {
+        RemoteTicket {
+            remote,
+            key: String::new(),
+            fields: TicketFields {
+                subject: String::new(),
+                status: TicketStatus::Gone,
+                severity: None,
+                queue: String::new(),
+            },
+            markers: Vec::new(),
+            created_at: None,
+        }
+    }
+}
+
 /// One outside ticket system.
 pub trait Tracker: Send + Sync {
     /// The configured name.
@@ -112,6 +213,12 @@ pub trait Tracker: Send + Sync {
 
     /// What it can do.
     fn capabilities(&self) -> &Capabilities;
+
+    /// Our fields as the tracker shows them once they are written: cut, folded, renamed. A
+    /// difference between this and what is read is a person's change.
+    fn as_kept(&self, fields: &TicketFields) -> TicketFields {
+        fields.clone()
+    }
 
     /// Tickets that hold exactly this key and are not gone. A failed look-up is not "none".
     fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>>;
@@ -126,15 +233,16 @@ pub trait Tracker: Send + Sync {
     /// Reads a ticket, with the markers of our notes.
     fn read<'a>(&'a self, remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>>;
 
-    /// What people did since the cursor, oldest first, and the new cursor. An empty cursor means
-    /// "from now on".
+    /// What people did to tickets that are known since the cursor, oldest first, and the new
+    /// cursor. An empty cursor means "from now on".
     fn changes<'a>(
         &'a self,
         cursor: &'a str,
-        now: Time,
+        known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>>;
 
     /// Speaks to the tracker: reachable, authorised, the key can be stored and found again. One
-    /// sentence for each thing that was tried; an error sentence for what failed.
-    fn check(&self) -> BoxFuture<'_, Vec<Result<String, String>>>;
+    /// sentence for each thing that was tried; an error sentence for what failed. `now` is what
+    /// the tracker's clock is compared with.
+    fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>>;
 }

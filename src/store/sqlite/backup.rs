@@ -3,10 +3,11 @@
 //! speaks of. A copy is whole once its manifest is there.
 
 use super::super::StoreError;
-use super::SqliteStore;
-use super::connection::{ReadError, damaged, explain, open_writer, unavailable};
+use super::connection::{
+    ReadError, damaged, explain, failed, open_reader, open_writer, set_word, unavailable, word,
+};
 use super::lock::DirectoryLock;
-use super::state::{SqliteState, StateOptions, position};
+use super::state::position;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub(super) const FILES: [&str; 3] = ["state.db", "journal.db", "desk.db"];
 
 const MANIFEST: &str = "manifest.json";
+const MANIFEST_VERSION: u32 = 1;
 const PAGES_AT_ONCE: i32 = 4096;
 
 /// The word under which the state remembers the installation's generation.
@@ -101,25 +103,41 @@ fn describe(path: &Path) -> Result<ManifestFile, StoreError> {
     })
 }
 
-/// Copies a store that is in use into `target`, a folder that must be empty or missing.
-pub fn backup(store: &SqliteStore, target: &Path) -> Result<Manifest, StoreError> {
-    std::fs::create_dir_all(target).map_err(|error| unavailable(target, &error))?;
+/// Copies a store, in use or not, into `target`, a folder that must be empty or missing, and reads
+/// the whole copy back. The daemon need not be asked: the files are read as any reader would.
+pub fn backup(dir: &Path, target: &Path) -> Result<Manifest, StoreError> {
+    super::lock::make(target).map_err(|error| unavailable(target, &error))?;
     let mut entries = std::fs::read_dir(target).map_err(|error| unavailable(target, &error))?;
     if entries.next().is_some() {
         return Err(unavailable(target, &"a backup goes into an empty folder"));
     }
-    let [state, journal, desk] = FILES.map(|name| target.join(name));
-    store.state.copy_to(&state)?;
-    store.journal.copy_to(&journal)?;
-    store.desk.copy_to(&desk)?;
+    for name in FILES {
+        let source = dir.join(name);
+        if !source.is_file() {
+            return Err(unavailable(&source, &"there is no store here"));
+        }
+        let from = open_reader(&source).map_err(|error| explain(&source, &error))?;
+        copy_database(&from, &source, &target.join(name))?;
+    }
+    if let Some(problem) = super::verify::verify(target)?.problems.into_iter().next() {
+        return Err(damaged(
+            dir,
+            format!("the copy holds what was damaged before: {problem}"),
+        ));
+    }
+    let state = target.join("state.db");
+    let manifest = with_reader(&state, |connection| {
+        Ok(Manifest {
+            version: MANIFEST_VERSION,
+            generation: word(connection, GENERATION)?.unwrap_or_default(),
+            cursor: position(connection)?.0,
+            files: Vec::new(),
+        })
+    })?;
+    let files = FILES.map(|name| describe(&target.join(name)));
     let manifest = Manifest {
-        version: 1,
-        generation: store.generation()?,
-        cursor: cursor_of(&state)?,
-        files: [&state, &journal, &desk]
-            .into_iter()
-            .map(|path| describe(path))
-            .collect::<Result<Vec<_>, _>>()?,
+        files: files.into_iter().collect::<Result<Vec<_>, _>>()?,
+        ..manifest
     };
     let path = target.join(MANIFEST);
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| unavailable(&path, &error))?;
@@ -131,7 +149,7 @@ pub fn backup(store: &SqliteStore, target: &Path) -> Result<Manifest, StoreError
 }
 
 /// Brings a backup back into `dir`, which must hold no store, as a new generation. Delivery is
-/// held until [`SqliteStore::release_delivery`].
+/// held until [`release_delivery`].
 pub fn restore(from: &Path, dir: &Path, generation: &str) -> Result<Manifest, StoreError> {
     let manifest = read_manifest(from)?;
     let _lock = DirectoryLock::acquire(dir)?;
@@ -143,54 +161,95 @@ pub fn restore(from: &Path, dir: &Path, generation: &str) -> Result<Manifest, St
                 &"a store is there already; move it away first",
             ));
         }
+        super::acked::forget(&path)?;
     }
-    let copies = FILES.map(|name| (from.join(name), dir.join(format!("{name}.restoring"))));
-    for (source, copy) in &copies {
-        std::fs::copy(source, copy).map_err(|error| unavailable(copy, &error))?;
-        let found = describe(copy)?;
-        let name = source.file_name().unwrap_or_default().to_string_lossy();
-        let right = manifest.files.iter().any(|file| {
-            file.name == name && (file.bytes, file.crc32) == (found.bytes, found.crc32)
-        });
-        if !right {
-            return Err(damaged(
-                source,
-                "it is not the file that the manifest describes",
-            ));
-        }
-        sync(copy)?;
+    let copy_of = |name: &str| dir.join(format!("{name}.restoring"));
+    for name in FILES {
+        copy_back(&manifest, &from.join(name), &copy_of(name), name)?;
     }
-    for ((_, copy), name) in copies.iter().zip(FILES) {
+    // Before it is a store: one that came back without a new generation could adopt tickets.
+    let state = copy_of("state.db");
+    let marked = || -> Result<(), ReadError> {
+        let mut connection = open_writer(&state, Duration::from_secs(1))?;
+        let transaction = connection.transaction()?;
+        set_word(&transaction, RESTORED, &from.display().to_string())?;
+        set_word(&transaction, GENERATION, generation)?;
+        transaction.commit()?;
+        connection.close().map_err(|(_, error)| error)?;
+        Ok(())
+    };
+    marked().map_err(|error| failed(&state, error))?;
+    sync(&state)?;
+    // The state comes last: without it what is there is refused as incomplete.
+    for name in FILES.into_iter().rev() {
         let path = dir.join(name);
-        std::fs::rename(copy, &path).map_err(|error| unavailable(&path, &error))?;
+        std::fs::rename(copy_of(name), &path).map_err(|error| unavailable(&path, &error))?;
     }
     sync(dir)?;
-    let state = SqliteState::open(dir, StateOptions::default())?;
-    state.set_word(RESTORED, &from.display().to_string())?;
-    state.set_word(GENERATION, generation)?;
     Ok(manifest)
+}
+
+fn copy_back(
+    manifest: &Manifest,
+    source: &Path,
+    copy: &Path,
+    name: &str,
+) -> Result<(), StoreError> {
+    std::fs::copy(source, copy).map_err(|error| unavailable(copy, &error))?;
+    let found = describe(copy)?;
+    let right = manifest
+        .files
+        .iter()
+        .any(|file| file.name == name && (file.bytes, file.crc32) == (found.bytes, found.crc32));
+    if !right {
+        return Err(damaged(
+            source,
+            "it is not the file that the manifest describes",
+        ));
+    }
+    sync(copy)
+}
+
+/// The trackers were looked at after a restore or a recovery: delivery may go on. Also while a
+/// daemon runs.
+pub fn release_delivery(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join("state.db");
+    if !path.is_file() {
+        return Err(unavailable(&path, &"there is no store here"));
+    }
+    let release = || -> Result<(), ReadError> {
+        let connection = open_writer(&path, Duration::from_secs(5))?;
+        set_word(&connection, RESTORED, "")
+    };
+    release().map_err(|error| failed(&path, error))
+}
+
+/// Reads a file that someone may have in use.
+pub(super) fn with_reader<T>(
+    path: &Path,
+    job: impl FnOnce(&Connection) -> Result<T, ReadError>,
+) -> Result<T, StoreError> {
+    let connection = open_reader(path).map_err(|error| explain(path, &error))?;
+    job(&connection).map_err(|error| failed(path, error))
 }
 
 fn read_manifest(from: &Path) -> Result<Manifest, StoreError> {
     let path: PathBuf = from.join(MANIFEST);
     let text = std::fs::read(&path).map_err(|error| unavailable(&path, &error))?;
-    serde_json::from_slice(&text).map_err(|error| {
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
         damaged(
             &path,
             format!("it is not the manifest of a backup: {error}"),
         )
-    })
-}
-
-fn cursor_of(path: &Path) -> Result<u64, StoreError> {
-    let sqlite = |error: rusqlite::Error| explain(path, &error);
-    let copy = open_writer(path, Duration::from_secs(1)).map_err(sqlite)?;
-    match position(&copy) {
-        Ok((cursor, _)) => Ok(cursor),
-        Err(ReadError::Sqlite(error)) => Err(sqlite(error)),
-        Err(ReadError::Damaged(reason)) => Err(damaged(path, reason)),
-        Err(ReadError::Store(error)) => Err(error),
+    })?;
+    if manifest.version > MANIFEST_VERSION {
+        return Err(StoreError::Newer {
+            file: path.display().to_string(),
+            found: i64::from(manifest.version),
+            known: i64::from(MANIFEST_VERSION),
+        });
     }
+    Ok(manifest)
 }
 
 /// Makes a file or a folder's names durable.

@@ -2,7 +2,8 @@
 //! readers, and SQLite's errors in our words.
 
 use super::super::StoreError;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use super::seal::{check_row, sum_of};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -75,9 +76,19 @@ pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Conne
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(busy)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        // Without it neither readers nor the order of syncs are what the store relies on.
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(format!(
+                "the file system allows no write-ahead log (journal mode {mode})"
+            )),
+        ));
+    }
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
+        "PRAGMA synchronous = FULL;
+         PRAGMA cell_size_check = ON;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA journal_size_limit = 67108864;
@@ -98,6 +109,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(READER_BUSY)?;
     connection.execute_batch(
         "PRAGMA query_only = ON;
+         PRAGMA cell_size_check = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA cache_size = -8192;
          PRAGMA temp_store = MEMORY;",
@@ -139,9 +151,7 @@ impl Readers {
                 locked(&self.idle).0.push(connection);
                 Ok(value)
             }
-            Err(ReadError::Sqlite(error)) => Err(explain(&self.path, &error)),
-            Err(ReadError::Damaged(reason)) => Err(damaged(&self.path, reason)),
-            Err(ReadError::Store(error)) => Err(error),
+            Err(error) => Err(failed(&self.path, error)),
         }
     }
 
@@ -193,6 +203,40 @@ impl From<rusqlite::Error> for ReadError {
 impl From<StoreError> for ReadError {
     fn from(error: StoreError) -> ReadError {
         ReadError::Store(error)
+    }
+}
+
+/// A word from a file's `meta`.
+pub(super) fn word(connection: &Connection, name: &str) -> Result<Option<String>, ReadError> {
+    connection
+        .prepare_cached("SELECT name, value, crc FROM meta WHERE name = ?1")?
+        .query_row([name], |row| {
+            Ok(check_row("meta", row).and_then(|()| Ok(row.get(1)?)))
+        })
+        .optional()?
+        .transpose()
+}
+
+/// Sets a word of a file's `meta`; empty: forgets it.
+pub(super) fn set_word(connection: &Connection, name: &str, value: &str) -> Result<(), ReadError> {
+    if value.is_empty() {
+        connection.execute("DELETE FROM meta WHERE name = ?1", [name])?;
+    } else {
+        let sum = sum_of("meta", &[name.into(), value.into()]);
+        connection.execute(
+            "INSERT OR REPLACE INTO meta (name, value, crc) VALUES (?1, ?2, ?3)",
+            params![name, value, sum],
+        )?;
+    }
+    Ok(())
+}
+
+/// A reading job's failure in our words.
+pub(super) fn failed(path: &Path, error: ReadError) -> StoreError {
+    match error {
+        ReadError::Sqlite(error) => explain(path, &error),
+        ReadError::Damaged(reason) => damaged(path, reason),
+        ReadError::Store(error) => error,
     }
 }
 

@@ -6,25 +6,22 @@ use super::super::desk_store::{
     DeskAuthor, DeskChange, DeskComment, DeskCreated, DeskDid, DeskFilter, DeskPatch, DeskStore,
     DeskTicket, NewDeskComment, NewDeskTicket,
 };
+use super::acked::Acked;
 use super::connection::{
-    ReadError, Readers, damaged, explain, from_sql, limit_to_sql, locked, open_writer, to_sql,
+    ReadError, Readers, explain, failed, from_sql, limit_to_sql, locked, open_writer, to_sql,
+};
+use super::desk_row::{
+    CHANGE, COMMENT, TICKET, add_change, add_comment, find_in, last_id, read_change, read_comment,
+    read_ticket, save, ticket_in,
 };
 use super::faults::CommitFaults;
 use super::migrate::{DESK, migrate};
 use crate::model::Time;
-use crate::model::severity::Severity;
 use crate::model::ticket::TicketStatus;
-use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
-
-const TICKET: &str = "SELECT number, key, subject, body, status, severity, queue, owner, \
-    requestor, merged_into, created_at, changed_at FROM tickets";
-const CHANGE: &str = "SELECT id, ticket, author, at, what FROM changes";
 
 /// How the desk behaves.
 #[derive(Clone, Debug)]
@@ -48,6 +45,7 @@ impl Default for DeskOptions {
 pub struct SqliteDesk {
     path: PathBuf,
     options: DeskOptions,
+    acked: Acked,
     writer: Mutex<Option<Connection>>,
     readers: Readers,
 }
@@ -61,18 +59,13 @@ impl SqliteDesk {
         let mut connection =
             open_writer(&path, options.busy).map_err(|error| explain(&path, &error))?;
         migrate(&mut connection, &path, &DESK)?;
+        let last = last_id(&connection, "changes").map_err(|error| failed(&path, error))?;
         Ok(SqliteDesk {
+            acked: Acked::open(&path, from_sql(last), "changes")?,
             readers: Readers::new(&path),
             writer: Mutex::new(Some(connection)),
             options,
             path,
-        })
-    }
-
-    pub(super) fn copy_to(&self, target: &Path) -> Result<(), StoreError> {
-        self.readers.with(|connection| {
-            super::backup::copy_database(connection, &self.path, target)?;
-            Ok(())
         })
     }
 
@@ -89,18 +82,18 @@ impl SqliteDesk {
         let done = (|| {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             let value = job(&connection)?;
+            let last = last_id(&connection, "changes")?;
             self.options.faults.check(&self.path)?;
             connection.prepare_cached("COMMIT")?.execute([])?;
-            Ok(value)
+            Ok((value, last))
         })();
         match done {
-            Ok(value) => {
+            Ok((value, last)) => {
+                self.acked.raise(from_sql(last));
                 *writer = Some(connection);
                 Ok(value)
             }
-            Err(ReadError::Sqlite(error)) => Err(explain(&self.path, &error)),
-            Err(ReadError::Damaged(reason)) => Err(damaged(&self.path, reason)),
-            Err(ReadError::Store(error)) => Err(error),
+            Err(error) => Err(failed(&self.path, error)),
         }
     }
 
@@ -108,93 +101,18 @@ impl SqliteDesk {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, ReadError>,
     ) -> Result<Vec<T>, StoreError> {
         self.readers.with(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map(params, read)?;
-            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+            let mut rows = statement.query(params)?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(read(row)?);
+            }
+            Ok(found)
         })
     }
-}
-
-fn unreadable(column: usize, what: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
-}
-
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text = row.get_ref(column)?.as_str()?;
-    serde_json::from_str(text).map_err(|error| unreadable(column, error.to_string()))
-}
-
-fn to_json<T: Serialize>(value: &T) -> Result<String, ReadError> {
-    serde_json::to_string(value).map_err(|error| {
-        ReadError::Store(StoreError::Unreadable {
-            what: "a new row of the desk".to_owned(),
-            reason: error.to_string(),
-        })
-    })
-}
-
-fn read_ticket(row: &Row<'_>) -> rusqlite::Result<DeskTicket> {
-    let status = row.get_ref(4)?.as_str()?;
-    Ok(DeskTicket {
-        number: from_sql(row.get(0)?),
-        key: row.get(1)?,
-        subject: row.get(2)?,
-        body: row.get(3)?,
-        status: TicketStatus::from_word(status)
-            .ok_or_else(|| unreadable(4, format!("`{status}` is no status")))?,
-        severity: row.get::<_, Option<u8>>(5)?.and_then(Severity::from_number),
-        queue: row.get(6)?,
-        owner: row.get(7)?,
-        requestor: row.get(8)?,
-        merged_into: row.get::<_, Option<i64>>(9)?.map(from_sql),
-        created_at: Time(row.get(10)?),
-        changed_at: Time(row.get(11)?),
-    })
-}
-
-fn read_comment(row: &Row<'_>) -> rusqlite::Result<DeskComment> {
-    Ok(DeskComment {
-        id: from_sql(row.get(0)?),
-        ticket: from_sql(row.get(1)?),
-        author: from_json(row, 2)?,
-        at: Time(row.get(3)?),
-        public: row.get(4)?,
-        text: row.get(5)?,
-        marker: row.get(6)?,
-    })
-}
-
-fn read_change(row: &Row<'_>) -> rusqlite::Result<DeskChange> {
-    Ok(DeskChange {
-        id: from_sql(row.get(0)?),
-        ticket: from_sql(row.get(1)?),
-        author: from_json(row, 2)?,
-        at: Time(row.get(3)?),
-        what: from_json(row, 4)?,
-    })
-}
-
-fn ticket_in(connection: &Connection, number: i64) -> Result<Option<DeskTicket>, ReadError> {
-    Ok(connection
-        .prepare_cached(&format!("{TICKET} WHERE number = ?1"))?
-        .query_row([number], read_ticket)
-        .optional()?)
-}
-
-fn add_change(
-    connection: &Connection,
-    number: i64,
-    author: &DeskAuthor,
-    at: Time,
-    what: &DeskDid,
-) -> Result<(), ReadError> {
-    connection
-        .prepare_cached("INSERT INTO changes (ticket, author, at, what) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![number, to_json(author)?, at.0, to_json(what)?])?;
-    Ok(())
 }
 
 /// The ticket with the patch, and what that changes.
@@ -230,60 +148,28 @@ fn patched(mut ticket: DeskTicket, patch: &DeskPatch) -> (DeskTicket, Vec<DeskDi
     (ticket, did)
 }
 
-fn save(connection: &Connection, ticket: &DeskTicket) -> Result<(), ReadError> {
-    connection
-        .prepare_cached(
-            "UPDATE tickets SET subject = ?2, status = ?3, is_over = ?4, severity = ?5, \
-             queue = ?6, owner = ?7, merged_into = ?8, changed_at = ?9 WHERE number = ?1",
-        )?
-        .execute(params![
-            to_sql(ticket.number),
-            ticket.subject,
-            ticket.status.word(),
-            ticket.status.is_over(),
-            ticket.severity.map(Severity::number),
-            ticket.queue,
-            ticket.owner,
-            ticket.merged_into.map(to_sql),
-            ticket.changed_at.0,
-        ])?;
-    Ok(())
-}
-
-fn find_in(connection: &Connection, key: &str) -> Result<Option<DeskTicket>, ReadError> {
-    if key.is_empty() {
-        return Ok(None);
-    }
-    Ok(connection
-        .prepare_cached(&format!("{TICKET} WHERE key = ?1 AND key <> ''"))?
-        .query_row([key], read_ticket)
-        .optional()?)
-}
-
 impl DeskStore for SqliteDesk {
     fn create(&self, new: &NewDeskTicket) -> Result<DeskCreated, StoreError> {
         self.write(|connection| {
             if let Some(found) = find_in(connection, &new.key)? {
                 return Ok(DeskCreated::Found(found.number));
             }
-            connection
-                .prepare_cached(
-                    "INSERT INTO tickets (key, subject, body, status, is_over, severity, queue, \
-                     owner, requestor, created_at, changed_at) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '', ?8, ?9, ?9)",
-                )?
-                .execute(params![
-                    new.key,
-                    new.subject,
-                    new.body,
-                    new.status.word(),
-                    new.status.is_over(),
-                    new.severity.map(Severity::number),
-                    new.queue,
-                    new.requestor,
-                    new.at.0,
-                ])?;
-            let number = connection.last_insert_rowid();
+            let number = last_id(connection, "tickets")? + 1;
+            let ticket = DeskTicket {
+                number: from_sql(number),
+                key: new.key.clone(),
+                subject: new.subject.clone(),
+                body: new.body.clone(),
+                status: new.status,
+                severity: new.severity,
+                queue: new.queue.clone(),
+                owner: String::new(),
+                requestor: new.requestor.clone(),
+                merged_into: None,
+                created_at: new.at,
+                changed_at: new.at,
+            };
+            save(connection, &ticket)?;
             add_change(connection, number, &new.author, new.at, &DeskDid::Created)?;
             Ok(DeskCreated::Made(from_sql(number)))
         })
@@ -347,9 +233,9 @@ impl DeskStore for SqliteDesk {
     fn comment(&self, number: u64, new: &NewDeskComment) -> Result<Option<u64>, StoreError> {
         self.write(|connection| {
             let ticket = to_sql(number);
-            if ticket_in(connection, ticket)?.is_none() {
+            let Some(before) = ticket_in(connection, ticket)? else {
                 return Ok(None);
-            }
+            };
             let known: Option<i64> = connection
                 .prepare_cached(
                     "SELECT id FROM comments WHERE ticket = ?1 AND marker = ?2 AND marker <> ''",
@@ -359,20 +245,7 @@ impl DeskStore for SqliteDesk {
             if let Some(id) = known {
                 return Ok(Some(from_sql(id)));
             }
-            connection
-                .prepare_cached(
-                    "INSERT INTO comments (ticket, author, at, public, text, marker) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )?
-                .execute(params![
-                    ticket,
-                    to_json(&new.author)?,
-                    new.at.0,
-                    new.public,
-                    new.text,
-                    new.marker
-                ])?;
-            let comment = from_sql(connection.last_insert_rowid());
+            let comment = from_sql(add_comment(connection, ticket, new)?);
             let (public, text) = (new.public, new.text.clone());
             let what = DeskDid::Commented {
                 comment,
@@ -380,9 +253,14 @@ impl DeskStore for SqliteDesk {
                 text,
             };
             add_change(connection, ticket, &new.author, new.at, &what)?;
-            connection
-                .prepare_cached("UPDATE tickets SET changed_at = ?2 WHERE number = ?1")?
-                .execute([ticket, new.at.0])?;
+            let changed_at = new.at;
+            save(
+                connection,
+                &DeskTicket {
+                    changed_at,
+                    ..before
+                },
+            )?;
             Ok(Some(comment))
         })
     }
@@ -393,15 +271,14 @@ impl DeskStore for SqliteDesk {
         after: u64,
         limit: usize,
     ) -> Result<Vec<DeskComment>, StoreError> {
-        let sql = "SELECT id, ticket, author, at, public, text, marker FROM comments \
-                   WHERE ticket = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+        let sql = format!("{COMMENT} WHERE ticket = ?1 AND id > ?2 ORDER BY id LIMIT ?3");
         let params = [to_sql(number), to_sql(after), limit_to_sql(limit)];
-        self.rows(sql, params, read_comment)
+        self.rows(&sql, params, read_comment)
     }
 
     fn markers(&self, number: u64) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT marker FROM comments WHERE ticket = ?1 AND marker <> '' ORDER BY id";
-        self.rows(sql, [to_sql(number)], |row| row.get(0))
+        self.rows(sql, [to_sql(number)], |row| Ok(row.get(0)?))
     }
 
     fn history(
@@ -422,7 +299,7 @@ impl DeskStore for SqliteDesk {
 
     fn last_change(&self) -> Result<u64, StoreError> {
         let sql = "SELECT coalesce(max(id), 0) FROM changes";
-        let newest = self.rows(sql, [], |row| row.get::<_, i64>(0))?;
+        let newest = self.rows(sql, [], |row| Ok(row.get::<_, i64>(0)?))?;
         Ok(newest.first().copied().map_or(0, from_sql))
     }
 }

@@ -3,19 +3,23 @@
 //! Places have no gaps.
 
 use super::super::{Journal, Mark, NewInput, StoreError};
+use super::acked::Acked;
 use super::budget::{Budget, Shares};
 use super::connection::{
-    ReadError, Readers, damaged, explain, limit_to_sql, locked, open_writer, to_sql, unavailable,
+    ReadError, Readers, damaged, explain, failed, limit_to_sql, locked, open_writer, to_sql,
+    unavailable,
 };
 use super::faults::CommitFaults;
 use super::migrate::{JOURNAL, migrate};
 use super::row::{self, NewRow, SELECT_INPUTS};
+use super::seal;
 use super::tail::{Ahead, Tail};
-use super::writer::{self, Append, Request, Shared, Trim};
+use super::trim;
+use super::writer::{self, Append, Request, Shared, Trim, Trimmed};
 use crate::limits;
 use crate::model::{Sequenced, Time};
 use futures_util::future::BoxFuture;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -74,15 +78,6 @@ pub struct JournalFigures {
     pub appends_waiting: usize,
 }
 
-/// Rows that a [`SqliteJournal::trim`] forgot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trimmed {
-    /// Inputs.
-    pub inputs: u64,
-    /// Raw bodies.
-    pub raw: u64,
-}
-
 /// The journal of one data directory.
 pub struct SqliteJournal {
     shared: Arc<Shared>,
@@ -106,13 +101,16 @@ impl SqliteJournal {
         let mut connection =
             open_writer(&path, options.busy).map_err(|error| explain(&path, &error))?;
         migrate(&mut connection, &path, &JOURNAL)?;
-        let last = writer::last_place(&connection).map_err(|error| explain(&path, &error))?;
+        let sqlite = |error: rusqlite::Error| explain(&path, &error);
+        let last = writer::last_place(&connection).map_err(sqlite)?;
+        let kept_from = trim::kept_from(&connection).map_err(|error| failed(&path, error))?;
+        let acked = Acked::open(&path, last, "inputs")?;
         let budget = Budget::new(
             options.backlog_bytes_max,
             options.backlog_disk_percent_max,
             options.backlog_share_percent,
         );
-        check_tail(&connection, &path, cursor, last, &budget)?;
+        check_tail(&connection, &path, (cursor, last, kept_from), &budget)?;
         options.dir = dir.to_owned();
         budget.measure(dir);
         let shared = Arc::new(Shared {
@@ -120,6 +118,7 @@ impl SqliteJournal {
             path: path.clone(),
             options,
             last: AtomicU64::new(last),
+            acked,
             commits: AtomicU64::new(0),
             budget,
             trouble: Mutex::new(None),
@@ -169,40 +168,47 @@ impl SqliteJournal {
         }
     }
 
-    /// Forgets at most `limit` inputs and raw bodies below `cursor` that are older than the given
-    /// instants. Called again until nothing is left to forget.
-    pub async fn trim(
-        &self,
-        cursor: u64,
-        inputs_before: Time,
-        raw_before: Time,
-        limit: u64,
-    ) -> Result<Trimmed, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let trim = Trim {
-            below: cursor,
-            inputs_before,
-            raw_before,
-            limit,
-        };
-        self.send(Request::Trim(trim, answer)).await?;
-        let (inputs, raw) = answered.await.map_err(|_| self.stopped())??;
-        Ok(Trimmed { inputs, raw })
+    /// Forgets at most a few inputs and raw bodies. Called again until nothing is left to forget.
+    pub(super) fn trim(&self, trim: Trim) -> Result<Trimmed, StoreError> {
+        self.ask(|answer| Request::Trim(trim, answer))
     }
 
-    /// Bytes of the inputs and marks at a consistent moment, copied while appends go on.
-    pub(super) fn copy_to(&self, target: &Path) -> Result<(), StoreError> {
+    /// Keys of a space's marks that were last moved before an instant.
+    pub(super) fn marks_before(
+        &self,
+        space: &str,
+        before: Time,
+    ) -> Result<Vec<String>, StoreError> {
         self.readers.with(|connection| {
-            super::backup::copy_database(connection, &self.shared.path, target)?;
-            Ok(())
+            let mut statement =
+                connection.prepare_cached("SELECT key FROM marks WHERE space = ?1 AND at < ?2")?;
+            let rows = statement.query_map(params![space, before.0], |row| row.get(0))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
         })
     }
 
-    async fn send(&self, request: Request) -> Result<(), StoreError> {
-        match &self.requests {
-            Some(requests) => requests.send(request).await.map_err(|_| self.stopped()),
-            None => Err(self.stopped()),
-        }
+    /// Forgets marks of a space.
+    pub(super) fn drop_marks(
+        &self,
+        space: &'static str,
+        keys: Vec<String>,
+    ) -> Result<(), StoreError> {
+        self.ask(|answer| Request::DropMarks(space, keys, answer))
+    }
+
+    /// Asks the writer and waits on this thread, which must not be one of the runtime's.
+    fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Request,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let Some(requests) = &self.requests else {
+            return Err(self.stopped());
+        };
+        requests
+            .blocking_send(request(answer))
+            .map_err(|_| self.stopped())?;
+        answered.blocking_recv().map_err(|_| self.stopped())?
     }
 
     fn stopped(&self) -> StoreError {
@@ -267,8 +273,7 @@ impl Drop for SqliteJournal {
 fn check_tail(
     connection: &Connection,
     path: &Path,
-    cursor: u64,
-    last: u64,
+    (cursor, last, kept_from): (u64, u64, u64),
     budget: &Budget,
 ) -> Result<(), StoreError> {
     if cursor > last {
@@ -281,13 +286,18 @@ fn check_tail(
         let mut statement = connection.prepare(SELECT_INPUTS)?;
         let mut rows =
             statement.query([to_sql(cursor), to_sql(limits::ROWS_CHECKED_AT_OPEN_MAX)])?;
-        let mut before = cursor;
+        let mut before = cursor.max(kept_from.saturating_sub(1));
+        let mut bytes = 0;
         while let Some(found) = rows.next()? {
             let checked = row::check_input(found)?;
-            if checked.seq != before + 1 && before != 0 {
+            if checked.seq != before + 1 {
                 return Err(gap(before, checked.seq));
             }
             before = checked.seq;
+            bytes += checked.bytes;
+            if bytes > limits::BYTES_CHECKED_AT_OPEN_MAX {
+                break;
+            }
             let shares = vec![(checked.source, checked.bytes)];
             // More than the budget may stand here after it was lowered: it is booked all the same.
             if budget.take(&shares).is_ok() {
@@ -296,11 +306,7 @@ fn check_tail(
         }
         Ok(())
     };
-    read().map_err(|error| match error {
-        ReadError::Sqlite(error) => explain(path, &error),
-        ReadError::Damaged(reason) => damaged(path, reason),
-        ReadError::Store(error) => error,
-    })
+    read().map_err(|error| failed(path, error))
 }
 
 fn gap(before: u64, found: u64) -> ReadError {
@@ -318,17 +324,27 @@ impl Journal for SqliteJournal {
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError> {
         self.readers.with(|connection| {
-            let mut statement = connection.prepare_cached(SELECT_INPUTS)?;
+            // One snapshot: what retention forgets meanwhile is no gap.
+            let snapshot = connection.unchecked_transaction()?;
+            let kept_from = trim::kept_from(&snapshot)?;
+            let mut statement = snapshot.prepare_cached(SELECT_INPUTS)?;
             let mut rows = statement.query([to_sql(after), limit_to_sql(limit)])?;
             let mut found: Vec<Sequenced> = Vec::new();
+            let mut bytes = 0;
             while let Some(row) = rows.next()? {
-                let next = row::read_input(row)?;
-                match found.last() {
-                    Some(before) if before.seq + 1 != next.seq => {
-                        return Err(gap(before.seq, next.seq));
-                    }
-                    _ => found.push(next),
+                bytes += row.get_ref(6)?.as_bytes().map_or(0, <[u8]>::len);
+                if bytes > limits::READ_BYTES_MAX && !found.is_empty() {
+                    break;
                 }
+                let next = row::read_input(row)?;
+                let before = match found.last() {
+                    Some(before) => before.seq,
+                    None => after.max(kept_from.saturating_sub(1)),
+                };
+                if before + 1 != next.seq {
+                    return Err(gap(before, next.seq));
+                }
+                found.push(next);
             }
             Ok(found)
         })
@@ -342,16 +358,7 @@ impl Journal for SqliteJournal {
     ) -> Result<Vec<Arc<Sequenced>>, StoreError> {
         match self.shared.tail.after(after, limit, wait) {
             Ahead::Here(rows) => Ok(rows),
-            Ahead::OnDisk => {
-                let rows = self.read(after, limit)?;
-                match rows.first() {
-                    Some(row) if after > 0 && row.seq != after + 1 => Err(damaged(
-                        &self.shared.path,
-                        format!("inputs between {after} and {} are missing", row.seq),
-                    )),
-                    _ => Ok(rows.into_iter().map(Arc::new).collect()),
-                }
-            }
+            Ahead::OnDisk => Ok(self.read(after, limit)?.into_iter().map(Arc::new).collect()),
         }
     }
 
@@ -361,8 +368,8 @@ impl Journal for SqliteJournal {
 
     fn raw(&self, seq: u64) -> Result<Option<Vec<u8>>, StoreError> {
         self.readers.with(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT key_id, size, body, crc FROM raw WHERE seq = ?1")?;
+            let mut statement =
+                connection.prepare_cached(&format!("{} WHERE seq = ?1", row::SELECT_RAW))?;
             statement
                 .query_row([to_sql(seq)], |row| Ok(row::read_raw(seq, row)))
                 .optional()?
@@ -372,10 +379,15 @@ impl Journal for SqliteJournal {
 
     fn marks(&self, space: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.readers.with(|connection| {
-            let mut statement = connection
-                .prepare_cached("SELECT key, value FROM marks WHERE space = ?1 ORDER BY key")?;
-            let rows = statement.query_map([space], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+            let sql = format!("{} WHERE space = ?1 ORDER BY key", writer::SELECT_MARKS);
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([space])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                seal::check_row("marks", row)?;
+                found.push((row.get(1)?, row.get(3)?));
+            }
+            Ok(found)
         })
     }
 }

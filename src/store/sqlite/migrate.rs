@@ -61,9 +61,28 @@ pub(super) fn migrate(
     path: &Path,
     schema: &Schema,
 ) -> Result<(), StoreError> {
-    let sqlite = |error: rusqlite::Error| explain(path, &error);
-    let known = i64::try_from(schema.steps.len()).unwrap_or(i64::MAX);
-    let version = pragma(connection, "user_version").map_err(sqlite)?;
+    let version = check(connection, path, schema)?;
+    if version == known(schema) {
+        return Ok(());
+    }
+    if version > 0 {
+        back_up(connection, path, version)?;
+    }
+    apply(connection, schema, version).map_err(|error| explain(path, &error))
+}
+
+fn known(schema: &Schema) -> i64 {
+    i64::try_from(schema.steps.len()).unwrap_or(i64::MAX)
+}
+
+/// Whether the file is ours and as this program or an older one made it; its version.
+pub(super) fn check(
+    connection: &Connection,
+    path: &Path,
+    schema: &Schema,
+) -> Result<i64, StoreError> {
+    let known = known(schema);
+    let version = pragma(connection, "user_version").map_err(|error| explain(path, &error))?;
     if version > known {
         return Err(StoreError::Newer {
             file: path.display().to_string(),
@@ -73,13 +92,16 @@ pub(super) fn migrate(
     }
     check_owner(connection, path, schema, version)?;
     check_applied(connection, path, schema, version)?;
-    if version == known {
-        return Ok(());
+    Ok(version)
+}
+
+/// The schema of a file of the store.
+pub(super) fn schema_of(file: &str) -> &'static Schema {
+    match file {
+        "journal.db" => &JOURNAL,
+        "state.db" => &STATE,
+        _ => &DESK,
     }
-    if version > 0 {
-        back_up(connection, path, version)?;
-    }
-    apply(connection, schema, version).map_err(sqlite)
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
@@ -152,7 +174,14 @@ fn back_up(connection: &Connection, path: &Path, version: i64) -> Result<(), Sto
     std::fs::create_dir_all(&dir).map_err(|error| unavailable(&dir, &error))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let copy = dir.join(format!("{name}-version-{version}.db"));
-    super::backup::copy_database(connection, path, &copy).map(|_| ())
+    // A copy that an earlier try left behind is replaced: only a whole one gets the name.
+    let partial = dir.join(format!("{name}-version-{version}.partial"));
+    if partial.exists() {
+        std::fs::remove_file(&partial).map_err(|error| unavailable(&partial, &error))?;
+    }
+    super::backup::copy_database(connection, path, &partial)?;
+    std::fs::rename(&partial, &copy).map_err(|error| unavailable(&copy, &error))?;
+    super::backup::sync(&dir)
 }
 
 fn apply(connection: &mut Connection, schema: &Schema, version: i64) -> rusqlite::Result<()> {
@@ -218,6 +247,10 @@ mod tests {
         migrate(&mut open(&path), &path, &JOURNAL).unwrap();
         migrate(&mut open(&path), &path, &JOURNAL).unwrap();
         assert!(!dir.path().join("backups").exists());
+        // Left behind by a try that was cut off.
+        std::fs::create_dir_all(dir.path().join("backups")).unwrap();
+        std::fs::write(dir.path().join("backups/journal-version-1.partial"), "x").unwrap();
+        std::fs::write(dir.path().join("backups/journal-version-1.db"), "x").unwrap();
         migrate(&mut open(&path), &path, &TWO).unwrap();
         assert!(dir.path().join("backups/journal-version-1.db").exists());
         let refused = migrate(&mut open(&path), &path, &JOURNAL).unwrap_err();

@@ -2,30 +2,40 @@
 //! readers. This folder is the only place that names rusqlite. What was acknowledged is on disk;
 //! what does not match its checksum is refused, never passed on.
 
+mod acked;
 mod backup;
 mod budget;
 mod connection;
 mod desk;
+mod desk_row;
 mod faults;
 mod journal;
 mod lock;
 mod migrate;
+mod recover;
+mod retention;
 mod row;
 mod seal;
 mod state;
 mod state_write;
 mod tail;
+mod trim;
+mod verify;
 mod wal;
 mod writer;
 
-pub use backup::{Manifest, ManifestFile, backup, restore};
+pub use backup::{Manifest, ManifestFile, backup, release_delivery, restore};
 pub use desk::{DeskOptions, SqliteDesk};
 pub use faults::CommitFaults;
-pub use journal::{JournalFigures, JournalOptions, SqliteJournal, Trimmed};
+pub use journal::{JournalFigures, JournalOptions, SqliteJournal};
 pub use lock::DirectoryLock;
+pub use recover::{Recovered, SetAside, recover};
+pub use retention::{Retention, Retired, retire};
 pub use state::{SqliteState, StateOptions};
+pub use verify::{Verified, verify};
 
-use super::{StateStore, StoreError};
+use super::desk_store::DeskStore;
+use super::{Journal, StateStore, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,6 +75,7 @@ impl SqliteStore {
         let state = SqliteState::open(dir, options.state)?;
         let journal = SqliteJournal::open(dir, state.cursor()?, options.journal)?;
         let desk = SqliteDesk::open(dir, options.desk)?;
+        check_together(dir, &state, &journal, &desk)?;
         if state.word(backup::GENERATION)?.is_none() {
             state.set_word(backup::GENERATION, new_generation)?;
         }
@@ -91,4 +102,29 @@ impl SqliteStore {
     pub fn release_delivery(&self) -> Result<(), StoreError> {
         self.state.set_word(backup::RESTORED, "")
     }
+}
+
+/// The three files are one store: one that is fresh while another has a past means that a file was
+/// lost, and going on without it would forget tickets or open them a second time.
+fn check_together(
+    dir: &Path,
+    state: &SqliteState,
+    journal: &SqliteJournal,
+    desk: &SqliteDesk,
+) -> Result<(), StoreError> {
+    let has_generation = state.word(backup::GENERATION)?.is_some();
+    if has_generation {
+        return Ok(());
+    }
+    let what = if journal.last_seq() > 0 {
+        "journal.db"
+    } else if desk.last_change()? > 0 {
+        "desk.db"
+    } else {
+        return Ok(());
+    };
+    Err(connection::damaged(
+        &dir.join("state.db"),
+        format!("it is new, but {what} beside it has a past"),
+    ))
 }

@@ -11,6 +11,10 @@ use crc32fast::Hasher;
 use rusqlite::{CachedStatement, Row, params};
 use std::sync::Arc;
 
+/// Set in the version of a row whose payload is compressed.
+const COMPRESSED: u8 = 0x80;
+/// Payloads up to this size gain nothing, bytes.
+const COMPRESSED_BYTES_MIN: usize = 1024;
 /// Rows that are not sealed have key 0.
 const KEY_NONE: i64 = 0;
 
@@ -20,13 +24,17 @@ pub(super) struct NewRow {
     pub(super) at: Time,
     /// The input itself, for the tail.
     pub(super) input: Input,
+    version: u8,
     payload: Vec<u8>,
+    /// Bytes of the payload before it was compressed.
+    plain: usize,
     sum: u32,
     raw: Option<NewRaw>,
 }
 
 struct NewRaw {
-    size: usize,
+    keep: bool,
+    size: i64,
     body: Vec<u8>,
     sum: u32,
 }
@@ -38,7 +46,7 @@ impl NewRow {
             what: format!("a new input of kind `{}`", new.input.kind()),
             reason: format!("its {what} has {bytes} bytes, {most} are allowed"),
         };
-        let mut payload = Vec::with_capacity(256);
+        let mut payload = Vec::with_capacity(512);
         payload =
             postcard::to_extend(&new.input, payload).map_err(|error| StoreError::Unreadable {
                 what: format!("a new input of kind `{}`", new.input.kind()),
@@ -47,6 +55,13 @@ impl NewRow {
         if payload.len() > limits::INPUT_BYTES_MAX {
             return Err(too_large("content", payload.len(), limits::INPUT_BYTES_MAX));
         }
+        let (version, plain) = (ENCODING_VERSION, payload.len());
+        let version = if plain < COMPRESSED_BYTES_MIN {
+            version
+        } else {
+            payload = lz4_flex::block::compress_prepend_size(&payload);
+            version | COMPRESSED
+        };
         let raw = match new.raw {
             None => None,
             Some(bytes) if bytes.len() > limits::RAW_BYTES_MAX => {
@@ -54,9 +69,13 @@ impl NewRow {
             }
             Some(bytes) => {
                 let body = lz4_flex::block::compress(&bytes);
-                let sum = sum_of_raw(KEY_NONE, to_sql(bytes.len() as u64), &body);
+                let size = to_sql(bytes.len() as u64);
+                // What waits in quarantine is read again when a person replays it.
+                let keep = matches!(new.input, Input::Undecoded(_));
+                let sum = sum_of_raw(new.at.0, keep, KEY_NONE, size, &body);
                 Some(NewRaw {
-                    size: bytes.len(),
+                    keep,
+                    size,
                     body,
                     sum,
                 })
@@ -65,7 +84,7 @@ impl NewRow {
         let sum = sum_of(
             new.at.0,
             new.input.kind(),
-            i64::from(ENCODING_VERSION),
+            i64::from(version),
             KEY_NONE,
             new.input.source(),
             &payload,
@@ -73,7 +92,9 @@ impl NewRow {
         Ok(NewRow {
             at: new.at,
             input: new.input,
+            version,
             payload,
+            plain,
             sum,
             raw,
         })
@@ -82,6 +103,11 @@ impl NewRow {
     /// Bytes that it takes on disk, without the overhead of a row.
     pub(super) fn bytes(&self) -> u64 {
         (self.payload.len() + self.raw.as_ref().map_or(0, |raw| raw.body.len())) as u64
+    }
+
+    /// Bytes that it takes in memory, roughly: each text has an allocation of its own there.
+    pub(super) fn memory(&self) -> u64 {
+        (2 * self.plain + 512) as u64
     }
 
     /// Writes it at its place.
@@ -96,7 +122,7 @@ impl NewRow {
             place,
             self.at.0,
             self.input.kind(),
-            ENCODING_VERSION,
+            self.version,
             KEY_NONE,
             self.input.source(),
             self.payload,
@@ -105,8 +131,10 @@ impl NewRow {
         if let Some(raw) = &self.raw {
             raws.execute(params![
                 place,
+                self.at.0,
+                raw.keep,
                 KEY_NONE,
-                to_sql(raw.size as u64),
+                raw.size,
                 raw.body,
                 with_place(raw.sum, place),
             ])?;
@@ -129,7 +157,9 @@ pub(super) const INSERT_INPUT: &str = "INSERT INTO inputs \
     (seq, at, kind, version, key_id, source, payload, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 /// The statement for [`NewRow::insert`]'s raw bytes.
 pub(super) const INSERT_RAW: &str =
-    "INSERT INTO raw (seq, key_id, size, body, crc) VALUES (?1, ?2, ?3, ?4, ?5)";
+    "INSERT INTO raw (seq, at, keep, key_id, size, body, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+/// The columns that [`read_raw`] takes, in its order.
+pub(super) const SELECT_RAW: &str = "SELECT at, keep, key_id, size, body, crc FROM raw";
 /// The columns that [`read_input`] takes, in its order.
 pub(super) const SELECT_INPUTS: &str = "SELECT seq, at, kind, version, key_id, source, payload, crc \
     FROM inputs WHERE seq > ?1 ORDER BY seq LIMIT ?2";
@@ -147,8 +177,10 @@ fn sum_of(at: i64, kind: &str, version: i64, key: i64, source: &str, payload: &[
     hasher.finalize()
 }
 
-fn sum_of_raw(key: i64, size: i64, body: &[u8]) -> u32 {
+fn sum_of_raw(at: i64, keep: bool, key: i64, size: i64, body: &[u8]) -> u32 {
     let mut hasher = Hasher::new();
+    hasher.update(&at.to_le_bytes());
+    hasher.update(&[u8::from(keep)]);
     hasher.update(&key.to_le_bytes());
     hasher.update(&size.to_le_bytes());
     hasher.update(body);
@@ -201,7 +233,8 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
         })
     };
     let version: i64 = row.get(3)?;
-    if version != i64::from(ENCODING_VERSION) {
+    let compressed = version & i64::from(COMPRESSED) != 0;
+    if version & !i64::from(COMPRESSED) != i64::from(ENCODING_VERSION) {
         return Err(unreadable(format!(
             "it has encoding version {version}, this program knows {ENCODING_VERSION}"
         )));
@@ -213,6 +246,19 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
         )));
     }
     let payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+    let plain;
+    let payload = if compressed {
+        let (size, body) = lz4_flex::block::uncompressed_size(payload)
+            .map_err(|error| unreadable(error.to_string()))?;
+        if size > limits::INPUT_BYTES_MAX {
+            return Err(unreadable(format!("it claims to be {size} bytes long")));
+        }
+        plain = lz4_flex::block::decompress(body, size)
+            .map_err(|error| unreadable(error.to_string()))?;
+        &plain
+    } else {
+        payload
+    };
     let input = postcard::from_bytes(payload).map_err(|error| unreadable(error.to_string()))?;
     Ok(Sequenced {
         seq,
@@ -221,11 +267,12 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
     })
 }
 
-/// Reads `key_id, size, body, crc` of the raw bytes at `seq`.
+/// Reads the columns of [`SELECT_RAW`] of the raw bytes at `seq`.
 pub(super) fn read_raw(seq: u64, row: &Row<'_>) -> Result<Vec<u8>, ReadError> {
-    let (key, size): (i64, i64) = (row.get(0)?, row.get(1)?);
-    let body = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-    if i64::from(with_place(sum_of_raw(key, size, body), to_sql(seq))) != row.get::<_, i64>(3)? {
+    let (key, size): (i64, i64) = (row.get(2)?, row.get(3)?);
+    let body = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
+    let sum = sum_of_raw(row.get(0)?, row.get(1)?, key, size, body);
+    if i64::from(with_place(sum, to_sql(seq))) != row.get::<_, i64>(5)? {
         return Err(ReadError::Damaged(format!(
             "the raw bytes of the input at {seq} do not match their checksum"
         )));

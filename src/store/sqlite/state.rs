@@ -6,7 +6,7 @@ use super::super::{
     AlertBytes, IncidentFilter, LoadedState, StateDelta, StateStore, StoreError, codec,
 };
 use super::connection::{
-    ReadError, Readers, damaged, explain, from_sql, limit_to_sql, locked, open_writer, to_sql,
+    ReadError, Readers, explain, failed, from_sql, limit_to_sql, locked, open_writer, to_sql,
 };
 use super::faults::CommitFaults;
 use super::migrate::{STATE, migrate};
@@ -14,13 +14,13 @@ use super::seal::Place;
 use crate::model::Time;
 use crate::model::id::{AlertId, IncidentId, TicketId};
 use crate::model::incident::TimelineEntry;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
 /// Kinds of things that only grow; they are listed, not loaded.
-const KINDS_NOT_LOADED: &str = "'audit'";
+const KINDS_NOT_LOADED: [&str; 3] = ["audit", "quarantine", "quarantine_handled"];
 
 /// How the state store behaves.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct SqliteState {
     path: PathBuf,
     options: StateOptions,
     pub(super) writer: Mutex<Option<Connection>>,
-    readers: Readers,
+    pub(super) readers: Readers,
 }
 
 impl SqliteState {
@@ -69,34 +69,13 @@ impl SqliteState {
 
     /// A word that the store remembers: the installation's generation and the like.
     pub fn word(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.readers.with(|connection| {
-            Ok(connection
-                .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
-                .query_row([name], |row| row.get(0))
-                .optional()?)
-        })
+        self.readers
+            .with(|connection| super::connection::word(connection, name))
     }
 
     /// Remembers a word; empty: forgets it.
     pub fn set_word(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        self.write(|connection| {
-            if value.is_empty() {
-                connection.execute("DELETE FROM meta WHERE name = ?1", [name])?;
-            } else {
-                connection.execute(
-                    "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)",
-                    [name, value],
-                )?;
-            }
-            Ok(())
-        })
-    }
-
-    pub(super) fn copy_to(&self, target: &Path) -> Result<(), StoreError> {
-        self.readers.with(|connection| {
-            super::backup::copy_database(connection, &self.path, target)?;
-            Ok(())
-        })
+        self.write(|connection| super::connection::set_word(connection, name, value))
     }
 
     /// One synced transaction. After a failure the connection is opened again next time.
@@ -122,13 +101,11 @@ impl SqliteState {
                 *writer = Some(connection);
                 Ok(value)
             }
-            Err(ReadError::Sqlite(error)) => Err(explain(&self.path, &error)),
-            Err(ReadError::Damaged(reason)) => Err(damaged(&self.path, reason)),
-            Err(ReadError::Store(error)) => Err(error),
+            Err(error) => Err(failed(&self.path, error)),
         }
     }
 
-    fn bodies(
+    pub(super) fn bodies(
         &self,
         table: &'static str,
         sql: &str,
@@ -145,10 +122,10 @@ impl SqliteState {
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let id: i64 = row.get(0)?;
-                let body = open_blob(Place::number("alerts", id), row, 1)?;
-                let text = match row.get_ref(2)? {
+                let body = Place::number("alerts", id).open(row, 1, 4)?;
+                let text = match row.get_ref(4)? {
                     rusqlite::types::ValueRef::Null => Vec::new(),
-                    _ => open_blob(Place::number("alert_texts", id), row, 2)?,
+                    _ => Place::number("alert_texts", id).open(row, 4, 5)?,
                 };
                 found.push((body, text));
             }
@@ -157,20 +134,7 @@ impl SqliteState {
     }
 }
 
-/// The body in a column, checked against its place.
-pub(super) fn open_blob(
-    place: Place<'_>,
-    row: &Row<'_>,
-    column: usize,
-) -> Result<Vec<u8>, ReadError> {
-    place.open(
-        row.get_ref(column)?
-            .as_blob()
-            .map_err(rusqlite::Error::from)?,
-    )
-}
-
-/// Rows of `id, body`.
+/// Rows of `id, body` and the columns that the body is sealed with.
 fn numbered_bodies(
     connection: &Connection,
     table: &'static str,
@@ -181,7 +145,8 @@ fn numbered_bodies(
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(open_blob(Place::number(table, row.get(0)?), row, 1)?);
+        let end = row.as_ref().column_count();
+        found.push(Place::number(table, row.get(0)?).open(row, 1, end)?);
     }
     Ok(found)
 }
@@ -201,7 +166,7 @@ fn case_bodies(
             number: row.get(0)?,
             key: row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
         };
-        found.push(open_blob(place, row, 2)?);
+        found.push(place.open(row, 2, 3)?);
     }
     Ok(found)
 }
@@ -213,7 +178,7 @@ pub(super) fn position(connection: &Connection) -> Result<(u64, Time), ReadError
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     match row {
-        None => Ok((0, Time(0))),
+        None => Err(ReadError::Damaged("the journal cursor is gone".to_owned())),
         Some((cursor, served, sum)) if position_sum(cursor, served) == sum => {
             Ok((from_sql(cursor), Time(served)))
         }
@@ -242,13 +207,13 @@ impl StateStore for SqliteState {
                 alerts: numbered_bodies(
                     &snapshot,
                     "alerts",
-                    "SELECT id, body FROM alerts ORDER BY id",
+                    "SELECT id, body, incident, active FROM alerts ORDER BY id",
                     [],
                 )?,
                 incidents: numbered_bodies(
                     &snapshot,
                     "incidents",
-                    "SELECT id, body FROM incidents WHERE live = 1 ORDER BY id",
+                    "SELECT id, body, open, live, changed_at FROM incidents WHERE live = 1 ORDER BY id",
                     [],
                 )?,
                 cases: case_bodies(
@@ -262,7 +227,7 @@ impl StateStore for SqliteState {
                 tickets: numbered_bodies(
                     &snapshot,
                     "tickets",
-                    &format!("SELECT id, body FROM tickets WHERE incident {live} ORDER BY id"),
+                    &format!("SELECT id, body, incident, tracker, work FROM tickets WHERE incident {live} ORDER BY id"),
                     [],
                 )?,
                 things: loaded_things(&snapshot)?,
@@ -283,22 +248,22 @@ impl StateStore for SqliteState {
         let before = before.map_or(i64::MAX, |id| to_sql(id.0));
         let sql = match filter {
             IncidentFilter::Open => {
-                "SELECT id, body FROM incidents WHERE open = 1 AND id < ?1 \
+                "SELECT id, body, open, live, changed_at FROM incidents WHERE open = 1 AND id < ?1 \
                  ORDER BY id DESC LIMIT ?2"
             }
             IncidentFilter::Closed => {
-                "SELECT id, body FROM incidents WHERE open = 0 AND id < ?1 \
+                "SELECT id, body, open, live, changed_at FROM incidents WHERE open = 0 AND id < ?1 \
                  ORDER BY id DESC LIMIT ?2"
             }
             IncidentFilter::All => {
-                "SELECT id, body FROM incidents WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+                "SELECT id, body, open, live, changed_at FROM incidents WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
             }
         };
         self.bodies("incidents", sql, [before, limit_to_sql(limit)])
     }
 
     fn incident(&self, id: IncidentId) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT id, body FROM incidents WHERE id = ?1";
+        let sql = "SELECT id, body, open, live, changed_at FROM incidents WHERE id = ?1";
         Ok(self.bodies("incidents", sql, [to_sql(id.0)])?.pop())
     }
 
@@ -310,13 +275,13 @@ impl StateStore for SqliteState {
     ) -> Result<Vec<AlertBytes>, StoreError> {
         let incident = to_sql(incident.0);
         let Some(after) = after else {
-            let sql = "SELECT a.id, a.body, t.body FROM alerts AS a \
+            let sql = "SELECT a.id, a.body, a.incident, a.active, t.body FROM alerts AS a \
                        LEFT JOIN alert_texts AS t USING (id) WHERE a.incident = ?1 \
                        ORDER BY a.active DESC, a.id LIMIT ?2";
             return self.alert_rows(sql, [incident, limit_to_sql(limit)]);
         };
         // Active alerts come first, so "after" depends on whether that alert is active now.
-        let sql = "SELECT a.id, a.body, t.body FROM alerts AS a \
+        let sql = "SELECT a.id, a.body, a.incident, a.active, t.body FROM alerts AS a \
                    LEFT JOIN alert_texts AS t USING (id) WHERE a.incident = ?1 \
                    AND (-a.active, a.id) > (SELECT -coalesce(max(active), 0), ?2 FROM alerts \
                    WHERE id = ?2) ORDER BY a.active DESC, a.id LIMIT ?3";
@@ -324,14 +289,14 @@ impl StateStore for SqliteState {
     }
 
     fn alerts(&self, after: Option<AlertId>, limit: usize) -> Result<Vec<AlertBytes>, StoreError> {
-        let sql = "SELECT a.id, a.body, t.body FROM alerts AS a \
+        let sql = "SELECT a.id, a.body, a.incident, a.active, t.body FROM alerts AS a \
                    LEFT JOIN alert_texts AS t USING (id) WHERE a.id > ?1 ORDER BY a.id LIMIT ?2";
         let after = after.map_or(-1, |id| to_sql(id.0));
         self.alert_rows(sql, [after, limit_to_sql(limit)])
     }
 
     fn alert(&self, id: AlertId) -> Result<Option<AlertBytes>, StoreError> {
-        let sql = "SELECT a.id, a.body, t.body FROM alerts AS a \
+        let sql = "SELECT a.id, a.body, a.incident, a.active, t.body FROM alerts AS a \
                    LEFT JOIN alert_texts AS t USING (id) WHERE a.id = ?1";
         Ok(self.alert_rows(sql, [to_sql(id.0)])?.pop())
     }
@@ -344,23 +309,24 @@ impl StateStore for SqliteState {
     }
 
     fn tickets_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError> {
-        let sql = "SELECT id, body FROM tickets WHERE incident = ?1 ORDER BY id";
+        let sql =
+            "SELECT id, body, incident, tracker, work FROM tickets WHERE incident = ?1 ORDER BY id";
         self.bodies("tickets", sql, [to_sql(incident.0)])
     }
 
     fn ticket(&self, id: TicketId) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT id, body FROM tickets WHERE id = ?1";
+        let sql = "SELECT id, body, incident, tracker, work FROM tickets WHERE id = ?1";
         Ok(self.bodies("tickets", sql, [to_sql(id.0)])?.pop())
     }
 
     fn work(&self, tracker: &str, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
-        let sql = "SELECT id, body FROM tickets WHERE tracker = ?1 AND work IS NOT NULL \
+        let sql = "SELECT id, body, incident, tracker, work FROM tickets WHERE tracker = ?1 AND work IS NOT NULL \
                    ORDER BY work, id LIMIT ?2";
         self.bodies("tickets", sql, params![tracker, limit_to_sql(limit)])
     }
 
     fn tickets(&self, before: Option<TicketId>, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
-        let sql = "SELECT id, body FROM tickets WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+        let sql = "SELECT id, body, incident, tracker, work FROM tickets WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
         let before = before.map_or(i64::MAX, |id| to_sql(id.0));
         self.bodies("tickets", sql, [before, limit_to_sql(limit)])
     }
@@ -386,7 +352,7 @@ impl StateStore for SqliteState {
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.readers.with(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT kind, key, value FROM things WHERE kind = ?1 AND (?2 IS NULL OR key > ?2) \
+                "SELECT kind, key, value, changed_at FROM things WHERE kind = ?1 AND (?2 IS NULL OR key > ?2) \
                  ORDER BY key LIMIT ?3",
             )?;
             let rows = statement.query(params![kind, after, limit_to_sql(limit)])?;
@@ -403,19 +369,29 @@ impl StateStore for SqliteState {
     }
 }
 
+/// Kind by kind, so that what only grows is not even read.
 fn loaded_things(connection: &Connection) -> Result<Vec<(String, String, Vec<u8>)>, ReadError> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT kind, key, value FROM things WHERE kind NOT IN ({KINDS_NOT_LOADED}) \
-         ORDER BY kind, key"
-    ))?;
-    thing_rows(statement.query([])?)
+    let mut next = connection.prepare("SELECT min(kind) FROM things WHERE kind > ?1")?;
+    let mut rows = connection
+        .prepare("SELECT kind, key, value, changed_at FROM things WHERE kind = ?1 ORDER BY key")?;
+    let mut found = Vec::new();
+    let mut kind = String::new();
+    while let Some(later) = next.query_row([&kind], |row| row.get::<_, Option<String>>(0))? {
+        kind = later;
+        if !KINDS_NOT_LOADED.contains(&kind.as_str()) {
+            found.extend(thing_rows(rows.query([&kind])?)?);
+        }
+    }
+    Ok(found)
 }
 
 fn thing_rows(mut rows: rusqlite::Rows<'_>) -> Result<Vec<(String, String, Vec<u8>)>, ReadError> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (kind, key): (String, String) = (row.get(0)?, row.get(1)?);
-        let value = open_blob(super::state_write::thing_place(&kind, &key).place(), row, 2)?;
+        let value = super::state_write::thing_place(&kind, &key)
+            .place()
+            .open(row, 2, 4)?;
         found.push((kind, key, value));
     }
     Ok(found)

@@ -3,7 +3,7 @@
 
 use super::super::{StateDelta, StoreError, codec};
 use super::connection::{ReadError, to_sql};
-use super::seal::Place;
+use super::seal::{Column, Place};
 use super::state::{SqliteState, position, position_sum};
 use crate::model::Time;
 use rusqlite::{Connection, params};
@@ -39,6 +39,10 @@ pub(super) fn apply(connection: &Connection, delta: &StateDelta) -> Result<(), R
             ),
         }));
     }
+    if delta.cursor == before && before > 0 {
+        // Its commit was reported as failed and had come through all the same.
+        return Ok(());
+    }
     alerts(connection, delta)?;
     incidents(connection, delta)?;
     cases_and_tickets(connection, delta)?;
@@ -71,15 +75,15 @@ fn alerts(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> 
             drop_text.execute([id])?;
             continue;
         }
-        let body = Place::number("alerts", id).seal(&row.body);
-        put.execute(params![
-            id,
-            row.incident.map(|id| to_sql(id.0)),
-            row.active,
-            body
-        ])?;
+        let incident = row.incident.map(|id| to_sql(id.0));
+        let columns = [Column::Number(incident), row.active.into()];
+        let body = Place::number("alerts", id).seal(&columns, &row.body);
+        put.execute(params![id, incident, row.active, body])?;
         if let Some(text) = &row.text {
-            put_text.execute(params![id, Place::number("alert_texts", id).seal(text)])?;
+            put_text.execute(params![
+                id,
+                Place::number("alert_texts", id).seal(&[], text)
+            ])?;
         }
     }
     Ok(())
@@ -93,8 +97,10 @@ fn incidents(connection: &Connection, delta: &StateDelta) -> Result<(), ReadErro
     )?;
     for row in &delta.incidents {
         let id = to_sql(row.id.0);
-        let body = Place::number("incidents", id).seal(&row.body);
-        put.execute(params![id, row.open, row.live, delta.served_until.0, body])?;
+        let changed_at = delta.served_until.0;
+        let columns = [row.open.into(), row.live.into(), changed_at.into()];
+        let body = Place::number("incidents", id).seal(&columns, &row.body);
+        put.execute(params![id, row.open, row.live, changed_at, body])?;
     }
     Ok(())
 }
@@ -109,7 +115,11 @@ fn cases_and_tickets(connection: &Connection, delta: &StateDelta) -> Result<(), 
             number: to_sql(row.incident.0),
             key: &row.contract,
         };
-        put_case.execute(params![place.number, row.contract, place.seal(&row.body)])?;
+        put_case.execute(params![
+            place.number,
+            row.contract,
+            place.seal(&[], &row.body)
+        ])?;
     }
     let mut put_ticket = connection.prepare_cached(
         "INSERT INTO tickets (id, incident, tracker, work, body) VALUES (?1, ?2, ?3, ?4, ?5) \
@@ -118,14 +128,11 @@ fn cases_and_tickets(connection: &Connection, delta: &StateDelta) -> Result<(), 
     )?;
     for row in &delta.tickets {
         let id = to_sql(row.id.0);
-        let body = Place::number("tickets", id).seal(&row.body);
-        put_ticket.execute(params![
-            id,
-            to_sql(row.incident.0),
-            row.tracker,
-            row.work,
-            body
-        ])?;
+        let incident = to_sql(row.incident.0);
+        let tracker = Column::Text(&row.tracker);
+        let columns = [incident.into(), tracker, Column::Number(row.work)];
+        let body = Place::number("tickets", id).seal(&columns, &row.body);
+        put_ticket.execute(params![id, incident, row.tracker, row.work, body])?;
     }
     Ok(())
 }
@@ -135,7 +142,7 @@ fn timeline(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError
         connection.prepare_cached("INSERT INTO timeline (incident, body) VALUES (?1, ?2)")?;
     for entry in &delta.timeline {
         let incident = to_sql(entry.incident.0);
-        let body = Place::number("timeline", incident).seal(&codec::encode(entry)?);
+        let body = Place::number("timeline", incident).seal(&[], &codec::encode(entry)?);
         add.execute(params![incident, body])?;
     }
     Ok(())
@@ -152,8 +159,10 @@ fn things(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> 
             forget.execute(params![row.kind, row.key])?;
             continue;
         }
-        let value = thing_place(row.kind, &row.key).place().seal(&row.value);
-        put.execute(params![row.kind, row.key, delta.served_until.0, value])?;
+        let changed_at = delta.served_until.0;
+        let place = thing_place(row.kind, &row.key);
+        let value = place.place().seal(&[changed_at.into()], &row.value);
+        put.execute(params![row.kind, row.key, changed_at, value])?;
     }
     Ok(())
 }
@@ -187,20 +196,36 @@ impl SqliteState {
     }
 
     /// Forgets at most `limit` things of a kind that did not change since `before`. Only for kinds
-    /// that the engine does not hold in memory.
+    /// that the engine does not hold in memory. They are looked for outside of the transaction, so
+    /// that the engine waits for the deletion alone.
     pub fn trim_things(&self, kind: &str, before: Time, limit: usize) -> Result<u64, StoreError> {
+        let keys: Vec<String> = self.readers.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT key FROM things WHERE kind = ?1 AND changed_at < ?2 LIMIT ?3",
+            )?;
+            let limit = super::connection::limit_to_sql(limit);
+            let keys = statement.query_map(params![kind, before.0, limit], |row| row.get(0))?;
+            Ok(keys.collect::<rusqlite::Result<_>>()?)
+        })?;
+        if keys.is_empty() {
+            return Ok(0);
+        }
         self.write(|connection| {
-            let forgotten = connection
-                .prepare_cached(
-                    "DELETE FROM things WHERE kind = ?1 AND key IN (SELECT key FROM things \
-                     WHERE kind = ?1 AND changed_at < ?2 LIMIT ?3)",
-                )?
-                .execute(params![
-                    kind,
-                    before.0,
-                    super::connection::limit_to_sql(limit)
-                ])?;
+            let mut forget = connection.prepare_cached(
+                "DELETE FROM things WHERE kind = ?1 AND key = ?2 AND changed_at < ?3",
+            )?;
+            let mut forgotten = 0;
+            for key in &keys {
+                forgotten += forget.execute(params![kind, key, before.0])?;
+            }
             Ok(forgotten as u64)
         })
+    }
+
+    /// Encoded tickets of incidents that are not closed.
+    pub(super) fn live_tickets(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let sql = "SELECT id, body, incident, tracker, work FROM tickets \
+                   WHERE incident IN (SELECT id FROM incidents WHERE live = 1)";
+        self.bodies("tickets", sql, [])
     }
 }

@@ -2,7 +2,8 @@
 //! does not match its checksum and silently drops what follows, which is right for the torn end of
 //! the last, unsynced transaction and wrong for damage further up. As each commit is synced before
 //! the next begins, at most one commit can be unsynced: two commits behind a broken frame mean
-//! that acknowledged data is damaged.
+//! that acknowledged data is damaged. What one commit behind it, or none, means is for the mark of
+//! [`super::acked`] to say.
 
 use super::super::StoreError;
 use super::connection::{damaged, unavailable};

@@ -3,14 +3,20 @@
 //! is read from it, so places stay without gaps whatever became of the failed commit.
 
 use super::super::{Mark, StoreError};
+use super::acked::Acked;
 use super::budget::{Budget, Shares};
-use super::connection::{explain, from_sql, locked, open_writer, to_sql, unavailable};
+use super::connection::{
+    ReadError, explain, failed, from_sql, locked, open_writer, set_word, unavailable,
+};
 use super::journal::JournalOptions;
 use super::row::{INSERT_INPUT, INSERT_RAW, NewRow};
+use super::seal::{self, Column};
 use super::tail::Tail;
+use super::trim;
 use crate::limits;
 use crate::model::Time;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +25,15 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// How often the size of the disk is looked up.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
+
+/// A commit that served so many appends, and twice as many as wait now, shows that their senders
+/// are about to send the next.
+const LINGER_APPENDS_MIN: usize = 6;
+/// How long a commit waits for them.
+const LINGER: Duration = Duration::from_micros(600);
+
+/// The word that an append without content writes.
+const PROBE: &str = "probe";
 
 /// An append that waits for its commit.
 pub(super) struct Append {
@@ -33,20 +48,43 @@ pub(super) struct Append {
 /// Rows to be forgotten, in one small transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trim {
+    /// Raw bytes up to this place were looked at already.
+    pub(super) raw_after: u64,
     /// Nothing at or above this place is touched.
     pub(super) below: u64,
     /// Inputs accepted before this.
     pub(super) inputs_before: Time,
-    /// Raw bytes accepted before this.
+    /// Raw bytes accepted before this, unless they wait in quarantine.
     pub(super) raw_before: Time,
+    /// Raw bytes of quarantine accepted before this.
+    pub(super) quarantine_before: Time,
+    /// Rows that claim to be from after this hold nothing back: the clock was wrong then.
+    pub(super) now: Time,
     /// Most rows of each at once.
     pub(super) limit: u64,
+}
+
+/// What a [`Trim`] forgot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trimmed {
+    /// Inputs.
+    pub(super) inputs: u64,
+    /// Raw bodies.
+    pub(super) raw: u64,
+    /// Where to look for more raw bodies.
+    pub(super) raw_next: Option<u64>,
 }
 
 /// What the writer is asked for.
 pub(super) enum Request {
     Append(Append),
-    Trim(Trim, oneshot::Sender<Result<(u64, u64), StoreError>>),
+    Trim(Trim, oneshot::Sender<Result<Trimmed, StoreError>>),
+    /// Marks of a space to be forgotten, by key.
+    DropMarks(
+        &'static str,
+        Vec<String>,
+        oneshot::Sender<Result<(), StoreError>>,
+    ),
 }
 
 /// What the writer and the others look at.
@@ -54,6 +92,7 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) options: JournalOptions,
     pub(super) last: AtomicU64,
+    pub(super) acked: Acked,
     pub(super) commits: AtomicU64,
     pub(super) tail: Tail,
     pub(super) budget: Budget,
@@ -66,7 +105,12 @@ pub(super) fn run(shared: &Shared, first: Connection, mut requests: mpsc::Receiv
     let mut connection = Some(first);
     let mut measured: Option<Instant> = None;
     let mut waiting = Vec::new();
+    let mut served = 0;
     while requests.blocking_recv_many(&mut waiting, limits::COMMIT_APPENDS_MAX) > 0 {
+        if served >= LINGER_APPENDS_MIN && waiting.len() * 2 < served {
+            linger(&mut requests, &mut waiting);
+        }
+        served = waiting.len();
         if measured.is_none_or(|at| at.elapsed() > MEASURE_EVERY) {
             shared.budget.measure(&shared.options.dir);
             measured = Some(Instant::now());
@@ -85,15 +129,32 @@ pub(super) fn run(shared: &Shared, first: Connection, mut requests: mpsc::Receiv
                 }
                 Request::Trim(trim, answer) => {
                     let done = with_connection(shared, &mut connection, |connection| {
-                        delete(connection, trim)
+                        trim::delete(shared, connection, trim)
                     });
                     // The one who asked may have gone; the rows are gone either way.
+                    let _ = answer.send(done);
+                }
+                Request::DropMarks(space, keys, answer) => {
+                    let done = with_connection(shared, &mut connection, |connection| {
+                        trim::drop_marks(shared, connection, space, &keys)
+                    });
                     let _ = answer.send(done);
                 }
             }
         }
         if !batch.is_empty() {
             write(shared, &mut connection, batch);
+        }
+    }
+}
+
+/// Waits a moment for more appends: a commit costs the same for one and for many.
+fn linger(requests: &mut mpsc::Receiver<Request>, waiting: &mut Vec<Request>) {
+    std::thread::sleep(LINGER);
+    while waiting.len() < limits::COMMIT_APPENDS_MAX {
+        match requests.try_recv() {
+            Ok(request) => waiting.push(request),
+            Err(_) => return,
         }
     }
 }
@@ -124,7 +185,7 @@ fn accept(shared: &Shared, first: u64, batch: Vec<Append>) {
     for append in batch {
         let from = next;
         for row in append.rows {
-            let bytes = row.bytes();
+            let bytes = row.memory();
             rows.push((row.into_sequenced(next), bytes));
             next += 1;
         }
@@ -132,6 +193,7 @@ fn accept(shared: &Shared, first: u64, batch: Vec<Append>) {
         answers.push((append.answer, from..next));
     }
     let last = next - 1;
+    shared.acked.raise(last);
     shared.last.store(last, Ordering::Release);
     shared.commits.fetch_add(1, Ordering::Relaxed);
     shared.tail.extend(last, rows.into_iter());
@@ -152,7 +214,9 @@ fn with_connection<T>(
         None => reopen(shared),
     };
     let done = opened.and_then(|mut ready| {
-        let done = job(&mut ready)?;
+        // A panic must not end the writer: everyone would wait for it for ever.
+        let done = catch_unwind(AssertUnwindSafe(|| job(&mut ready)))
+            .unwrap_or_else(|_| Err(unavailable(&shared.path, &"writing to it panicked")))?;
         *connection = Some(ready);
         Ok(done)
     });
@@ -161,7 +225,7 @@ fn with_connection<T>(
 }
 
 /// After a failed commit the file says what is in it. The checkpoint makes sure that what it says
-/// is on the disk, also if the failed sync left pages behind.
+/// is on the disk, also if the failed sync left pages behind; it does not wait for readers.
 fn reopen(shared: &Shared) -> Result<Connection, StoreError> {
     let sqlite = |error: rusqlite::Error| explain(&shared.path, &error);
     if !shared.path.exists() {
@@ -169,7 +233,7 @@ fn reopen(shared: &Shared) -> Result<Connection, StoreError> {
     }
     let connection = open_writer(&shared.path, shared.options.busy).map_err(sqlite)?;
     connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
         .map_err(sqlite)?;
     let last = last_place(&connection).map_err(sqlite)?;
     if last < shared.last.load(Ordering::Acquire) {
@@ -201,21 +265,7 @@ fn insert(
     insert_rows(connection, first, batch, || {
         shared.options.faults.check(&shared.path)
     })
-    .map_err(|failed| match failed {
-        Failed::Sqlite(error) => explain(&shared.path, &error),
-        Failed::Injected(error) => error,
-    })
-}
-
-enum Failed {
-    Sqlite(rusqlite::Error),
-    Injected(StoreError),
-}
-
-impl From<rusqlite::Error> for Failed {
-    fn from(error: rusqlite::Error) -> Failed {
-        Failed::Sqlite(error)
-    }
+    .map_err(|error| failed(&shared.path, error))
 }
 
 fn insert_rows(
@@ -223,7 +273,7 @@ fn insert_rows(
     first: u64,
     batch: &[Append],
     before_commit: impl FnOnce() -> Result<(), StoreError>,
-) -> Result<(), Failed> {
+) -> Result<(), ReadError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut inputs = transaction.prepare_cached(INSERT_INPUT)?;
@@ -239,7 +289,13 @@ fn insert_rows(
             }
         }
     }
-    before_commit().map_err(Failed::Injected)?;
+    let asks_only = |append: &Append| append.rows.is_empty() && append.marks.is_empty();
+    if batch.iter().all(asks_only) {
+        // Who asks whether the store can be written gets an answer from the disk.
+        let now = jiff::Timestamp::now().to_string();
+        set_word(&transaction, PROBE, &now)?;
+    }
+    before_commit()?;
     transaction.commit()?;
     Ok(())
 }
@@ -250,57 +306,23 @@ fn move_mark(connection: &Connection, mark: &Mark) -> rusqlite::Result<()> {
             .prepare_cached("DELETE FROM marks WHERE space = ?1 AND key = ?2")?
             .execute(params![mark.space, mark.key])?;
     } else {
+        let at = Time::from_timestamp(jiff::Timestamp::now()).0;
+        let sum = mark_sum(mark.space, &mark.key, at, &mark.value);
         connection
-            .prepare_cached("INSERT OR REPLACE INTO marks (space, key, value) VALUES (?1, ?2, ?3)")?
-            .execute(params![mark.space, mark.key, mark.value])?;
+            .prepare_cached(
+                "INSERT OR REPLACE INTO marks (space, key, at, value, crc) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![mark.space, mark.key, at, mark.value, sum])?;
     }
     Ok(())
 }
 
-/// Forgets a few of the oldest rows. The newest input always stays: it holds the place.
-fn delete(connection: &mut Connection, trim: Trim) -> Result<(u64, u64), StoreError> {
-    delete_rows(connection, trim).map_err(|error| StoreError::Unavailable {
-        what: "the journal's old rows".to_owned(),
-        reason: error.to_string(),
-    })
+/// The checksum of a mark, over its columns as [`SELECT_MARKS`] gives them.
+pub(super) fn mark_sum(space: &str, key: &str, at: i64, value: &[u8]) -> i64 {
+    let columns = [space.into(), key.into(), at.into(), Column::Bytes(value)];
+    seal::sum_of("marks", &columns)
 }
 
-fn delete_rows(connection: &mut Connection, trim: Trim) -> rusqlite::Result<(u64, u64)> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let below = to_sql(trim.below.min(last_place(&transaction)?));
-    let limit = to_sql(trim.limit);
-    let end_of = |table: &str, before: Time| -> rusqlite::Result<Option<i64>> {
-        transaction
-            .query_row(
-                &format!(
-                    "SELECT coalesce(min(CASE WHEN at >= ?3 THEN seq END) - 1, max(seq)) \
-                     FROM (SELECT i.seq, i.at FROM {table} AS t JOIN inputs AS i USING (seq) \
-                     WHERE t.seq < ?1 ORDER BY t.seq LIMIT ?2)"
-                ),
-                params![below, limit, before.0],
-                |row| row.get(0),
-            )
-            .optional()
-            .map(Option::flatten)
-    };
-    let (raw_end, inputs_end) = (
-        end_of("raw", trim.raw_before)?,
-        end_of("inputs", trim.inputs_before)?,
-    );
-    let raw = match raw_end.max(inputs_end) {
-        Some(end) => transaction.execute("DELETE FROM raw WHERE seq <= ?1", [end])?,
-        None => 0,
-    };
-    let inputs = match inputs_end {
-        Some(end) => {
-            transaction.execute(
-                "INSERT OR REPLACE INTO meta (name, value) VALUES ('kept_from', ?1)",
-                [(end + 1).to_string()],
-            )?;
-            transaction.execute("DELETE FROM inputs WHERE seq <= ?1", [end])?
-        }
-        None => 0,
-    };
-    transaction.commit()?;
-    Ok((inputs as u64, raw as u64))
-}
+/// All columns of marks, the sum last.
+pub(super) const SELECT_MARKS: &str = "SELECT space, key, at, value, crc FROM marks";

@@ -1,7 +1,8 @@
 -- The built-in desk: tickets, comments, history.
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    name  TEXT    PRIMARY KEY,
+    value TEXT    NOT NULL,
+    crc   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tickets (
@@ -17,7 +18,8 @@ CREATE TABLE tickets (
     requestor   TEXT    NOT NULL,
     merged_into INTEGER,
     created_at  INTEGER NOT NULL,
-    changed_at  INTEGER NOT NULL
+    changed_at  INTEGER NOT NULL,
+    crc         INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX tickets_by_key ON tickets (key) WHERE key <> '';
 CREATE INDEX tickets_by_end ON tickets (is_over, number);
@@ -29,7 +31,8 @@ CREATE TABLE comments (
     at     INTEGER NOT NULL,
     public INTEGER NOT NULL,
     text   TEXT    NOT NULL,
-    marker TEXT    NOT NULL
+    marker TEXT    NOT NULL,
+    crc    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX comments_by_ticket ON comments (ticket, id);
 CREATE UNIQUE INDEX comments_by_marker ON comments (ticket, marker) WHERE marker <> '';
@@ -39,6 +42,7 @@ CREATE TABLE changes (
     ticket INTEGER NOT NULL REFERENCES tickets (number),
     author TEXT    NOT NULL,
     at     INTEGER NOT NULL,
-    what   TEXT    NOT NULL
+    what   TEXT    NOT NULL,
+    crc    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX changes_by_ticket ON changes (ticket, id);

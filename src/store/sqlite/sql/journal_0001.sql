@@ -10,8 +10,11 @@ CREATE TABLE inputs (
     crc     INTEGER NOT NULL
 ) STRICT;
 
+-- `keep`: 1 for what waits in quarantine, which is kept longer than the rest.
 CREATE TABLE raw (
     seq    INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    keep   INTEGER NOT NULL,
     key_id INTEGER NOT NULL,
     size   INTEGER NOT NULL,
     body   BLOB    NOT NULL,
@@ -19,13 +22,16 @@ CREATE TABLE raw (
 ) STRICT;
 
 CREATE TABLE marks (
-    space TEXT NOT NULL,
-    key   TEXT NOT NULL,
-    value BLOB NOT NULL,
+    space TEXT    NOT NULL,
+    key   TEXT    NOT NULL,
+    at    INTEGER NOT NULL,
+    value BLOB    NOT NULL,
+    crc   INTEGER NOT NULL,
     PRIMARY KEY (space, key)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    name  TEXT    PRIMARY KEY,
+    value TEXT    NOT NULL,
+    crc   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

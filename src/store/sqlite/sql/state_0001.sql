@@ -1,7 +1,8 @@
 -- The engine's state: bodies are sealed (version, checksum), columns only what is searched by.
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    name  TEXT    PRIMARY KEY,
+    value TEXT    NOT NULL,
+    crc   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE position (
@@ -10,6 +11,8 @@ CREATE TABLE position (
     served_until INTEGER NOT NULL,
     crc          INTEGER NOT NULL
 ) STRICT;
+-- Never without a row, so that a lost one is not taken for a beginning.
+INSERT INTO position (one, cursor, served_until, crc) VALUES (1, 0, 0, 3971697493);
 
 CREATE TABLE alerts (
     id       INTEGER PRIMARY KEY,

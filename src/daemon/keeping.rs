@@ -1,0 +1,58 @@
+//! What the daemon does for the store while it runs: delivery waits after a restore, and what is old
+//! is forgotten.
+
+use super::now;
+use crate::store::sqlite::{Retention, Retired, SqliteStore, retire};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often what is old is forgotten.
+const RETIRE_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked whether delivery may go on.
+const HELD_EVERY: Duration = Duration::from_secs(1);
+
+/// After a restore or a recovery delivery waits until a person has looked at the trackers. `false`:
+/// the daemon ends first.
+pub(super) async fn delivery_may_start(store: &SqliteStore, stop: &CancellationToken) -> bool {
+    let mut told = false;
+    while !stop.is_cancelled() {
+        match store.delivery_held() {
+            Ok(None) => return true,
+            Ok(Some(since)) if !told => {
+                tracing::warn!(since, "delivery_held");
+                told = true;
+            }
+            Ok(Some(_)) => {}
+            Err(error) => tracing::error!(%error, "delivery_hold_unreadable"),
+        }
+        pause(HELD_EVERY, stop).await;
+    }
+    false
+}
+
+/// Forgets what is older than the retention says, at the start and every hour.
+pub(super) async fn retire_hourly(
+    store: Arc<SqliteStore>,
+    keep: Retention,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        let store = store.clone();
+        let retired = tokio::task::spawn_blocking(move || retire(&store, &keep, now())).await;
+        match retired {
+            Ok(Ok(retired)) if retired == Retired::default() => {}
+            Ok(Ok(retired)) => tracing::info!(?retired, "store_retired"),
+            Ok(Err(error)) => tracing::warn!(%error, "store_not_retired"),
+            Err(error) => tracing::error!(%error, "store_not_retired"),
+        }
+        pause(RETIRE_EVERY, &stop).await;
+    }
+}
+
+async fn pause(time: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
+    }
+}

@@ -1,0 +1,411 @@
+//! One ticket's turn: bring it about if it does not exist, write what differs, add its notes.
+//!
+//! The attempt is committed before its first byte. Any later attempt looks for the ticket by its
+//! key first, once the tracker has settled. A ticket that was not made in this very turn is read
+//! before it is written, so that no note is added twice and no change of a person is undone.
+
+use super::ledger::{Attempt, mark};
+use super::{Worker, merge, render};
+use crate::model::Time;
+use crate::model::ticket::{
+    DeliveryReport, Origin, RemoteRef, TicketFields, TicketStatus, WantedTicket,
+};
+use crate::store::StoreError;
+use crate::trackers::{Called, Change, Draft, RemoteTicket};
+use std::time::Duration;
+
+/// If a look-up fails for so long, the ticket is made all the same and says so.
+const LOOK_UP_GIVEN_UP: Duration = Duration::from_secs(15 * 60);
+
+/// What one ticket's turn brought.
+pub(super) struct Turn {
+    /// What the engine is told.
+    pub report: DeliveryReport,
+    /// Why it could not be finished.
+    pub failed: Option<Failed>,
+}
+
+/// Why a turn could not be finished.
+pub(super) struct Failed {
+    /// A sentence.
+    pub reason: String,
+    /// Nothing more is tried until a person says so.
+    pub dead: bool,
+    /// When to try again, if the tracker or the protocol says so.
+    pub after: Option<Duration>,
+    /// Not a failure: the protocol waits, and nobody need know.
+    pub quiet: bool,
+}
+
+impl Turn {
+    fn new(ticket: &WantedTicket) -> Turn {
+        Turn {
+            report: DeliveryReport {
+                ticket: ticket.id,
+                version_done: 0,
+                written: None,
+                read: None,
+                remote: None,
+                origin: None,
+                notes_done: Vec::new(),
+                trouble: None,
+                twins_closed: Vec::new(),
+            },
+            failed: None,
+        }
+    }
+
+    /// Whether the engine has something to learn besides the trouble.
+    pub(super) fn has_news(&self) -> bool {
+        self.report.version_done > 0
+            || self.report.remote.is_some()
+            || !self.report.notes_done.is_empty()
+            || !self.report.twins_closed.is_empty()
+    }
+
+    /// A quiet wait, in which nothing has failed.
+    pub(super) fn wait(&mut self, after: Duration) {
+        self.failed = Some(Failed {
+            reason: String::new(),
+            dead: false,
+            after: Some(after),
+            quiet: true,
+        });
+    }
+
+    /// The answer of a write. After an unknown one the ticket is looked at only once the tracker
+    /// has settled: what is still on its way must have arrived by then.
+    fn take_written<T>(&mut self, called: Called<T>, settle: Duration) -> Option<T> {
+        let unknown = matches!(called, Called::Unknown { .. });
+        let taken = self.take(called);
+        if let Some(failed) = &mut self.failed
+            && unknown
+        {
+            failed.after = failed.after.max(Some(settle));
+        }
+        taken
+    }
+
+    /// The answer, or the turn ends with the reason.
+    fn take<T>(&mut self, called: Called<T>) -> Option<T> {
+        let failed = |reason, dead, after| Failed {
+            reason,
+            dead,
+            after,
+            quiet: false,
+        };
+        self.failed = Some(match called {
+            Called::Done(value) => return Some(value),
+            Called::Refused { reason, field } => {
+                let field = field.map_or_else(String::new, |field| format!(" (field {field})"));
+                failed(format!("refused: {reason}{field}"), true, None)
+            }
+            Called::Unknown { reason, after } => {
+                failed(format!("outcome unknown: {reason}"), false, after)
+            }
+            Called::Later { reason, after } => failed(reason, false, after),
+        });
+        None
+    }
+
+    fn all_done(&mut self, ticket: &WantedTicket) {
+        self.report.version_done = ticket.version_wanted;
+        self.report.notes_done = ticket.notes.iter().map(|n| n.marker.clone()).collect();
+    }
+}
+
+impl Worker {
+    /// Works on a ticket until it looks as wanted or something stands in the way.
+    pub(super) async fn turn(&self, ticket: &WantedTicket) -> Result<Turn, StoreError> {
+        let mut turn = Turn::new(ticket);
+        let remote = match &ticket.remote {
+            Some(remote) => remote.clone(),
+            None if ticket.wanted.status.is_over()
+                && self.ledger.attempt(&ticket.key).is_none() =>
+            {
+                // It came and went before a ticket was ever asked of the tracker.
+                turn.all_done(ticket);
+                return Ok(turn);
+            }
+            None => match self.bring_about(ticket, &mut turn).await? {
+                Some(remote) => remote,
+                None => return Ok(turn),
+            },
+        };
+        self.ledger.follow(self.tracker.name(), &remote.key);
+        if let Some(left) = self.earlier_life_settles_in(ticket) {
+            turn.wait(left);
+            return Ok(turn);
+        }
+        // Many trackers make every ticket a new one: another status is written after it was read.
+        let complete = turn.report.version_done > 0;
+        if complete || !self.tracker.capabilities().reads_back {
+            self.write_blind(ticket, &remote, &mut turn).await;
+            return Ok(turn);
+        }
+        let read = self.call("read", self.tracker.read(&remote)).await;
+        if let Some(current) = turn.take(read) {
+            self.write(ticket, &remote, &current, &mut turn).await;
+        }
+        Ok(turn)
+    }
+
+    /// Creates the ticket, or finds the one that an earlier attempt made.
+    async fn bring_about(
+        &self,
+        ticket: &WantedTicket,
+        turn: &mut Turn,
+    ) -> Result<Option<RemoteRef>, StoreError> {
+        let now = (self.now)();
+        let earlier = self.ledger.attempt(&ticket.key);
+        let mut doubt = false;
+        if let Some(attempt) = &earlier {
+            if let Some((remote, _)) = &attempt.made {
+                turn.report.remote = Some(remote.clone());
+                turn.report.origin = Some(Origin::Found);
+                return Ok(Some(remote.clone()));
+            }
+            if let Some(left) = self.settles_in(&ticket.key, attempt, now) {
+                turn.wait(left);
+                return Ok(None);
+            }
+            doubt = !self.tracker.capabilities().finds_by_key;
+            if !doubt {
+                let found = self.call("search", self.tracker.find(&ticket.key)).await;
+                let given_up = now.since(attempt.first_at) > LOOK_UP_GIVEN_UP;
+                match turn.take(found) {
+                    Some(found) => {
+                        if let Some(remote) = self.adopt(ticket, found, turn).await {
+                            return Ok(Some(remote));
+                        }
+                    }
+                    None if given_up => {
+                        turn.failed = None;
+                        doubt = true;
+                    }
+                    None => return Ok(None),
+                }
+            }
+        }
+        self.create(ticket, earlier, doubt, turn).await
+    }
+
+    /// How long to wait until a look-up can be trusted; none if it can now.
+    fn settles_in(&self, key: &str, attempt: &Attempt, now: Time) -> Option<Duration> {
+        if self.ledger.lock().not_sent.contains(key) {
+            return None;
+        }
+        let settled = attempt.last_at.plus(self.tracker.capabilities().settle);
+        (now < settled).then(|| settled.since(now))
+    }
+
+    /// A note from before this process began may have been under way when the last one ended.
+    fn earlier_life_settles_in(&self, ticket: &WantedTicket) -> Option<Duration> {
+        let began = self.ledger.lock().began_at;
+        let mut notes = ticket.notes.iter().filter(|note| !note.done);
+        let settled = began.plus(self.tracker.capabilities().settle);
+        let now = (self.now)();
+        (now < settled && notes.any(|note| note.at <= began)).then(|| settled.since(now))
+    }
+
+    /// Takes the ticket that an earlier attempt made; further ones are closed as its duplicates.
+    async fn adopt(
+        &self,
+        ticket: &WantedTicket,
+        found: Vec<RemoteTicket>,
+        turn: &mut Turn,
+    ) -> Option<RemoteRef> {
+        let mut found: Vec<RemoteTicket> = found
+            .into_iter()
+            .filter(|other| other.key == ticket.key)
+            .collect();
+        // The oldest that is open, else the oldest.
+        found.sort_by_key(|other| (other.fields.status.is_over(), other.created_at));
+        let mut found = found.into_iter();
+        let remote = found.next()?.remote;
+        turn.report.remote = Some(remote.clone());
+        turn.report.origin = Some(Origin::Found);
+        self.close_twins(&remote, found.collect(), &mut turn.report)
+            .await;
+        Some(remote)
+    }
+
+    /// Closes twins that are still open. One that could not be closed is found again later.
+    pub(super) async fn close_twins(
+        &self,
+        remote: &RemoteRef,
+        twins: Vec<RemoteTicket>,
+        report: &mut DeliveryReport,
+    ) -> bool {
+        let mut all = true;
+        for twin in twins {
+            if twin.remote.key == remote.key || twin.fields.status.is_over() {
+                continue;
+            }
+            let change = Change::CloseAsDuplicateOf(remote.clone());
+            let closing = self.tracker.change(&twin.remote, &change);
+            if matches!(self.call("close_twin", closing).await, Called::Done(())) {
+                report.twins_closed.push(twin.remote);
+            } else {
+                all = false;
+            }
+        }
+        all
+    }
+
+    /// Commits the attempt, then makes the ticket.
+    async fn create(
+        &self,
+        ticket: &WantedTicket,
+        earlier: Option<Attempt>,
+        doubt: bool,
+        turn: &mut Turn,
+    ) -> Result<Option<RemoteRef>, StoreError> {
+        let now = (self.now)();
+        let attempt = Attempt {
+            ticket: ticket.id,
+            tracker: self.tracker.name().to_owned(),
+            count: earlier.as_ref().map_or(0, |earlier| earlier.count) + 1,
+            first_at: earlier.map_or(now, |earlier| earlier.first_at),
+            last_at: now,
+            made: None,
+            looks: 0,
+        };
+        let committed = mark(&ticket.key, Some(&attempt))?;
+        self.journal.append(Vec::new(), vec![committed]).await?;
+        {
+            let mut ledger = self.ledger.lock();
+            ledger.attempts.insert(ticket.key.clone(), attempt);
+            ledger.not_sent.remove(&ticket.key);
+        }
+        let limits = self.tracker.capabilities();
+        let mut body = render::body(self.state.as_ref(), ticket, limits.body_bytes_max)?;
+        if doubt {
+            body.insert_str(
+                0,
+                "This may be a duplicate: an earlier attempt had no answer.\n\n",
+            );
+        }
+        let draft = Draft {
+            key: ticket.key.clone(),
+            fields: ticket.wanted.clone(),
+            body,
+            requestor: String::new(),
+        };
+        let opened = self.call("create", self.tracker.open(&draft)).await;
+        // Without an answer that asks for a pause, nothing reached the tracker.
+        if matches!(
+            opened,
+            Called::Later { after: None, .. } | Called::Refused { .. }
+        ) {
+            self.ledger.lock().not_sent.insert(ticket.key.clone());
+        }
+        let Some(remote) = turn.take_written(opened, limits.settle) else {
+            return Ok(None);
+        };
+        turn.report.remote = Some(remote.clone());
+        turn.report.origin = Some(Origin::Created);
+        if ticket.wanted.status == TicketStatus::New {
+            turn.report.version_done = ticket.version_wanted;
+            turn.report.written = Some(ticket.wanted.clone());
+        }
+        Ok(Some(remote))
+    }
+
+    /// Fields that differ and notes that are missing, by what the ticket shows.
+    async fn write(
+        &self,
+        ticket: &WantedTicket,
+        remote: &RemoteRef,
+        current: &RemoteTicket,
+        turn: &mut Turn,
+    ) {
+        turn.report.read = Some(current.fields.clone());
+        if current.fields.status == TicketStatus::Gone {
+            // Deleted, or merged where it cannot be followed: nothing of ours belongs there.
+            turn.all_done(ticket);
+            return;
+        }
+        let behind = ticket.version_done < ticket.version_wanted;
+        if behind {
+            let last = ticket.last_written.as_ref();
+            let last = last.map(|fields| self.tracker.as_kept(fields));
+            let asked_again = ticket.last_written.as_ref() == Some(&ticket.wanted);
+            // The severity is written even where it cannot be told from others when it is read.
+            let wanted = TicketFields {
+                severity: ticket.wanted.severity,
+                ..self.tracker.as_kept(&ticket.wanted)
+            };
+            let to = merge::target(&wanted, last.as_ref(), &current.fields, asked_again);
+            if !self
+                .write_fields(remote, Some(&current.fields), &to, turn)
+                .await
+            {
+                return;
+            }
+            turn.report.read = Some(to);
+            turn.report.version_done = ticket.version_wanted;
+            turn.report.written = Some(ticket.wanted.clone());
+        }
+        self.write_notes(ticket, remote, &current.markers, turn)
+            .await;
+    }
+
+    /// To a ticket of this turn, or one that cannot be read.
+    async fn write_blind(&self, ticket: &WantedTicket, remote: &RemoteRef, turn: &mut Turn) {
+        let behind = ticket.version_done < ticket.version_wanted;
+        if behind && turn.report.version_done == 0 {
+            let from = ticket.last_written.as_ref();
+            if !self.write_fields(remote, from, &ticket.wanted, turn).await {
+                return;
+            }
+            turn.report.version_done = ticket.version_wanted;
+            turn.report.written = Some(ticket.wanted.clone());
+        }
+        self.write_notes(ticket, remote, &[], turn).await;
+    }
+
+    async fn write_fields(
+        &self,
+        remote: &RemoteRef,
+        from: Option<&TicketFields>,
+        to: &TicketFields,
+        turn: &mut Turn,
+    ) -> bool {
+        if from == Some(to) {
+            return true;
+        }
+        let change = Change::Fields {
+            from: from.cloned(),
+            to: to.clone(),
+        };
+        let changed = self.call("update", self.tracker.change(remote, &change));
+        let settle = self.tracker.capabilities().settle;
+        turn.take_written(changed.await, settle).is_some()
+    }
+
+    async fn write_notes(
+        &self,
+        ticket: &WantedTicket,
+        remote: &RemoteRef,
+        markers: &[String],
+        turn: &mut Turn,
+    ) {
+        for note in ticket.notes.iter().filter(|note| !note.done) {
+            if !markers.contains(&note.marker) {
+                let change = Change::Note {
+                    marker: note.marker.clone(),
+                    text: note.text.clone(),
+                    public: note.public,
+                    about: ticket.wanted.subject.clone(),
+                };
+                let noted = self.call("comment", self.tracker.change(remote, &change));
+                let settle = self.tracker.capabilities().settle;
+                if turn.take_written(noted.await, settle).is_none() {
+                    return;
+                }
+            }
+            turn.report.notes_done.push(note.marker.clone());
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Text on its way to a tracker: bounds on character boundaries, and words of alerts that a tracker
+//! would take for its own. Pure. What is cut shows a mark; what is defused reads the same.
+
+use crate::model::text::{CUT_MARK, bounded, one_line};
+
+/// At most `chars_max` characters, with [`CUT_MARK`] at the end if something was cut.
+pub fn bounded_chars(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    let kept = chars_max.saturating_sub(CUT_MARK.chars().count());
+    let mut cut: String = text.chars().take(kept).collect();
+    cut.push_str(CUT_MARK);
+    cut
+}
+
+/// Without NUL and other controls that trackers refuse or choke on; line ends and tabs stay.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect()
+}
+
+/// The last line that is not empty: where keys and markers stand.
+pub fn last_line(text: &str) -> &str {
+    text.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or_default()
+}
+
+/// `#7` becomes `# 7`: a number sign before a digit files mails under strangers' tickets
+/// (`[pool #1]`, `Ticket#7`) or becomes a link.
+pub fn without_ticket_tags(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    for c in text.chars() {
+        if before == '#' && c.is_ascii_digit() {
+            out.push(' ');
+        }
+        out.push(c);
+        before = c;
+    }
+    out
+}
+
+/// A subject: one line, no tags of tickets, within `chars_max`, with `suffix` kept whole.
+pub fn subject(text: &str, suffix: &str, chars_max: usize) -> String {
+    let line = without_ticket_tags(&one_line(text));
+    if suffix.is_empty() {
+        return bounded_chars(&line, chars_max);
+    }
+    let room = chars_max.saturating_sub(suffix.chars().count() + 1);
+    format!("{} {suffix}", bounded_chars(&line, room))
+        .trim_start()
+        .to_owned()
+}
+
+/// As [`subject`], bounded in bytes of UTF-8.
+pub fn subject_bytes(text: &str, suffix: &str, bytes_max: usize) -> String {
+    let line = without_ticket_tags(&one_line(text));
+    if suffix.is_empty() {
+        return bounded(&line, bytes_max);
+    }
+    let room = bytes_max.saturating_sub(suffix.len() + 1);
+    format!("{} {suffix}", bounded(&line, room))
+        .trim_start()
+        .to_owned()
+}
+
+/// Text inside of a fence of back-quotes that no line of it can close (Markdown).
+pub fn fenced(text: &str) -> String {
+    let longest = text
+        .split(|c| c != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or_default();
+    let fence = "`".repeat((longest + 1).max(3));
+    format!("{fence}text\n{text}\n{fence}")
+}
+
+/// Text for HTML: everything that could begin a tag or an entity is spelt out.
+pub fn escaped_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// Text of HTML for people: tags fall away, the common entities are read.
+pub fn from_html(html: &str) -> String {
+    let mut out = String::with_capacity(html.len());
+    let mut in_tag = false;
+    for c in html.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                out.push(' ');
+            }
+            _ if !in_tag => out.push(c),
+            _ => {}
+        }
+    }
+    for (entity, character) in [
+        ("&nbsp;", " "),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ] {
+        out = out.replace(entity, character);
+    }
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_subject_keeps_its_suffix_and_its_bound() {
+        assert_eq!(subject("a\r\nb", "", 10), "a b");
+        assert_eq!(subject("日本語日本語", "[k]", 8), "日本語… [k]");
+        assert_eq!(subject("", "[k]", 8), "[k]");
+    }
+
+    #[test]
+    fn tags_of_tickets_are_defused() {
+        assert_eq!(
+            without_ticket_tags("[web pool #1] Ticket#7 C# #x"),
+            "[web pool # 1] Ticket# 7 C# #x"
+        );
+    }
+
+    #[test]
+    fn no_line_closes_the_fence() {
+        assert!(fenced("a ```` b").starts_with("`````text\n"));
+        assert!(fenced("a").starts_with("```text\n"));
+    }
+
+    #[test]
+    fn html_in_alerts_stays_text() {
+        assert_eq!(
+            escaped_html("<a href='x'>&"),
+            "&lt;a href=&#39;x&#39;&gt;&amp;"
+        );
+        assert_eq!(from_html("<p>it&#39;s &lt;up&gt;</p>"), "it's <up>");
+    }
+
+    proptest! {
+        #[test]
+        fn subjects_never_exceed_their_bound(text in ".*", max in 10_usize..60) {
+            let made = subject(&text, "[ab-1]", max);
+            prop_assert!(made.chars().count() <= max);
+            prop_assert!(made.ends_with("[ab-1]"));
+            let made = subject_bytes(&text, "[ab-1]", max);
+            prop_assert!(made.len() <= max);
+            prop_assert!(made.ends_with("[ab-1]"));
+        }
+
+        #[test]
+        fn fenced_text_has_one_fence(text in "[`a\n]{0,60}") {
+            let made = fenced(&text);
+            let fence = made.split("text").next().unwrap().to_owned();
+            prop_assert_eq!(made.matches(fence.as_str()).count(), 2);
+        }
+    }
+}

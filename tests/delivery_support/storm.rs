@@ -1,0 +1,160 @@
+//! Incidents with updates and recoveries through a proxy that does everything, while the worker is
+//! killed at random: each ends with exactly one ticket, in the right state, with each fact once.
+
+use super::{Bridge, now};
+use crate::fault_proxy::{Dice, FaultProxy};
+use crate::tracker_contract::done;
+use alertbridge::model::ticket::WantedTicket;
+use alertbridge::trackers::{RemoteTicket, Tracker};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The seed of this run; a printed one can be given again.
+pub fn seed() -> u64 {
+    let given = std::env::var("ALERTBRIDGE_TEST_SEED").ok();
+    let seed = given.map_or_else(
+        || u64::try_from(now().0).unwrap(),
+        |seed| seed.parse().unwrap(),
+    );
+    println!("seed {seed}");
+    seed
+}
+
+/// How many incidents; the long form is asked for by a variable.
+pub fn incidents(short: u64) -> u64 {
+    let given = std::env::var("ALERTBRIDGE_TEST_INCIDENTS").ok();
+    given.map_or(short, |count| count.parse().unwrap())
+}
+
+/// All of them exist and are as wanted.
+pub fn all_written(tickets: &[WantedTicket], count: usize) -> bool {
+    tickets.len() == count && tickets.iter().all(|t| t.remote.is_some() && !t.has_work())
+}
+
+/// Exactly one ticket, open or not as wanted, with each note once.
+pub async fn exactly_one(direct: &dyn Tracker, ticket: &WantedTicket, facts: &[String]) -> String {
+    let found = done(direct.find(&ticket.key).await);
+    let own = ticket.remote.as_ref().unwrap();
+    // A duplicate that was closed may still be found, closed.
+    let is_own = |other: &&RemoteTicket| other.remote.key == own.key;
+    let closed = |other: &RemoteTicket| is_own(&other) || other.fields.status.is_over();
+    if found.iter().filter(is_own).count() != 1 || !found.iter().all(closed) {
+        return format!("{} lives in {own:?} and has {found:?}", ticket.key);
+    }
+    let read = done(direct.read(own).await);
+    if read.fields.status.is_over() != ticket.wanted.status.is_over() {
+        return format!(
+            "{} is {:?}, wanted {:?}",
+            ticket.key, read.fields, ticket.wanted
+        );
+    }
+    let mut markers: BTreeMap<&str, usize> = BTreeMap::new();
+    let ours = ticket.key.get(..12).unwrap();
+    for marker in read
+        .markers
+        .iter()
+        .filter(|marker| marker.starts_with(ours))
+    {
+        *markers.entry(marker).or_default() += 1;
+    }
+    if markers.values().any(|count| *count != 1) || markers.len() < facts.len() {
+        return format!("{} has notes {markers:?} for facts {facts:?}", ticket.key);
+    }
+    String::new()
+}
+
+/// One run.
+pub struct Storm {
+    /// The tracker behind the proxy.
+    pub through: Arc<dyn Tracker>,
+    /// The same tracker without it.
+    pub direct: Arc<dyn Tracker>,
+    /// What stands between.
+    pub proxy: FaultProxy,
+    /// Where all that is random comes from.
+    pub seed: u64,
+    /// How many incidents.
+    pub incidents: u64,
+}
+
+impl Storm {
+    /// Holds what it says at the top.
+    pub async fn passes(self) {
+        let dir = tempfile::tempdir().unwrap();
+        let bridge = Bridge::start(dir.path(), self.through.name()).await;
+        let mut worker = bridge.run(self.through.clone());
+        let facts = self.rages(&bridge, &mut worker).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let counts = self.proxy.counts();
+        assert!(counts.len() > 5, "the proxy did too little: {counts:?}");
+        self.proxy.calm();
+        bridge
+            .until("all is written", 240, |tickets| {
+                tickets.iter().all(|ticket| !ticket.has_work())
+            })
+            .await;
+        let wrong = self.wrong_in_the_end(&bridge, &facts).await;
+        worker.abort();
+        let calls = bridge.calls.0.lock().unwrap().clone();
+        println!("faults {counts:?}, calls {calls:?}");
+        assert_eq!(wrong, Vec::<String>::new(), "seed {}", self.seed);
+    }
+
+    async fn rages(
+        &self,
+        bridge: &Bridge,
+        worker: &mut tokio::task::JoinHandle<()>,
+    ) -> BTreeMap<String, Vec<String>> {
+        let mut dice = Dice::new(self.seed ^ 1);
+        let mut facts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for n in 0..self.incidents {
+            bridge.problem(&format!("host-{n}"), true).await;
+            let tickets = bridge.tickets();
+            if dice.below(4) == 0 && !tickets.is_empty() {
+                // An older problem gets a fact.
+                let older = &tickets[usize::try_from(dice.below(tickets.len() as u64)).unwrap()];
+                let text = format!("fact {n} of seed {}", self.seed);
+                bridge.note(older.incident, &text).await;
+                let subject = older.wanted.subject.clone();
+                facts.entry(subject).or_default().push(text);
+            }
+            if dice.below(3) == 0 {
+                let ended = format!("host-{}", dice.below(n + 1));
+                bridge.problem(&ended, false).await;
+            }
+            tokio::time::sleep(Duration::from_millis(dice.below(400))).await;
+            if dice.below(8) == 0 {
+                worker.abort();
+                let _ = (&mut *worker).await;
+                *worker = bridge.run(self.through.clone());
+            }
+        }
+        facts
+    }
+
+    /// Twins of requests that arrived twice are closed by the looks that follow.
+    async fn wrong_in_the_end(
+        &self,
+        bridge: &Bridge,
+        facts: &BTreeMap<String, Vec<String>>,
+    ) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for _ in 0..40 {
+            wrong.clear();
+            for ticket in bridge.tickets().iter().filter(|t| t.remote.is_some()) {
+                let none = Vec::new();
+                let facts = facts.get(&ticket.wanted.subject).unwrap_or(&none);
+                let said = exactly_one(self.direct.as_ref(), ticket, facts).await;
+                if !said.is_empty() {
+                    wrong.push(said);
+                }
+            }
+            if wrong.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        wrong
+    }
+}

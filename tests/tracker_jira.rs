@@ -1,0 +1,379 @@
+//! Jira against a stand-in that behaves as Jira is known to: transitions only, an index that lags,
+//! errors that name fields, pages, Cloud's search without totals.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod delivery_support;
+mod fault_proxy;
+mod stand_in;
+mod tracker_contract;
+
+use alertbridge::model::ticket::RemoteRef;
+use alertbridge::trackers::jira::{Jira, JiraConfig};
+use alertbridge::trackers::{Called, Tracker};
+use delivery_support::storm::{Storm, incidents, seed};
+use fault_proxy::{FaultProxy, Faults};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use stand_in::{Asked, Lagging, Said, empty, said, serve, stamp};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracker_contract::{Act, People, done, draft, fresh_key, ready};
+
+struct Issue {
+    fields: Value,
+    comments: Vec<Value>,
+    histories: Vec<Value>,
+    written: Lagging,
+}
+
+struct Server {
+    cloud: bool,
+    lag: Duration,
+    has_priority: bool,
+    issues: Vec<Issue>,
+    ids: u64,
+}
+
+fn server(cloud: bool, lag: Duration) -> Arc<Mutex<Server>> {
+    Arc::new(Mutex::new(Server {
+        cloud,
+        lag,
+        has_priority: true,
+        issues: Vec::new(),
+        ids: 0,
+    }))
+}
+
+fn person(name: &str) -> Value {
+    let kind = if name == "customer" {
+        "customer"
+    } else {
+        "atlassian"
+    };
+    json!({ "accountId": name, "name": name, "displayName": name, "accountType": kind })
+}
+
+fn status(name: &str) -> Value {
+    let category = if name == "Done" { "done" } else { "new" };
+    json!({ "name": name, "statusCategory": { "key": category } })
+}
+
+fn wrong(field: &str, text: &str) -> Said {
+    said(
+        400,
+        json!({ "errorMessages": [], "errors": { field: text } }),
+    )
+}
+
+impl Server {
+    fn id(&mut self) -> String {
+        self.ids += 1;
+        self.ids.to_string()
+    }
+
+    fn comment(&mut self, n: usize, author: &str, body: &Value, public: bool) -> Value {
+        let comment = json!({
+            "id": self.id(), "author": person(author), "body": body, "created": stamp(),
+            "jsdPublic": public,
+        });
+        self.issues[n].comments.push(comment.clone());
+        comment
+    }
+
+    fn change(&mut self, n: usize, author: &str, field: &str, value: Value, shown: &str) {
+        let id = self.id();
+        self.issues[n].fields[field] = value;
+        self.issues[n].histories.push(json!({
+            "id": id, "author": person(author), "created": stamp(),
+            "items": [{ "field": field, "toString": shown }],
+        }));
+    }
+
+    fn checked(&self, fields: &Value) -> Option<Said> {
+        let summary = fields["summary"].as_str().unwrap_or("");
+        if summary.chars().count() > 255 {
+            return Some(wrong("summary", "Summary can't exceed 255 characters."));
+        }
+        if summary.contains('\n') {
+            return Some(wrong(
+                "summary",
+                "The summary is invalid because it contains newline characters.",
+            ));
+        }
+        let description = fields["description"].as_str().unwrap_or("");
+        if description.chars().count() > 32_767 {
+            return Some(wrong("description", "The entered text is too long."));
+        }
+        if !self.has_priority && !fields["priority"].is_null() {
+            let text =
+                "Field 'priority' cannot be set. It is not on the appropriate screen, or unknown.";
+            return Some(wrong("priority", text));
+        }
+        None
+    }
+
+    fn create(&mut self, asked: &Asked) -> Said {
+        let fields = &asked.body["fields"];
+        if let Some(wrong) = self.checked(fields) {
+            return wrong;
+        }
+        let mut fields = fields.clone();
+        fields["status"] = status("To Do");
+        fields["created"] = json!(stamp());
+        fields["reporter"] = person("bridge");
+        self.issues.push(Issue {
+            fields,
+            comments: Vec::new(),
+            histories: Vec::new(),
+            written: Lagging::now(),
+        });
+        let key = format!("OPS-{}", self.issues.len());
+        said(201, json!({ "id": "1", "key": key, "self": "" }))
+    }
+
+    /// Labels and "updated" are all that is understood; times are taken as "all".
+    fn search(&self, asked: &Asked) -> Said {
+        let jql = asked.body["jql"].as_str().unwrap();
+        let label = jql
+            .split("labels = \"")
+            .nth(1)
+            .map(|rest| rest.split('"').next().unwrap());
+        let from: usize = if self.cloud {
+            asked.body["nextPageToken"]
+                .as_str()
+                .map_or(0, |token| token.parse().unwrap())
+        } else {
+            usize::try_from(asked.body["startAt"].as_u64().unwrap()).unwrap()
+        };
+        let found: Vec<Value> = self
+            .issues
+            .iter()
+            .enumerate()
+            .filter(|(_, issue)| issue.written.shows(self.lag))
+            .filter(|(_, issue)| {
+                let labels = issue.fields["labels"].as_array().unwrap();
+                label.is_none_or(|label| labels.iter().any(|own| own == label))
+            })
+            .map(|(n, issue)| json!({ "key": format!("OPS-{}", n + 1), "fields": issue.fields }))
+            .collect();
+        let page: Vec<Value> = found.iter().skip(from).take(2).cloned().collect();
+        let mut answer = json!({ "issues": page });
+        if self.cloud && from + 2 < found.len() {
+            answer["nextPageToken"] = json!((from + 2).to_string());
+        }
+        if !self.cloud {
+            answer["total"] = json!(found.len());
+        }
+        said(200, answer)
+    }
+
+    fn of_issue(&mut self, asked: &Asked, n: usize, rest: &[&str]) -> Said {
+        match (asked.method.as_str(), rest) {
+            ("GET", []) => {
+                let issue = &self.issues[n];
+                said(
+                    200,
+                    json!({
+                        "key": format!("OPS-{}", n + 1), "fields": issue.fields,
+                        "changelog": { "histories": issue.histories },
+                    }),
+                )
+            }
+            ("PUT", []) => {
+                let fields = &asked.body["fields"];
+                if let Some(wrong) = self.checked(fields) {
+                    return wrong;
+                }
+                for (name, value) in fields.as_object().unwrap() {
+                    self.change(n, "bridge", name, value.clone(), "");
+                }
+                empty(204)
+            }
+            ("GET", ["transitions"]) => said(
+                200,
+                json!({ "transitions": [
+                { "id": "11", "to": status("To Do") },
+                { "id": "21", "to": status("In Progress") },
+                { "id": "31", "to": status("Done") },
+            ] }),
+            ),
+            ("POST", ["transitions"]) => {
+                let to = match asked.body["transition"]["id"].as_str().unwrap() {
+                    "11" => "To Do",
+                    "21" => "In Progress",
+                    "31" => "Done",
+                    _ => return said(400, json!({ "errorMessages": ["no such transition"] })),
+                };
+                self.change(n, "bridge", "status", status(to), to);
+                empty(204)
+            }
+            ("POST", ["comment"]) => {
+                let internal = &asked.body["properties"][0]["value"]["internal"];
+                let public = internal != &json!(true);
+                let comment = self.comment(n, "bridge", &asked.body["body"], public);
+                said(201, comment)
+            }
+            ("GET", ["comment"]) => {
+                let from: usize = asked.query("startAt").parse().unwrap();
+                let comments = &self.issues[n].comments;
+                let page: Vec<_> = comments.iter().skip(from).take(2).collect();
+                said(200, json!({ "comments": page, "total": comments.len() }))
+            }
+            _ => empty(405),
+        }
+    }
+
+    fn answer(&mut self, asked: &Asked) -> Said {
+        let expected = if self.cloud {
+            "Basic Ym90QHguZXhhbXBsZTpzZWNyZXQ="
+        } else {
+            "Bearer secret"
+        };
+        if asked.header("authorization") != expected {
+            return said(
+                401,
+                json!({ "errorMessages": ["Client must be authenticated"], "errors": {} }),
+            );
+        }
+        let parts = asked.parts();
+        match (asked.method.as_str(), &parts[..]) {
+            ("GET", ["rest", "api", "2", "myself"]) => said(200, person("bridge")),
+            ("GET", ["rest", "api", "2", "project", "OPS"]) => {
+                said(200, json!({ "issueTypes": [{ "name": "Task" }] }))
+            }
+            ("POST", ["rest", "api", "2", "search"]) if self.cloud => said(
+                410,
+                json!({ "errorMessages": ["The requested API has been removed."] }),
+            ),
+            ("POST", ["rest", "api", "2", "search"] | ["rest", "api", "3", "search", "jql"]) => {
+                self.search(asked)
+            }
+            ("POST", ["rest", "api", "2", "issue"]) => self.create(asked),
+            ("POST", ["rest", "api", "2", "issueLink"]) => empty(201),
+            (_, ["rest", "api", "2", "issue", key, rest @ ..]) => {
+                let n = key
+                    .strip_prefix("OPS-")
+                    .and_then(|n| n.parse::<usize>().ok());
+                match n {
+                    Some(n) if n >= 1 && n <= self.issues.len() => {
+                        self.of_issue(asked, n - 1, rest)
+                    }
+                    _ => said(404, json!({ "errorMessages": ["Issue does not exist"] })),
+                }
+            }
+            _ => said(404, json!({ "errorMessages": ["no such path"] })),
+        }
+    }
+}
+
+struct Agents(Arc<Mutex<Server>>);
+
+impl Server {
+    fn act(&mut self, n: usize, act: Act) {
+        match act {
+            Act::Answer(text) => drop(self.comment(n, "agent", &json!(text), true)),
+            Act::Note(text) => drop(self.comment(n, "agent", &json!(text), false)),
+            Act::Customer(text) => drop(self.comment(n, "customer", &json!(text), true)),
+            Act::Take => self.change(n, "agent", "assignee", person("agent"), "agent"),
+            Act::Wait => {
+                let name = "Waiting for customer";
+                self.change(n, "agent", "status", status(name), name);
+            }
+            Act::Resolve => self.change(n, "agent", "status", status("Done"), "Done"),
+            Act::Reopen => {
+                self.change(n, "agent", "status", status("In Progress"), "In Progress");
+            }
+        }
+    }
+}
+
+impl People for Agents {
+    fn act<'a>(&'a self, ticket: &'a RemoteRef, act: Act) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let n = ticket
+                .key
+                .strip_prefix("OPS-")
+                .unwrap()
+                .parse::<usize>()
+                .unwrap()
+                - 1;
+            self.0.lock().unwrap().act(n, act);
+            // Within one second nothing tells what came first: times have whole seconds.
+            tokio::time::sleep(Duration::from_millis(1050)).await;
+            true
+        })
+    }
+}
+
+fn tracker(address: SocketAddr, more: &str) -> Jira {
+    ready();
+    let text = format!("url = \"http://{address}\"\nproject = \"OPS\"\ntoken = \"secret\"\n{more}");
+    let config: JiraConfig = toml::from_str(&text).unwrap();
+    Jira::new("jira", config).unwrap()
+}
+
+const CLOUD: &str = "deployment = \"cloud\"\nuser = \"bot@x.example\"\nservice_management = true\n";
+const OWN: &str = "deployment = \"data_center\"\nservice_management = true\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_holds_what_every_tracker_holds() {
+    for (cloud, config) in [(true, CLOUD), (false, OWN)] {
+        let server = server(cloud, Duration::ZERO);
+        let address = serve(server.clone(), Server::answer).await;
+        tracker_contract::holds(&tracker(address, config), &Agents(server)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_priority_that_is_not_on_the_screen_is_left_out() {
+    let server = server(true, Duration::ZERO);
+    server.lock().unwrap().has_priority = false;
+    let address = serve(server.clone(), Server::answer).await;
+    let tracker = tracker(address, CLOUD);
+    let ticket = done(tracker.open(&draft(&fresh_key(), "fan failed")).await);
+    assert_eq!(ticket.key, "OPS-1");
+    assert_eq!(done(tracker.read(&ticket).await).fields.severity, None);
+}
+
+#[tokio::test]
+async fn a_search_that_is_gone_is_not_no_ticket() {
+    let server = server(true, Duration::ZERO);
+    let address = serve(server.clone(), Server::answer).await;
+    // The search of Data Center, asked of Cloud.
+    let text = "deployment = \"cloud\"\nuser = \"bot@x.example\"\n";
+    assert!(matches!(
+        tracker(address, text).find("ab-1").await,
+        Called::Done(_)
+    ));
+    server.lock().unwrap().cloud = false;
+    let called = tracker(address, text).find("ab-1").await;
+    assert!(matches!(called, Called::Later { .. }), "{called:?}");
+}
+
+/// The index shows what was written two seconds ago; the proxy does everything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_incident_ends_with_one_issue_whatever_the_network_and_the_index_do() {
+    ready();
+    let server = server(true, Duration::from_secs(2));
+    let address = serve(server.clone(), Server::answer).await;
+    let seed = seed();
+    let mut faults = Faults::all(35, Duration::from_millis(1200));
+    faults.create = "POST /rest/api/2/issue HTTP";
+    let proxy = FaultProxy::start(address, seed, faults).await;
+    let quick = "settle_seconds = 4\n[connection]\ntimeout_seconds = 1\n";
+    Storm {
+        through: Arc::new(tracker(proxy.address, &format!("{CLOUD}{quick}"))),
+        direct: Arc::new(tracker(address, CLOUD)),
+        proxy,
+        seed,
+        incidents: incidents(60),
+    }
+    .passes()
+    .await;
+}

@@ -1,0 +1,291 @@
+//! Zammad against a stand-in that behaves as Zammad is known to: attributes that it does not have
+//! are dropped, merging answers 200, histories name values.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod delivery_support;
+mod fault_proxy;
+mod stand_in;
+mod tracker_contract;
+
+use alertbridge::model::ticket::RemoteRef;
+use alertbridge::trackers::zammad::{Zammad, ZammadConfig};
+use alertbridge::trackers::{Called, Tracker};
+use delivery_support::storm::{Storm, incidents, seed};
+use fault_proxy::{FaultProxy, Faults};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use stand_in::{Asked, Said, said, serve, stamp};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracker_contract::{Act, People, done, draft, fresh_key, ready};
+
+#[derive(Default)]
+struct Server {
+    has_attribute: bool,
+    tickets: Vec<Value>,
+    articles: Vec<Value>,
+    history: Vec<Value>,
+}
+
+fn wrong(status: u16, text: &str) -> Said {
+    said(status, json!({ "error": text, "error_human": text }))
+}
+
+const BRIDGE: u64 = 5;
+const AGENT: u64 = 6;
+
+impl Server {
+    fn touch(&mut self, n: usize) {
+        self.tickets[n]["updated_at"] = json!(stamp());
+    }
+
+    fn article(&mut self, n: usize, by: u64, sender: &str, article: &Value) -> Value {
+        let mut article = article.clone();
+        article["id"] = json!(self.articles.len() + 1);
+        article["ticket_id"] = json!(n + 1);
+        article["created_by_id"] = json!(by);
+        article["created_by"] = json!(format!("user{by}"));
+        article["sender"] = json!(sender);
+        article["created_at"] = json!(stamp());
+        self.articles.push(article.clone());
+        self.touch(n);
+        article
+    }
+
+    fn change(&mut self, n: usize, by: u64, name: &str, value: &Value) {
+        let id = self.history.len() + 1;
+        self.history.push(json!({
+            "id": id, "o_id": n + 1, "object": "Ticket", "attribute": name, "value_to": value,
+            "created_at": stamp(), "created_by_id": by,
+        }));
+        self.tickets[n][name] = value.clone();
+        self.touch(n);
+    }
+
+    fn create(&mut self, asked: &Asked) -> Said {
+        let mut ticket = asked.body.clone();
+        if ticket["group"] != "Users" {
+            return wrong(422, "No lookup value found for 'group'");
+        }
+        if ticket["title"].as_str().unwrap().chars().count() > 250 {
+            return wrong(422, "value too long");
+        }
+        let article = ticket.as_object_mut().unwrap().remove("article").unwrap();
+        if !self.has_attribute {
+            ticket.as_object_mut().unwrap().remove("alert_key");
+        }
+        let id = self.tickets.len() + 1;
+        ticket["id"] = json!(id);
+        ticket["number"] = json!(format!("9{id:04}"));
+        ticket["created_at"] = json!(stamp());
+        self.tickets.push(ticket);
+        self.article(id - 1, BRIDGE, "Agent", &article);
+        said(201, self.tickets[id - 1].clone())
+    }
+
+    fn search(&self, asked: &Asked) -> Said {
+        let condition = |name: &str, part: &str| {
+            asked
+                .query(&format!("condition[ticket.{name}][{part}]"))
+                .to_owned()
+        };
+        if !self.has_attribute && !condition("alert_key", "operator").is_empty() {
+            return wrong(422, "Invalid condition");
+        }
+        let found = self.tickets.iter().filter(|ticket| {
+            let text = |name: &str| ticket[name].as_str().unwrap_or("").to_owned();
+            if condition("title", "operator") == "contains" {
+                text("title").contains(&condition("title", "value"))
+            } else if condition("updated_at", "operator") == "after (absolute)" {
+                text("updated_at") > condition("updated_at", "value")
+            } else {
+                text("alert_key") == condition("alert_key", "value")
+            }
+        });
+        let page: usize = asked.query("page").parse().unwrap();
+        let page: Vec<_> = found.skip((page - 1) * 100).take(100).collect();
+        said(200, json!(page))
+    }
+
+    fn merge(&mut self, from: &str, number: &str) -> Said {
+        let n = from.parse::<usize>().unwrap() - 1;
+        if self.tickets.iter().any(|ticket| ticket["number"] == number) {
+            self.tickets[n]["state"] = json!("merged");
+            return said(200, json!({ "result": "success" }));
+        }
+        said(200, json!({ "result": "failed" }))
+    }
+
+    fn answer(&mut self, asked: &Asked) -> Said {
+        if asked.header("authorization") != "Token token=secret" {
+            return wrong(401, "Not authorized");
+        }
+        let parts = asked.parts();
+        let Some(parts) = parts.strip_prefix(&["api", "v1"]) else {
+            return wrong(404, "no such path");
+        };
+        let n = parts
+            .last()
+            .and_then(|id| id.parse::<usize>().ok())
+            .map(|id| id - 1);
+        let n = n.filter(|n| *n < self.tickets.len());
+        match (asked.method.as_str(), parts) {
+            ("GET", ["users", "me"]) => said(200, json!({ "id": BRIDGE, "login": "bridge" })),
+            ("POST", ["tickets"]) => self.create(asked),
+            ("GET", ["tickets", "search"]) => self.search(asked),
+            ("POST", ["ticket_articles"]) => {
+                let id = asked.body["ticket_id"]
+                    .as_str()
+                    .unwrap()
+                    .parse::<usize>()
+                    .unwrap();
+                let article = self.article(id - 1, BRIDGE, "Agent", &asked.body);
+                said(201, article)
+            }
+            ("PUT", ["ticket_merge", from, number]) => self.merge(from, number),
+            (method, [what, _]) => {
+                let Some(n) = n else {
+                    return wrong(404, "Couldn't find Ticket");
+                };
+                let of_ticket = |item: &&Value| {
+                    item["ticket_id"] == json!(n + 1) || item["o_id"] == json!(n + 1)
+                };
+                match (method, *what) {
+                    ("GET", "tickets") => said(200, self.tickets[n].clone()),
+                    ("PUT", "tickets") => {
+                        let state = asked.body["state"].as_str().unwrap_or("");
+                        if state.starts_with("pending") && asked.body["pending_time"].is_null() {
+                            return wrong(422, "Missing required value for field 'pending_time'!");
+                        }
+                        for (name, value) in asked.body.as_object().unwrap() {
+                            self.change(n, BRIDGE, name, value);
+                        }
+                        said(200, self.tickets[n].clone())
+                    }
+                    ("GET", "ticket_history") => {
+                        let history: Vec<_> = self.history.iter().filter(of_ticket).collect();
+                        let users = json!({ "6": { "login": "agent" } });
+                        said(
+                            200,
+                            json!({ "history": history, "assets": { "User": users } }),
+                        )
+                    }
+                    _ => wrong(404, "no such path"),
+                }
+            }
+            ("GET", ["ticket_articles", "by_ticket", id]) => {
+                let id = json!(id.parse::<u64>().unwrap());
+                let articles = self.articles.iter().filter(|a| a["ticket_id"] == id);
+                said(200, json!(articles.collect::<Vec<_>>()))
+            }
+            _ => wrong(404, "no such path"),
+        }
+    }
+
+    fn act(&mut self, n: usize, act: Act) {
+        let words = |text: &str, internal: bool| {
+            let body = format!("<div>{text}</div>");
+            json!({ "body": body, "content_type": "text/html", "internal": internal })
+        };
+        match act {
+            Act::Answer(text) => drop(self.article(n, AGENT, "Agent", &words(text, false))),
+            Act::Note(text) => drop(self.article(n, AGENT, "Agent", &words(text, true))),
+            Act::Customer(text) => drop(self.article(n, 9, "Customer", &words(text, false))),
+            Act::Take => self.change(n, AGENT, "owner", &json!("agent")),
+            Act::Wait => self.change(n, AGENT, "state", &json!("pending reminder")),
+            Act::Resolve => self.change(n, AGENT, "state", &json!("closed")),
+            Act::Reopen => self.change(n, AGENT, "state", &json!("open")),
+        }
+    }
+}
+
+struct Agents(Arc<Mutex<Server>>);
+
+impl People for Agents {
+    fn act<'a>(&'a self, ticket: &'a RemoteRef, act: Act) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let n = ticket.key.parse::<usize>().unwrap() - 1;
+            self.0.lock().unwrap().act(n, act);
+            // Within one second nothing tells what came first: times have whole seconds.
+            tokio::time::sleep(Duration::from_millis(1050)).await;
+            true
+        })
+    }
+}
+
+fn server(has_attribute: bool) -> Arc<Mutex<Server>> {
+    Arc::new(Mutex::new(Server {
+        has_attribute,
+        ..Server::default()
+    }))
+}
+
+fn tracker(address: SocketAddr, more: &str) -> Zammad {
+    ready();
+    let text = format!(
+        "url = \"http://{address}\"\ngroup = \"Users\"\ncustomer = \"noc@x.example\"\ntoken = \"secret\"\n{more}"
+    );
+    let config: ZammadConfig = toml::from_str(&text).unwrap();
+    Zammad::new("zammad", config).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_holds_what_every_tracker_holds() {
+    for has_attribute in [true, false] {
+        let server = server(has_attribute);
+        let address = serve(server.clone(), Server::answer).await;
+        tracker_contract::holds(&tracker(address, ""), &Agents(server)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_title_shows_the_key_only_where_there_is_no_attribute() {
+    for has_attribute in [true, false] {
+        let server = server(has_attribute);
+        let address = serve(server.clone(), Server::answer).await;
+        let key = fresh_key();
+        done(tracker(address, "").open(&draft(&key, "fan failed")).await);
+        let title = server.lock().unwrap().tickets[0]["title"].clone();
+        assert_eq!(title.as_str().unwrap().contains(&key), !has_attribute);
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_exist_is_refused_by_name() {
+    let server = server(true);
+    let address = serve(server.clone(), Server::answer).await;
+    let mut draft = draft(&fresh_key(), "fan failed");
+    draft.fields.queue = "Nowhere".to_owned();
+    let called = tracker(address, "").open(&draft).await;
+    let Called::Refused { reason, .. } = called else {
+        panic!("{called:?}");
+    };
+    assert!(reason.contains("group"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
+    ready();
+    let server = server(true);
+    let address = serve(server.clone(), Server::answer).await;
+    let seed = seed();
+    let mut faults = Faults::all(35, Duration::from_millis(1200));
+    faults.create = "POST /api/v1/tickets HTTP";
+    let proxy = FaultProxy::start(address, seed, faults).await;
+    let quick = "settle_seconds = 3\n[connection]\ntimeout_seconds = 1\n";
+    Storm {
+        through: Arc::new(tracker(proxy.address, quick)),
+        direct: Arc::new(tracker(address, "")),
+        proxy,
+        seed,
+        incidents: incidents(40),
+    }
+    .passes()
+    .await;
+}
