@@ -1,13 +1,12 @@
 //! From what a template took to events.
 
 use super::layout::{EventFields, Otherwise, State};
-use super::pattern::{
-    Fields, Sheet, Template, UNRESOLVED, format, groups, override_groups, same_word,
-};
+use super::pattern::{Fields, Sheet, Template, UNRESOLVED, format, same_word};
+use super::pieces::Piece;
 use crate::formats::draft::Draft;
 use crate::formats::mail::times::{self, Clock};
 use crate::formats::{Decoded, Undecodable, signals, words};
-use crate::limits::EVENTS_PER_MESSAGE_MAX;
+use crate::limits::{EVENT_TEXT_BYTES_MAX, MAIL_DETAILS_BYTES_MAX, MAIL_EVENTS_MAX};
 use crate::model::{
     ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, text,
 };
@@ -99,7 +98,7 @@ fn meaning(state: &State, fields: &Fields) -> Result<Option<Meaning>, Undecodabl
 impl Template {
     /// One event, or one for each piece.
     pub(super) fn events(&self, sheet: &Sheet, fields: Fields) -> Result<Decoded, Undecodable> {
-        let pieces = self.pieces(sheet, &fields);
+        let mut pieces = self.pieces(sheet, &fields);
         let optional = self.layout.each.as_ref().is_none_or(|each| each.optional);
         if pieces.is_empty() && !optional {
             return Err(Undecodable::because(format!(
@@ -107,15 +106,16 @@ impl Template {
                 self.layout.title
             )));
         }
-        let pieces = if pieces.is_empty() {
-            vec![(fields, Vec::new())]
-        } else {
-            pieces
-        };
+        let too_many = pieces.len() > MAIL_EVENTS_MAX;
+        pieces.truncate(MAIL_EVENTS_MAX);
+        if pieces.is_empty() {
+            pieces.push(Piece::of(fields, sheet.whole));
+        }
+        let details_max = EVENT_TEXT_BYTES_MAX.min(MAIL_DETAILS_BYTES_MAX / pieces.len().max(1));
         let mut events = Vec::new();
         let mut skipped = false;
-        for (fields, labels) in pieces.into_iter().take(EVENTS_PER_MESSAGE_MAX) {
-            match self.event(sheet, &fields, labels) {
+        for piece in pieces {
+            match self.event(sheet, piece, details_max) {
                 Ok(Some(event)) => events.push(Ok(event)),
                 Ok(None) => skipped = true,
                 Err(error) => events.push(Err(error)),
@@ -127,112 +127,27 @@ impl Template {
                 self.layout.title
             )));
         }
-        Decoded::from_members(events)
-    }
-
-    /// Fields and labels of each piece.
-    fn pieces(&self, sheet: &Sheet, common: &Fields) -> Vec<(Fields, Vec<(String, String)>)> {
-        let Some(each) = &self.layout.each else {
-            return Vec::new();
-        };
-        let body = sheet.body.as_str();
-        if let Some(list) = &each.list {
-            let list = format(list, common).unwrap_or_default();
-            return list
-                .split([',', ';', '、', '，'])
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(|item| {
-                    let mut fields = common.clone();
-                    fields.insert("item".to_owned(), item.to_owned());
-                    (fields, Vec::new())
-                })
-                .collect();
+        let mut decoded = Decoded::from_members(events)?;
+        if too_many {
+            decoded.problems.push(format!(
+                "more than {MAIL_EVENTS_MAX} events in one mail; the first were taken"
+            ));
         }
-        let sections = self.sections(body);
-        if let Some(item) = &self.each.item {
-            return item
-                .captures_iter(body)
-                .take(EVENTS_PER_MESSAGE_MAX + 1)
-                .map(|captures| {
-                    let mut fields = common.clone();
-                    let at = captures.get(0).map_or(0, |m| m.start());
-                    nearest(&sections, at, &mut fields);
-                    override_groups(item, &captures, &mut fields);
-                    self.map(&mut fields);
-                    (fields, Vec::new())
-                })
-                .collect();
-        }
-        let Some(start) = &self.each.start else {
-            return Vec::new();
-        };
-        let outside = self.outside(sheet);
-        let starts: Vec<usize> = start
-            .find_iter(body)
-            .take(EVENTS_PER_MESSAGE_MAX + 1)
-            .map(|m| m.start())
-            .collect();
-        starts
-            .iter()
-            .enumerate()
-            .map(|(number, from)| {
-                let to = starts.get(number + 1).copied().unwrap_or(body.len());
-                let piece = body.get(*from..to).unwrap_or("");
-                let mut fields = self.fields_of_piece(sheet, &outside, piece);
-                nearest(&sections, *from, &mut fields);
-                let labels = self.labels(piece);
-                for (name, value) in &labels {
-                    fields.insert(format!("label.{name}"), value.clone());
-                }
-                self.map(&mut fields);
-                (fields, labels)
-            })
-            .collect()
-    }
-
-    /// Every match of the section patterns: where it ends, and what it took.
-    fn sections(&self, body: &str) -> Vec<Vec<(usize, Fields)>> {
-        let matches = |section: &regex::Regex| {
-            section
-                .captures_iter(body)
-                .take(EVENTS_PER_MESSAGE_MAX)
-                .map(|captures| {
-                    let mut fields = Fields::new();
-                    groups(section, &captures, &mut fields);
-                    (captures.get(0).map_or(0, |m| m.end()), fields)
-                })
-                .collect()
-        };
-        self.each.section.iter().map(matches).collect()
-    }
-
-    fn labels(&self, piece: &str) -> Vec<(String, String)> {
-        let Some(pattern) = &self.each.labels else {
-            return Vec::new();
-        };
-        let end = self
-            .each
-            .labels_until
-            .as_ref()
-            .and_then(|until| until.find(piece));
-        let piece = end.map_or(piece, |end| piece.get(..end.start()).unwrap_or(""));
-        pattern
-            .captures_iter(piece)
-            .take(crate::limits::EVENT_LABELS_MAX)
-            .filter_map(|captures| {
-                let group = |name| captures.name(name).map(|m| text::one_line(m.as_str()));
-                Some((group("name")?, group("value")?))
-            })
-            .collect()
+        Ok(decoded)
     }
 
     fn event(
         &self,
         sheet: &Sheet,
-        fields: &Fields,
-        labels: Vec<(String, String)>,
+        piece: Piece,
+        details_max: usize,
     ) -> Result<Option<Event>, Undecodable> {
+        let Piece {
+            fields,
+            labels,
+            text: about,
+        } = piece;
+        let fields = &fields;
         let (Some(layout), Some(state)) = (&self.layout.event, &self.layout.state) else {
             return Ok(None);
         };
@@ -259,7 +174,7 @@ impl Template {
             .component(get(&layout.component))
             .check(get(&layout.check))
             .summary(get(&layout.summary).or_else(|| Some(summary(sheet))))
-            .details(details(sheet))
+            .details(text::bounded(about.trim(), details_max))
             .labels(labels)
             .suppressed(meaning.suppressed)
             .test(meaning.test)
@@ -395,18 +310,6 @@ impl Template {
     }
 }
 
-/// Adds the fields of the nearest section above `at`, of each pattern.
-fn nearest(sections: &[Vec<(usize, Fields)>], at: usize, fields: &mut Fields) {
-    for matches in sections {
-        let above = matches.partition_point(|(end, _)| *end <= at);
-        if let Some((_, found)) = above.checked_sub(1).and_then(|last| matches.get(last)) {
-            for (name, value) in found {
-                fields.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-        }
-    }
-}
-
 /// A part of an identity, so that no two lists of parts join to the same text.
 fn escaped(part: &str) -> String {
     part.replace('\\', "\\\\").replace('|', "\\|")
@@ -424,8 +327,4 @@ fn summary(sheet: &Sheet) -> String {
     } else {
         subject.to_owned()
     }
-}
-
-fn details(sheet: &Sheet) -> String {
-    text::bounded(sheet.whole.trim(), crate::limits::EVENT_TEXT_BYTES_MAX)
 }

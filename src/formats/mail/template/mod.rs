@@ -9,6 +9,7 @@ mod alerts;
 mod layout;
 mod maintenance;
 mod pattern;
+mod pieces;
 #[cfg(test)]
 mod tests;
 
