@@ -169,8 +169,9 @@ impl Worker {
                 turn.wait(left);
                 return Ok(None);
             }
-            doubt = !self.tracker.capabilities().finds_by_key;
-            if !doubt {
+            let can = self.tracker.capabilities();
+            doubt = !can.finds_by_key && !can.creates_once;
+            if can.finds_by_key {
                 let found = self.call("search", self.tracker.find(&ticket.key)).await;
                 let given_up = now.since(attempt.first_at) > LOOK_UP_GIVEN_UP;
                 match turn.take(found) {
@@ -244,10 +245,15 @@ impl Worker {
             }
             let change = Change::CloseAsDuplicateOf(remote.clone());
             let closing = self.tracker.change(&twin.remote, &change);
-            if matches!(self.call("close_twin", closing).await, Called::Done(())) {
-                report.twins_closed.push(twin.remote);
-            } else {
-                all = false;
+            match self.call("close_twin", closing).await {
+                Called::Done(()) => report.twins_closed.push(twin.remote),
+                Called::Refused { reason, .. } => {
+                    let (twin, kept) = (&twin.remote.key, &remote.key);
+                    let tracker = self.tracker.name();
+                    // Asking again would change nothing: a person has to close it.
+                    tracing::warn!(tracker, twin, kept, reason, "twin_not_closed");
+                }
+                Called::Unknown { .. } | Called::Later { .. } => all = false,
             }
         }
         all
