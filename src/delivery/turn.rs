@@ -120,10 +120,9 @@ impl Worker {
         let mut turn = Turn::new(ticket);
         let remote = match &ticket.remote {
             Some(remote) => remote.clone(),
-            None if ticket.wanted.status.is_over()
-                && self.ledger.attempt(&ticket.key).is_none() =>
-            {
-                // It came and went before a ticket was ever asked of the tracker.
+            None if ticket.wanted.status.is_over() && self.never_sent(&ticket.key) => {
+                // It came and went before anything reached the tracker.
+                self.forget(&ticket.key).await?;
                 turn.all_done(ticket);
                 return Ok(turn);
             }
@@ -189,6 +188,29 @@ impl Worker {
             }
         }
         self.create(ticket, earlier, doubt, turn).await
+    }
+
+    /// Whether certainly nothing of this ticket ever reached the tracker.
+    fn never_sent(&self, key: &str) -> bool {
+        let ledger = self.ledger.lock();
+        let only_attempt = |attempt: &Attempt| attempt.count == 1 && attempt.made.is_none();
+        ledger
+            .attempts
+            .get(key)
+            .is_none_or(|attempt| only_attempt(attempt) && ledger.not_sent.contains(key))
+    }
+
+    /// There is nothing to be looked for.
+    async fn forget(&self, key: &str) -> Result<(), StoreError> {
+        if self.ledger.attempt(key).is_none() {
+            return Ok(());
+        }
+        let removed = mark(key, None)?;
+        self.journal.append(Vec::new(), vec![removed]).await?;
+        let mut ledger = self.ledger.lock();
+        ledger.attempts.remove(key);
+        ledger.not_sent.remove(key);
+        Ok(())
     }
 
     /// How long to wait until a look-up can be trusted; none if it can now.
