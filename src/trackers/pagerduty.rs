@@ -4,7 +4,7 @@
 //! nothing has to be looked for. Nothing can be read back, and there are no notes: they are part of
 //! the next event's details.
 
-use super::client::{Client, ConnectionConfig, send};
+use super::client::{Client, ConnectionConfig, base_or, send};
 use super::registry::Settings;
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Where events go.
+const DEFAULT_URL: &str = "https://events.pagerduty.com";
 /// Longest summary, characters.
 const SUMMARY_CHARS_MAX: usize = 1024;
 /// Longest text among the details, bytes; an event takes 512 KB.
@@ -29,9 +31,9 @@ const DETAILS_BYTES_MAX: usize = 100_000;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PagerDutyConfig {
-    /// Where events go.
-    #[serde(default = "url")]
-    pub url: Url,
+    /// Where events go, if not to `https://events.pagerduty.com`.
+    #[serde(default)]
+    pub url: Option<Url>,
     /// The integration key of the service.
     pub routing_key: SecretString,
     /// The severity of events for each severity: `critical`, `error`, `warning` or `info`.
@@ -40,12 +42,6 @@ pub struct PagerDutyConfig {
     /// How it is spoken to.
     #[serde(default)]
     pub connection: ConnectionConfig,
-}
-
-#[allow(clippy::expect_used)]
-fn url() -> Url {
-    // A constant; a test reads it.
-    Url::parse("https://events.pagerduty.com").expect("the address is one")
 }
 
 impl Settings for PagerDutyConfig {
@@ -68,13 +64,15 @@ impl PagerDuty {
         config.severity = config.severity.or(Severities::of_words([
             "critical", "critical", "error", "warning", "info",
         ]));
-        let client = Client::new(&config.url, HeaderMap::new(), &config.connection)?;
+        let url = base_or(config.url.as_ref(), DEFAULT_URL)?;
+        let client = Client::new(&url, HeaderMap::new(), &config.connection)?;
         Ok(PagerDuty {
             name: name.to_owned(),
             client,
             config,
             capabilities: Capabilities {
                 finds_by_key: false,
+                creates_once: true,
                 settle: Duration::ZERO,
                 reopens: true,
                 links: false,
@@ -192,7 +190,7 @@ impl Tracker for PagerDuty {
     /// Without a page for anybody: resolving what is not open is dropped there.
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(async move {
-            let url = &self.config.url;
+            let url = self.config.url.as_ref().map_or(DEFAULT_URL, Url::as_str);
             let event: Value = json!({
                 "routing_key": self.config.routing_key.expose_secret().trim(),
                 "event_action": "resolve",
