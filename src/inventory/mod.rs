@@ -7,6 +7,7 @@
 
 mod build;
 mod check;
+mod difference;
 mod health;
 mod impact;
 mod load;
@@ -20,6 +21,7 @@ mod related;
 mod oracle_tests;
 
 pub use check::{Finding, check};
+pub use difference::Difference;
 pub use health::{Condition, Health};
 pub use impact::{Impact, Lives};
 pub use load::{
