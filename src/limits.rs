@@ -32,6 +32,10 @@ pub const MAIL_BYTES_MAX: usize = 25 * 1024 * 1024;
 pub const MAIL_PARTS_MAX: usize = 64;
 /// Most text of a mail that is decoded, bytes.
 pub const MAIL_TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Most events of one mail.
+pub const MAIL_EVENTS_MAX: usize = 2_000;
+/// Most text that the events of one mail carry as their details together, bytes.
+pub const MAIL_DETAILS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most source names that appear as metric labels (each kind has a source of its own name); the rest
 /// is `other`.
 pub const METRIC_SOURCES_MAX: usize = 256;
@@ -176,6 +180,16 @@ pub const INCIDENT_ALERTS_SHOWN_MAX: usize = 100;
 pub const TIMELINE_LINES_SHOWN_MAX: usize = 500;
 /// Longest time that a command waits to be applied, seconds.
 pub const COMMAND_WAIT_SECONDS: u64 = 30;
+/// Most dates that a list of holidays may close.
+pub const HOLIDAY_DATES_MAX: usize = 5000;
+/// Longest holiday, days; what is longer is a season, and is listed as ignored.
+pub const HOLIDAY_EVENT_DAYS_MAX: i64 = 31;
+/// Longest name of a holiday that is kept, bytes.
+pub const HOLIDAY_NAME_BYTES_MAX: usize = 200;
+/// Largest file of holidays, bytes.
+pub const HOLIDAY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Years for which recurring holidays are expanded: the same whenever a configuration is read.
+pub const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
 /// Oldest SNS message that is believed, seconds.
 pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
 /// Furthest that an SNS message may be ahead of our clock, seconds.

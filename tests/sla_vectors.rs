@@ -7,13 +7,14 @@ use alertbridge::sla::calendar::{CalendarText, read_all};
 use alertbridge::sla::clock::ClockState;
 use alertbridge::sla::log::{By, CaseDid, CaseEvent, EndedBy, VoidReason};
 use alertbridge::sla::policy::{
-    CategoryRule, ClockStart, Contract, Scale, SeverityChange, Target, TargetKind, TargetName,
+    CategoryRule, ClockStart, Contract, Origin, Scale, SeverityChange, Target, TargetKind,
+    TargetName,
 };
 use alertbridge::sla::section::CalendarSection;
 use alertbridge::sla::{Calendar, evaluate};
 use jiff::tz::TimeZoneDatabase;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 type Calendars = BTreeMap<String, Arc<Calendar>>;
@@ -157,6 +158,8 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
             };
             let target = Target {
                 kind,
+                said: String::new(),
+                origin: Origin::Policy,
                 pausable: name == TargetName::Restore,
                 objective: None,
                 at_risk: 0.75,
@@ -168,6 +171,7 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
     let rule = |severity, targets: &[TargetName]| CategoryRule {
         severity,
         targets: targets.to_vec(),
+        priority: String::new(),
     };
     let answers = [TargetName::InitialResponse, TargetName::Update];
     let all = [
@@ -199,6 +203,8 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
         public_note_counts: true,
         wait_needs_question: false,
         wait_limit: None,
+        calendars: BTreeSet::new(),
+        close_as: BTreeMap::new(),
         levels: vec![],
     }
 }
@@ -287,7 +293,7 @@ fn differences(timeline: &Value, log: &[CaseEvent], contract: &Contract) -> Vec<
     let mut wrong = Vec::new();
     for (key, expected) in timeline["expect"].as_object().unwrap() {
         if key == "cycle" {
-            if expected.as_u64() != Some(view.cycle as u64) {
+            if expected.as_u64() != u64::try_from(view.cycle).ok() {
                 wrong.push(format!("cycle {} is not {expected}", view.cycle));
             }
             continue;

@@ -256,6 +256,21 @@ impl Calendar {
         }
     }
 
+    /// Dates in [from, until) that a holiday or an override closes, in it or in a member.
+    pub fn closed_between(&self, from: Date, until: Date) -> Vec<Date> {
+        let mut closed = match self {
+            Calendar::Always => Vec::new(),
+            Calendar::Week(week) => week.closed_between(from, until),
+            Calendar::Union(members) => members
+                .iter()
+                .flat_map(|member| member.closed_between(from, until))
+                .collect(),
+        };
+        closed.sort_unstable();
+        closed.dedup();
+        closed
+    }
+
     /// The last dated holiday of it or its members, in seconds.
     pub fn last_holiday(&self) -> Option<i64> {
         match self {

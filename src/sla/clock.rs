@@ -3,10 +3,11 @@
 
 use super::calendar::Pause;
 use super::escalation::{self, Rise};
+use super::history::{Facts, Period, Wait};
 use super::log::{By, CaseDid, CaseEvent, EndedBy, VoidReason, ordered};
 use super::policy::{Contract, SeverityChange, Target, TargetKind, TargetName};
 use super::update::{self, UpdateView};
-use crate::model::Category;
+use crate::model::{Category, Ended};
 
 /// Where a clock stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub struct ClockView {
     pub fulfilled_at: Option<i64>,
     /// When the breach was.
     pub breached_at: Option<i64>,
+    /// When the verdict became final: met, breached or void.
+    pub settled_at: Option<i64>,
     /// The breach came with a change of severity.
     pub retroactive: bool,
     /// Counted seconds so far.
@@ -79,6 +82,17 @@ pub struct ClockView {
     pub soft: bool,
     /// Counts and has used most of its target.
     pub at_risk: bool,
+}
+
+impl ClockView {
+    /// The word that people read: a soft target is missed, not breached.
+    pub const fn shown(&self) -> &'static str {
+        match self.state {
+            ClockState::Breached if self.soft => "missed",
+            ClockState::Running if self.at_risk => "at_risk",
+            state => state.word(),
+        }
+    }
 }
 
 /// How far a clock has come.
@@ -149,10 +163,21 @@ pub struct View {
     pub next: Option<i64>,
     /// Seconds of waiting that did not count.
     pub waited: i64,
-    /// It is over, and how it ended.
+    /// Waits of this cycle, oldest first.
+    pub waits: Vec<Wait>,
+    /// Since when it is over.
     pub resolved_at: Option<i64>,
     /// It does not count.
     pub void: Option<VoidReason>,
+    /// How it ended.
+    pub ended: Option<Ended>,
+    /// When each cycle began, oldest first. The one before is seen by evaluating at the second
+    /// before its successor.
+    pub cycles: Vec<i64>,
+    /// The severity with which this cycle began.
+    pub first_severity: Option<u8>,
+    /// The first answer of this cycle that counts as a response.
+    pub answered_at: Option<i64>,
 }
 
 impl View {
@@ -168,27 +193,17 @@ impl View {
             .rev()
             .find(|clock| clock.target == target)
     }
-}
 
-/// What a log says, before clocks are asked.
-pub(super) struct Facts<'a> {
-    pub contract: &'a Contract,
-    pub events: Vec<(i64, &'a CaseDid)>,
-    pub now: i64,
-    pub cycle: usize,
-    /// When this cycle began.
-    pub cycle_start: i64,
-    pub category: Category,
-    /// Severity by time, oldest first: when, which, whether a new period began with it.
-    pub severities: Vec<(i64, Option<u8>, bool)>,
-    pub waits: Vec<Pause>,
-    pub gaps: Vec<Pause>,
-    pub resolved: Option<(i64, EndedBy)>,
-    pub void: Option<(i64, VoidReason)>,
-    /// Restore and update are void from then on: it is no incident.
-    pub recategorised: Option<i64>,
-    /// Staff wrote publicly since the customer's last word.
-    pub asked: bool,
+    /// Keys that were told as breaches and are none any more: a late fact took them back.
+    pub fn withdrawn<'a>(&self, told: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+        let stand: std::collections::BTreeSet<String> =
+            self.moments.iter().map(Moment::key).collect();
+        let cycle = format!("/{}/", self.cycle);
+        told.into_iter()
+            .filter(|key| key.ends_with("/breached") && key.contains(&cycle))
+            .filter(|key| !stand.contains(*key))
+            .collect()
+    }
 }
 
 /// A case at `now` (seconds since 1970): a function of its log and its contract.
@@ -204,204 +219,50 @@ pub fn evaluate(log: &[CaseEvent], contract: &Contract, now: i64) -> Option<View
             TargetName::Engineer,
             TargetName::Restore,
         ] {
-            if let Some(clock) = facts.clock(target, index, period) {
-                facts.moments_of(&clock, &mut moments, &mut next);
+            if let Some((clock, risk)) = facts.clock(target, index, period) {
+                moments_of(&clock, risk, &mut moments, &mut next);
                 clocks.push(clock);
             }
         }
     }
     let update = update::follow(&facts);
-    update.moments(facts.cycle, now, &mut moments, &mut next);
+    update.moments(facts.cycle(), now, &mut moments, &mut next);
     let restore = clocks
         .iter()
         .rev()
         .find(|clock| clock.target == TargetName::Restore);
     let rises = escalation::rises(&facts, &clocks, &update, restore, &mut next);
     moments.sort();
-    let severity = facts
-        .severities
-        .last()
-        .and_then(|(_, severity, _)| *severity);
-    let waited = facts
-        .waits
-        .iter()
-        .map(|(from, to)| to.unwrap_or(now).min(now) - from)
-        .sum::<i64>()
-        .max(0);
+    if let Some(ends) = facts.wait_ends() {
+        sooner(&mut next, ends);
+    }
+    let waited = |wait: &Wait| if wait.counts { wait.seconds(now) } else { 0 };
     Some(View {
-        cycle: facts.cycle,
+        cycle: facts.cycle(),
         category: facts.category,
-        severity,
+        severity: facts.severity(),
         clocks,
         update,
         rises,
         moments,
         next: next.filter(|_| facts.void.is_none()),
-        waited,
+        waited: facts.waits.iter().map(waited).sum(),
         resolved_at: facts.resolved.map(|(at, _)| at),
         void: facts.void.map(|(_, reason)| reason),
+        ended: facts.ended(),
+        first_severity: facts.severities.first().and_then(|step| step.severity),
+        answered_at: facts.first(facts.cycle_start, |what| facts.is_response(what)),
+        waits: facts.waits,
+        cycles: facts.cycles,
     })
 }
 
-/// A period: from, until if it is over, and whether it owes a response of its own.
-pub(super) struct Period {
-    from: i64,
-    until: Option<i64>,
-    owes_response: bool,
-    /// What came after it is worse.
-    superseded: bool,
-}
-
-impl<'a> Facts<'a> {
-    fn read(
-        events: Vec<(i64, &'a CaseDid)>,
-        contract: &'a Contract,
-        now: i64,
-    ) -> Option<Facts<'a>> {
-        let mut facts: Option<Facts<'a>> = None;
-        for (at, what) in events.iter().copied() {
-            if let CaseDid::Opened {
-                category,
-                severity,
-                reported_at,
-            } = what
-            {
-                let reported = reported_at.map_or(at, |r| r.0.div_euclid(1000).min(at));
-                let severity = contract.severity_of(*category, *severity);
-                facts.get_or_insert(Facts {
-                    contract,
-                    events: Vec::new(),
-                    now,
-                    cycle: 1,
-                    cycle_start: reported,
-                    category: *category,
-                    severities: vec![(reported, severity, true)],
-                    waits: Vec::new(),
-                    gaps: Vec::new(),
-                    resolved: None,
-                    void: None,
-                    recategorised: None,
-                    asked: false,
-                });
-            } else if let Some(facts) = facts.as_mut() {
-                facts.follow(at, what);
-            }
-        }
-        let mut facts = facts?;
-        facts.events = events;
-        Some(facts)
-    }
-
-    fn follow(&mut self, at: i64, what: &CaseDid) {
-        match what {
-            CaseDid::Absorb { reported_at } => {
-                let reported = reported_at.0.div_euclid(1000);
-                if self.cycle == 1 && reported < self.cycle_start {
-                    self.cycle_start = reported;
-                    if let Some(first) = self.severities.first_mut() {
-                        first.0 = reported;
-                    }
-                }
-            }
-            CaseDid::WaitStart => {
-                let open = self.waits.last().is_some_and(|(_, to)| to.is_none());
-                if !open && (self.asked || !self.contract.wait_needs_question) {
-                    self.waits.push((at, None));
-                }
-            }
-            CaseDid::WaitEnd => self.end_wait(at),
-            CaseDid::Reply {
-                by: By::Customer, ..
-            } => {
-                self.end_wait(at);
-                self.asked = false;
-            }
-            CaseDid::Reply {
-                by: By::Staff,
-                public: true,
-                ..
-            } => self.asked = true,
-            CaseDid::Severity { to } => self.severities.push((at, Some(*to), false)),
-            // While all is well there is no impact that could change.
-            CaseDid::Period { severity } if self.resolved.is_none() => {
-                self.severities.push((at, Some(*severity), true));
-            }
-            CaseDid::Resolved { by } => {
-                self.end_wait(at);
-                self.resolved.get_or_insert((at, *by));
-            }
-            CaseDid::Reopened { firing_during_gap } => {
-                let Some((resolved, _)) = self.resolved.take() else {
-                    return;
-                };
-                if at - resolved <= self.contract.reopen_window {
-                    if !firing_during_gap {
-                        self.gaps.push((resolved, Some(at)));
-                    }
-                    return;
-                }
-                let severity = self.severities.last().and_then(|(_, s, _)| *s);
-                self.cycle += 1;
-                self.cycle_start = at;
-                self.severities = vec![(at, severity, true)];
-                self.waits.clear();
-                self.gaps.clear();
-            }
-            CaseDid::Void { reason } => {
-                self.void.get_or_insert((at, *reason));
-            }
-            CaseDid::Category { to } => {
-                if self.category == Category::Incident && *to != Category::Incident {
-                    self.recategorised = Some(at);
-                } else if *to == Category::Incident {
-                    self.recategorised = None;
-                }
-                self.category = *to;
-                let set = self.severities.last().and_then(|(_, s, _)| *s);
-                let severity = self.contract.severity_of(*to, set);
-                self.severities.push((at, severity, false));
-            }
-            _ => {}
-        }
-    }
-
-    fn end_wait(&mut self, at: i64) {
-        let limit = self.contract.wait_limit;
-        if let Some((from, to @ None)) = self.waits.last_mut() {
-            *to = Some(limit.map_or(at, |limit| at.min(*from + limit)));
-        }
-    }
-
-    pub(super) fn periods(&self) -> Vec<Period> {
-        let mut periods: Vec<Period> = Vec::new();
-        let mut last: Option<u8> = None;
-        for (at, severity, begins) in &self.severities {
-            if *begins {
-                // Smaller is worse; no severity is the least.
-                let level = severity.unwrap_or(u8::MAX);
-                let worse = last.is_some_and(|before| level < before);
-                if let Some(period) = periods.last_mut() {
-                    period.until = Some(*at);
-                    period.superseded = worse;
-                }
-                periods.push(Period {
-                    from: *at,
-                    until: None,
-                    owes_response: last.is_none() || worse,
-                    superseded: false,
-                });
-            }
-            last = Some(severity.unwrap_or(u8::MAX));
-        }
-        periods
-    }
-
+impl Facts<'_> {
     /// When a period's restore target is fulfilled: the service is back, or a better period began.
     fn restored_at(&self, period: &Period) -> Option<i64> {
-        match period.until {
-            Some(until) => Some(until),
-            None => self.resolved.map(|(at, _)| at),
-        }
+        period
+            .until
+            .or_else(|| self.resolved.map(|(resolved, _)| resolved))
     }
 
     fn is_response(&self, what: &CaseDid) -> bool {
@@ -454,93 +315,129 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Severities of a period as segments: from, severity.
-    fn segments(&self, period: &Period) -> Vec<(i64, Option<u8>)> {
-        self.severities
-            .iter()
-            .filter(|(at, _, begins)| {
-                let after = *at > period.from && !begins;
-                let at_start = *at == period.from;
-                (after || at_start) && period.until.is_none_or(|until| *at < until)
-            })
-            .map(|(at, severity, _)| (*at, *severity))
-            .collect()
+    /// From when a response is owed no longer, and why.
+    fn lapse(&self, name: TargetName, period: &Period) -> Option<(i64, VoidReason)> {
+        if name == TargetName::Restore {
+            return None;
+        }
+        // A worse period owes an answer of its own; a better one leaves this answer owed.
+        let worse = period.until.filter(|_| period.superseded);
+        let worse = worse.map(|until| (until, VoidReason::Superseded));
+        let ends = [self.void, self.lapsed, worse];
+        ends.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    fn pauses(&self, name: TargetName, target: &Target) -> Vec<Pause> {
-        let mut pauses = self.gaps.clone();
-        if name != TargetName::Restore {
-            pauses.clear();
-        }
+    pub(super) fn pauses(&self, name: TargetName, target: &Target) -> Vec<Pause> {
+        let mut pauses = match name {
+            TargetName::Restore => self.gaps.clone(),
+            _ => Vec::new(),
+        };
         if target.pausable {
-            pauses.extend(self.waits.iter().copied());
+            pauses.extend(self.counted_waits());
         }
         pauses
     }
 
-    /// One clock of one period; `None`: the target never applied.
-    fn clock(&self, name: TargetName, index: usize, period: &Period) -> Option<ClockView> {
-        if name != TargetName::Restore && (!period.owes_response || self.cycle > 1) {
+    /// One clock of one period, and when it is at risk; `None`: the target never applied.
+    fn clock(
+        &self,
+        name: TargetName,
+        index: usize,
+        period: &Period,
+    ) -> Option<(ClockView, Option<i64>)> {
+        if name != TargetName::Restore && !period.owes_response {
             return None;
         }
-        let start = if index == 0 {
-            self.cycle_start
-        } else {
-            period.from
-        };
-        let segments = self.segments(period);
         let category = match (self.recategorised, name) {
             // What it was decides what it owed; restore is void below.
             (Some(_), TargetName::Restore) => Category::Incident,
             _ => self.category,
         };
-        let target_at = |severity| self.contract.target(name, category, severity);
-        let fulfilled = self.fulfilled(name, period, start);
         let mut clock = ClockView {
             target: name,
             period: index + 1,
-            cycle: self.cycle,
+            cycle: self.cycle(),
             severity: None,
             state: ClockState::None,
-            start,
+            start: period.from,
             due: None,
-            fulfilled_at: fulfilled,
+            fulfilled_at: self.fulfilled(name, period, period.from),
             breached_at: None,
+            settled_at: None,
             retroactive: false,
             counted: 0,
             length: None,
             soft: false,
             at_risk: false,
         };
+        let lapse = self.lapse(name, period);
+        self.judge(&mut clock, period, category, lapse.map(|(at, _)| at));
+        if clock.state == ClockState::None {
+            let shown = name == TargetName::Restore && index == 0;
+            return shown.then_some((clock, None));
+        }
+        clock.settled_at = match clock.state {
+            ClockState::Met => clock.fulfilled_at,
+            ClockState::Breached => clock.breached_at,
+            _ => None,
+        };
+        if let (ClockState::Running, Some(lapse)) = (clock.state, lapse) {
+            void(&mut clock, lapse);
+        }
+        self.settle_void(&mut clock, period);
+        let risk = self.count(&mut clock, period, category);
+        Some((clock, risk))
+    }
+
+    /// The verdict, if there is one by now: severity by severity, each from the start.
+    fn judge(
+        &self,
+        clock: &mut ClockView,
+        period: &Period,
+        category: Category,
+        lapse: Option<i64>,
+    ) {
+        let segments = self.segments(period);
+        let horizon = lapse.map_or(self.now, |lapse| lapse.min(self.now));
+        let restore = clock.target == TargetName::Restore;
+        let fulfilled = clock
+            .fulfilled_at
+            .filter(|at| lapse.is_none_or(|lapse| *at <= lapse));
+        let resolution = self.resolved.map(|(at, _)| at);
         for (place, (from, severity)) in segments.iter().enumerate() {
+            let no_incident = self.recategorised.is_some_and(|since| *from >= since);
+            if *from > horizon || restore && no_incident {
+                break;
+            }
             let until = segments.get(place + 1).map(|(at, _)| *at);
-            let Some(target) = target_at(*severity) else {
+            let Some(target) = self.contract.target(clock.target, category, *severity) else {
                 clock.state = ClockState::None;
                 continue;
             };
-            let pauses = self.pauses(name, target);
-            let due = self.due_of(target, start, *from, place, &pauses);
+            let pauses = self.pauses(clock.target, target);
+            let due = self.due_of(target, clock.start, *from, place, &pauses);
             clock.severity = *severity;
             clock.due = due;
             clock.soft = target.objective.is_some();
-            clock.length = target.length(start);
+            clock.length = target.length(clock.start);
             clock.state = ClockState::Running;
-            // A change of severity that finds its due instant in the past breaches there and then.
+            // A resolution comes before a change of severity at the same instant.
+            let here = |at: i64| until.is_none_or(|u| at < u || at == u && resolution == Some(u));
+            // A change that finds its due instant in the past breaches there and then.
             let passed_before = place > 0 && due.is_some_and(|due| due < *from);
-            let late_by = |at: i64| due.is_some_and(|due| at > due);
-            let here = |at: i64| until.is_none_or(|until| at < until);
+            let end = until.map_or(horizon, |until| until.min(horizon));
             if passed_before && fulfilled.is_none_or(|at| at >= *from) {
                 clock.state = ClockState::Breached;
                 clock.breached_at = Some(*from);
                 clock.retroactive = true;
             } else if let Some(at) = fulfilled.filter(|at| here(*at)) {
-                clock.state = if late_by(at) {
+                if due.is_some_and(|due| at > due) {
                     clock.breached_at = due;
-                    ClockState::Breached
+                    clock.state = ClockState::Breached;
                 } else {
-                    ClockState::Met
-                };
-            } else if let Some(due) = due.filter(|due| *due < until.unwrap_or(self.now)) {
+                    clock.state = ClockState::Met;
+                }
+            } else if let Some(due) = due.filter(|due| *due < end) {
                 clock.state = ClockState::Breached;
                 clock.breached_at = Some(due);
             }
@@ -548,11 +445,6 @@ impl<'a> Facts<'a> {
                 break;
             }
         }
-        if clock.state == ClockState::None {
-            return (name == TargetName::Restore && index == 0).then_some(clock);
-        }
-        self.settle(&mut clock, name, period, category);
-        Some(clock)
     }
 
     fn due_of(
@@ -573,100 +465,83 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// What the rest of the log makes of a clock: void, paused, counted, at risk.
-    fn settle(&self, clock: &mut ClockView, name: TargetName, period: &Period, category: Category) {
-        // `counted` runs in the calendar of the last severity.
-        let last = self
-            .segments(period)
-            .last()
-            .and_then(|(_, severity)| *severity);
-        let target = self.contract.target(name, category, last);
-        let end = match name {
-            TargetName::Restore => self.restored_at(period).unwrap_or(self.now),
-            _ => clock.fulfilled_at.unwrap_or(self.now),
-        };
-        if let Some(target) = target {
-            let pauses = self.pauses(name, target);
-            clock.counted = target.counted(clock.start, end.min(self.now), &pauses);
-            if clock.state == ClockState::Running {
-                let waits = target.pausable && self.waits.iter().any(|(_, to)| to.is_none());
-                if waits && self.resolved.is_none() {
-                    clock.state = ClockState::Paused;
-                } else {
-                    let risk = target.share_due(clock.start, &pauses, target.at_risk);
-                    clock.at_risk = risk.ok().flatten().is_some_and(|risk| risk <= self.now);
-                }
+    /// What does not count, whatever the clock said.
+    fn settle_void(&self, clock: &mut ClockView, period: &Period) {
+        let restore = clock.target == TargetName::Restore;
+        let superseded = period.until.filter(|_| period.superseded);
+        match (self.void, self.recategorised, superseded) {
+            (Some(merged @ (_, VoidReason::Merged)), ..) => void(clock, merged),
+            (Some(ended), ..) if restore => void(clock, ended),
+            (_, Some(since), _) if restore => void(clock, (since, VoidReason::Recategorised)),
+            (.., Some(until)) if restore && clock.state != ClockState::Breached => {
+                void(clock, (until, VoidReason::Superseded));
             }
-        }
-        let open = matches!(clock.state, ClockState::Running | ClockState::Paused);
-        let void = |clock: &mut ClockView, reason| {
-            clock.state = ClockState::Void(reason);
-            clock.due = None;
-            clock.at_risk = false;
-        };
-        if name == TargetName::Restore {
-            if let Some((_, reason)) = self.void {
-                void(clock, reason);
-            } else if self.recategorised.is_some() {
-                void(clock, VoidReason::Recategorised);
-            } else if period.superseded && clock.state != ClockState::Breached {
-                void(clock, VoidReason::Superseded);
-            }
-            return;
-        }
-        if !open {
-            return;
-        }
-        if let Some((_, reason)) = self.void {
-            void(clock, reason);
-        } else if let Some((at, by)) = self.resolved {
-            let in_time = clock.due.is_none_or(|due| at <= due);
-            match by {
-                EndedBy::Monitoring if in_time => void(clock, VoidReason::AutoResolved),
-                EndedBy::Customer => void(clock, VoidReason::Withdrawn),
-                _ => {}
-            }
-        } else if period.until.is_some() {
-            // A better period ended the need to answer this one; a worse one owes its own answer.
-            void(clock, VoidReason::Superseded);
+            _ => {}
         }
     }
 
-    fn moments_of(&self, clock: &ClockView, moments: &mut Vec<Moment>, next: &mut Option<i64>) {
-        let moment = |at, stage| Moment {
-            at,
-            target: clock.target,
-            period: clock.period,
-            cycle: clock.cycle,
-            round: 0,
-            stage,
-            retroactive: clock.retroactive,
-            soft: clock.soft,
+    /// Counted seconds in the calendar of the last severity; paused and at risk.
+    fn count(&self, clock: &mut ClockView, period: &Period, category: Category) -> Option<i64> {
+        let last = self.segments(period).last().and_then(|(_, last)| *last);
+        let target = self.contract.target(clock.target, category, last)?;
+        let end = match clock.target {
+            TargetName::Restore => self.restored_at(period).unwrap_or(self.now),
+            _ => clock.fulfilled_at.unwrap_or(self.now),
         };
-        if let Some(at) = clock.breached_at {
-            moments.push(moment(at, Stage::Breached));
-        }
+        let pauses = self.pauses(clock.target, target);
+        clock.counted = target.counted(clock.start, end.min(self.now), &pauses);
         if clock.state != ClockState::Running {
-            return;
+            return None;
         }
-        let target = self
-            .contract
-            .target(clock.target, self.category, clock.severity);
-        if let Some(target) = target {
-            let pauses = self.pauses(clock.target, target);
-            let risk = target.share_due(clock.start, &pauses, target.at_risk);
-            if let Ok(Some(risk)) = risk {
-                if clock.at_risk {
-                    moments.push(moment(risk, Stage::AtRisk));
-                } else {
-                    sooner(next, risk);
-                }
-            }
+        // Used up at the instant at which the wait began: due, not paused.
+        if target.pausable && self.waits_now() && clock.due.is_none() {
+            clock.state = ClockState::Paused;
+            return None;
         }
-        if let Some(due) = clock.due {
-            // Breached as soon as now is after due.
-            sooner(next, due + 1);
-        }
+        let risk = target.share_due(clock.start, &pauses, target.at_risk);
+        let risk = risk.ok().flatten()?;
+        clock.at_risk = risk <= self.now;
+        Some(risk)
+    }
+}
+
+fn void(clock: &mut ClockView, (at, reason): (i64, VoidReason)) {
+    clock.state = ClockState::Void(reason);
+    clock.settled_at = Some(at);
+    clock.due = None;
+    clock.at_risk = false;
+}
+
+fn moments_of(
+    clock: &ClockView,
+    risk: Option<i64>,
+    moments: &mut Vec<Moment>,
+    next: &mut Option<i64>,
+) {
+    let moment = |at, stage| Moment {
+        at,
+        target: clock.target,
+        period: clock.period,
+        cycle: clock.cycle,
+        round: 0,
+        stage,
+        retroactive: clock.retroactive,
+        soft: clock.soft,
+    };
+    if let Some(at) = clock.breached_at {
+        moments.push(moment(at, Stage::Breached));
+    }
+    if clock.state != ClockState::Running {
+        return;
+    }
+    match risk {
+        Some(risk) if clock.at_risk => moments.push(moment(risk, Stage::AtRisk)),
+        Some(risk) => sooner(next, risk),
+        None => {}
+    }
+    if let Some(due) = clock.due {
+        // Breached as soon as now is after due.
+        sooner(next, due + 1);
     }
 }
 

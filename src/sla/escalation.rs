@@ -1,7 +1,8 @@
 //! Levels of escalation: from 1 at the opening, only upwards, one step at a time, at most one step
 //! in ten minutes.
 
-use super::clock::{ClockState, ClockView, Facts, sooner};
+use super::clock::{ClockState, ClockView, sooner};
+use super::history::Facts;
 use super::log::CaseDid;
 use super::policy::TargetName;
 use super::update::UpdateView;
@@ -32,7 +33,9 @@ pub(super) fn rises(
     let incident = facts.category == Category::Incident;
     let mut causes: Vec<(i64, &'static str, Option<u8>)> = Vec::new();
     for (at, what) in facts.events.iter().copied() {
-        if let CaseDid::Escalated { reason } = what {
+        if let CaseDid::Escalated { reason } = what
+            && at >= facts.cycle_start
+        {
             let reason = match reason.as_str() {
                 "impact" => "impact",
                 "slow" => "slow",
@@ -43,13 +46,16 @@ pub(super) fn rises(
     }
     if incident {
         for pair in facts.severities.windows(2) {
-            if let [(_, before, _), (at, after, _)] = pair
-                && after.is_some_and(|after| after <= 2 && before.is_none_or(|b| after < b))
+            if let [before, after] = pair
+                && after
+                    .severity
+                    .is_some_and(|to| to <= 2 && before.severity.is_none_or(|from| to < from))
             {
-                causes.push((*at, "impact", None));
+                causes.push((after.at, "impact", None));
             }
         }
-        for clock in clocks.iter().filter(|clock| !clock.soft) {
+        // A soft target is no breach when it is missed, but the silence is the same.
+        for clock in clocks {
             if clock.target != TargetName::Restore
                 && let Some(at) = clock.breached_at
             {
@@ -60,23 +66,41 @@ pub(super) fn rises(
         late_updates(facts, update, &mut causes, next);
     }
     causes.sort_unstable();
+    climb(facts, &causes, next)
+}
+
+/// One step at a time, at most one in ten minutes, none after the end.
+fn climb(
+    facts: &Facts,
+    causes: &[(i64, &'static str, Option<u8>)],
+    next: &mut Option<i64>,
+) -> Vec<Rise> {
     let top = facts.contract.levels.len();
+    let ended = [
+        facts.resolved.map(|(at, _)| at),
+        facts.void.map(|(at, _)| at),
+    ];
+    let end = ended.into_iter().flatten().min().unwrap_or(i64::MAX);
     let mut rises: Vec<Rise> = Vec::new();
-    for (at, reason, aim) in causes {
-        let level = rises.len() + 1;
-        if level >= top || aim.is_some_and(|aim| usize::from(aim) <= level) {
-            continue;
+    for (cause, reason, aim) in causes {
+        // A share of the restore target aims at its own level, everything else at the next one.
+        let aim = aim.map_or(rises.len() + 2, usize::from).min(top);
+        while rises.len() + 1 < aim {
+            let soonest = rises.last().map_or(*cause, |last| last.at + STEP_MIN);
+            let at = soonest.max(*cause);
+            if at > end {
+                return rises;
+            }
+            if at > facts.now {
+                sooner(next, at);
+                return rises;
+            }
+            rises.push(Rise {
+                level: u8::try_from(rises.len() + 2).unwrap_or(u8::MAX),
+                at,
+                reason,
+            });
         }
-        let at = rises.last().map_or(at, |last| at.max(last.at + STEP_MIN));
-        if at > facts.now {
-            sooner(next, at);
-            break;
-        }
-        rises.push(Rise {
-            level: u8::try_from(level + 1).unwrap_or(u8::MAX),
-            at,
-            reason,
-        });
     }
     rises
 }
@@ -96,10 +120,7 @@ fn shares(
         .contract
         .target(TargetName::Restore, facts.category, clock.severity);
     let Some(target) = target else { return };
-    let mut pauses = facts.gaps.clone();
-    if target.pausable {
-        pauses.extend(facts.waits.iter().copied());
-    }
+    let pauses = facts.pauses(TargetName::Restore, target);
     let end = clock.fulfilled_at.unwrap_or(i64::MAX);
     for level in &facts.contract.levels {
         let Some(share) = level.after_restore else {
@@ -124,13 +145,9 @@ fn late_updates(
     causes: &mut Vec<(i64, &'static str, Option<u8>)>,
     next: &mut Option<i64>,
 ) {
-    let severity = facts
-        .severities
-        .last()
-        .and_then(|(_, severity, _)| *severity);
     let interval = facts
         .contract
-        .target(TargetName::Update, facts.category, severity)
+        .target(TargetName::Update, facts.category, facts.severity())
         .and_then(super::clock::interval_of);
     let Some((seconds, calendar)) = interval else {
         return;

@@ -3,22 +3,32 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `calendar` | when time counts; due and elapsed |
+//! | `holidays` | closed dates out of iCalendar files |
 //! | `week` | the table of a calendar and its refusals |
 //! | `policy` | targets by severity, contracts, how one target is found |
-//! | `section` | `[calendar]`, `[policy]`, `[contract]` as written, and what is wrong with them |
+//! | `section` | `[calendar]`, `[policy]`, `[contract]` as written |
+//! | `compile` | puts them together and tells everything that is wrong at once |
 //! | `log` | what happened to a case |
+//! | `history` | what a log says: cycles, severities, waits, gaps, the end |
 //! | `clock` | response, restore and other clocks out of a log |
 //! | `update` | the rhythm of updates and promises |
 //! | `escalation` | levels and when they rise |
+//! | `report` | the month of a contract out of the logs of its cases |
+//! | `glossary` | the words of this room in English, Japanese and French |
 //!
 //! A clock is a function of the case's log and the policy: no remaining seconds are stored. Times
 //! are whole seconds since 1970, UTC.
 
 pub mod calendar;
 pub mod clock;
+mod compile;
 pub mod escalation;
+pub mod glossary;
+pub mod history;
+pub mod holidays;
 pub mod log;
 pub mod policy;
+pub mod report;
 pub mod section;
 pub mod update;
 pub mod week;

@@ -4,8 +4,9 @@
 //! default policy. The first one that says something wins, for each target by itself.
 
 use super::calendar::{Calendar, NoBusinessTime, Pause};
+use super::log::VoidReason;
 use crate::model::{Category, Severity};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The closed list of targets.
@@ -77,11 +78,37 @@ pub enum TargetKind {
     },
 }
 
+/// Where a target was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The contract's own.
+    Contract,
+    /// The contract's policy.
+    Policy,
+    /// The default policy.
+    Default,
+}
+
+impl Origin {
+    /// The word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Origin::Contract => "contract",
+            Origin::Policy => "policy",
+            Origin::Default => "default policy",
+        }
+    }
+}
+
 /// One target.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// What has to happen when.
     pub kind: TargetKind,
+    /// The same in words.
+    pub said: String,
+    /// Where it was found.
+    pub origin: Origin,
     /// Waiting for the customer does not count.
     pub pausable: bool,
     /// The share that is aimed at: such a target is measured and never a breach.
@@ -185,6 +212,8 @@ pub struct CategoryRule {
     pub severity: Option<Option<u8>>,
     /// Targets that apply.
     pub targets: Vec<TargetName>,
+    /// The tracker's priority; empty: by severity.
+    pub priority: String,
 }
 
 /// From when a clock counts.
@@ -281,11 +310,53 @@ pub struct Contract {
     pub wait_needs_question: bool,
     /// Longest wait that counts, seconds.
     pub wait_limit: Option<i64>,
+    /// Calendars that its targets use.
+    pub calendars: BTreeSet<String>,
+    /// Severities whose cases do not count when they end, and why.
+    pub close_as: BTreeMap<u8, VoidReason>,
     /// Levels from 1.
     pub levels: Vec<Level>,
 }
 
+/// One line of a contract's resolved table.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct TargetLine {
+    /// The severity; none: without one.
+    pub severity: Option<u8>,
+    /// The target.
+    pub target: &'static str,
+    /// What has to happen when.
+    pub said: String,
+    /// Waiting for the customer does not count.
+    pub pausable: bool,
+    /// The share aimed at, for a soft target.
+    pub objective: Option<f64>,
+    /// The share at which it is at risk.
+    pub at_risk: f64,
+    /// Where it was found.
+    pub origin: &'static str,
+}
+
 impl Contract {
+    /// The resolved table, worst severity first.
+    pub fn table(&self) -> Vec<TargetLine> {
+        let numbered = self.severities.iter().filter(|(number, _)| **number > 0);
+        let without = self.severities.iter().filter(|(number, _)| **number == 0);
+        numbered
+            .chain(without)
+            .flat_map(|(number, targets)| targets.iter().map(move |target| (*number, target)))
+            .map(|(number, (name, target))| TargetLine {
+                severity: Some(number).filter(|number| *number > 0),
+                target: name.word(),
+                said: target.said.clone(),
+                pausable: target.pausable,
+                objective: target.objective,
+                at_risk: target.at_risk,
+                origin: target.origin.word(),
+            })
+            .collect()
+    }
+
     /// The severity that a category has, and whether it has targets at all.
     pub fn severity_of(&self, category: Category, set: Option<u8>) -> Option<u8> {
         match self

@@ -1,9 +1,26 @@
 //! The rhythm of updates: armed by the first response, moved by each public word of staff, replaced
 //! by a promise, stopped by the resolution. One gap is one breach, however long.
 
-use super::clock::{ClockState, Facts, Moment, Stage, interval_of, sooner};
-use super::log::{By, CaseDid};
-use super::policy::TargetName;
+use super::clock::{ClockState, Moment, Stage, interval_of, sooner};
+use super::history::Facts;
+use super::log::{By, CaseDid, VoidReason};
+use super::policy::{Target, TargetName};
+use crate::model::{Category, Time};
+
+/// The time between two updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// From the last update, or from what armed the clock.
+    pub from: i64,
+    /// The next one; `None`: still to come.
+    pub to: Option<i64>,
+    /// When it was due.
+    pub due: i64,
+    /// The due instant was promised.
+    pub promised: bool,
+    /// It came too late.
+    pub late: bool,
+}
 
 /// The update clock.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,25 +41,32 @@ pub struct UpdateView {
     pub risk_at: Option<i64>,
     /// Promises made, and kept.
     pub promises: (u32, u32),
+    /// Intervals that were judged, oldest first.
+    pub intervals: Vec<Interval>,
 }
 
 struct Walk<'a> {
     facts: &'a Facts<'a>,
     view: UpdateView,
     armed: bool,
+    stopped: bool,
     last: i64,
+    category: Category,
     severity: Option<u8>,
     /// The running interval is counted as late already.
     counted: bool,
+    /// The target applied at some time.
+    applied: bool,
 }
 
 impl Walk<'_> {
+    fn target(&self) -> Option<&Target> {
+        let contract = self.facts.contract;
+        contract.target(TargetName::Update, self.category, self.severity)
+    }
+
     fn interval(&self) -> Option<(i64, &super::Calendar)> {
-        let target =
-            self.facts
-                .contract
-                .target(TargetName::Update, self.facts.category, self.severity)?;
-        interval_of(target)
+        interval_of(self.target()?)
     }
 
     fn due_from(&self, from: i64) -> Option<i64> {
@@ -70,11 +94,25 @@ impl Walk<'_> {
         }
     }
 
+    /// Keeps the interval that ends at `to`.
+    fn close(&mut self, to: Option<i64>) {
+        if let Some(due) = self.view.due.filter(|_| self.armed) {
+            self.view.intervals.push(Interval {
+                from: self.last,
+                to,
+                due,
+                promised: self.view.promise.is_some(),
+                late: self.counted,
+            });
+        }
+    }
+
     fn updated(&mut self, at: i64, promise: Option<i64>) {
         self.judge(at);
         if self.armed && !self.counted && self.view.due.is_some() {
             self.view.on_time += 1;
         }
+        self.close(Some(at));
         let interval = self.interval().map_or(0, |(seconds, _)| seconds);
         match self.view.promise {
             // A word long before the promised time leaves the promise standing.
@@ -96,14 +134,17 @@ impl Walk<'_> {
         }
     }
 
-    fn severity_changed(&mut self, at: i64, to: Option<u8>) {
-        let worse = to.unwrap_or(u8::MAX) < self.severity.unwrap_or(u8::MAX);
+    /// Another severity or another category, and so another rhythm from `at` on.
+    fn changed(&mut self, at: i64) {
         self.judge(at);
-        self.severity = to;
-        if !self.armed || self.counted {
+        let before = self.severity;
+        self.severity = self.facts.severity_at(at);
+        self.applied |= self.target().is_some();
+        if !self.armed || self.counted || self.stopped {
             return;
         }
-        if worse {
+        let level = |severity: Option<u8>| severity.unwrap_or(u8::MAX);
+        if level(self.severity) < level(before) {
             let soonest = self.due_from(at);
             let due = self.view.due.into_iter().chain(soonest).min();
             if self
@@ -118,6 +159,69 @@ impl Walk<'_> {
             self.view.due = self.due_from(self.last);
         }
     }
+
+    fn follow(&mut self, at: i64, what: &CaseDid) {
+        match what {
+            CaseDid::Reply {
+                by: By::Staff,
+                public: true,
+                promise,
+            } if !self.stopped => self.updated(at, promise.map(Time::seconds)),
+            CaseDid::Ack if !self.stopped && !self.armed && self.facts.contract.ack_counts => {
+                self.armed = true;
+                self.restart(at);
+            }
+            CaseDid::Category { to } => {
+                self.category = *to;
+                self.changed(at);
+            }
+            CaseDid::Severity { .. } | CaseDid::Period { .. } => self.changed(at),
+            CaseDid::Resolved { .. } | CaseDid::Void { .. } if !self.stopped => {
+                self.judge(at);
+                if self.counted {
+                    self.close(Some(at));
+                }
+                self.stopped = true;
+            }
+            CaseDid::Reopened { .. } if self.stopped || at == self.facts.cycle_start => {
+                self.stopped = false;
+                self.armed = true;
+                self.restart(at);
+            }
+            _ => {}
+        }
+    }
+
+    fn state(&self) -> Option<ClockState> {
+        if !self.applied {
+            return None;
+        }
+        Some(match self.facts.void {
+            Some((_, reason)) => ClockState::Void(reason),
+            None if self.target().is_none() && self.facts.recategorised.is_some() => {
+                ClockState::Void(VoidReason::Recategorised)
+            }
+            None if self.stopped => ClockState::Stopped,
+            None if !self.armed => ClockState::NotArmed,
+            None if self.counted => ClockState::Late,
+            None => ClockState::Running,
+        })
+    }
+
+    /// When the running interval is at risk.
+    fn risk(&self) -> Option<i64> {
+        let target = self.target()?;
+        let (seconds, _) = self.interval()?;
+        match (self.view.promise, self.view.due) {
+            (Some(promise), _) => Some(promise - seconds / 4),
+            // After a change for the worse the interval is what is left of it.
+            (None, Some(due)) => {
+                let risk = target.share_due(self.last, &[], target.at_risk);
+                risk.ok().flatten().filter(|risk| *risk <= due)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The update clock of a case.
@@ -126,85 +230,39 @@ pub(super) fn follow(facts: &Facts) -> UpdateView {
         facts,
         view: UpdateView::default(),
         armed: false,
+        stopped: false,
         last: facts.cycle_start,
-        severity: facts
-            .severities
-            .first()
-            .and_then(|(_, severity, _)| *severity),
+        category: facts.category,
+        severity: facts.severities.first().and_then(|step| step.severity),
         counted: false,
+        applied: false,
     };
-    if facts.category == crate::model::Category::Provisioning || walk.interval().is_none() {
-        return UpdateView {
-            state: None,
-            ..UpdateView::default()
-        };
-    }
-    let mut stopped = false;
     for (at, what) in facts.events.iter().copied() {
-        if at < facts.cycle_start && !matches!(what, CaseDid::Reopened { .. }) {
-            continue;
-        }
         match what {
-            CaseDid::Reply {
-                by: By::Staff,
-                public: true,
-                promise,
-            } if !stopped => {
-                walk.updated(at, promise.map(|promise| promise.0.div_euclid(1000)));
-            }
-            CaseDid::Ack if !stopped && !walk.armed && facts.contract.ack_counts => {
-                walk.armed = true;
-                walk.restart(at);
-            }
-            CaseDid::Severity { to } | CaseDid::Period { severity: to } => {
-                walk.severity_changed(at, Some(*to));
-            }
-            CaseDid::Resolved { .. } => {
-                walk.judge(at);
-                stopped = true;
-            }
-            CaseDid::Reopened { .. } => {
-                stopped = false;
-                walk.armed = true;
-                walk.restart(at);
-            }
+            // The category in force before this cycle, or at its opening.
+            CaseDid::Opened { category, .. } if !walk.applied => walk.category = *category,
+            CaseDid::Category { to } if at < facts.cycle_start => walk.category = *to,
             _ => {}
         }
+        walk.applied |= walk.target().is_some();
+        if at >= facts.cycle_start {
+            walk.follow(at, what);
+        }
     }
-    if !stopped {
+    if !walk.stopped {
         walk.judge(facts.now);
+        if walk.counted {
+            walk.close(None);
+        }
     }
-    let state = if let Some((_, reason)) = facts.void {
-        ClockState::Void(reason)
-    } else if let Some(reason) = facts
-        .recategorised
-        .map(|_| super::log::VoidReason::Recategorised)
-        .filter(|_| facts.category == crate::model::Category::Provisioning)
-    {
-        ClockState::Void(reason)
-    } else if stopped {
-        ClockState::Stopped
-    } else if !walk.armed {
-        ClockState::NotArmed
-    } else if walk.counted {
-        ClockState::Late
-    } else {
-        ClockState::Running
-    };
-    let interval = walk.interval().map_or(0, |(seconds, _)| seconds);
-    let risk = match (walk.view.promise, walk.view.due) {
-        (Some(promise), _) => Some(promise - interval / 4),
-        (None, Some(_)) => walk.interval().and_then(|(seconds, calendar)| {
-            calendar.due(walk.last, seconds * 3 / 4, &[]).ok().flatten()
-        }),
-        _ => None,
-    };
+    let state = walk.state();
+    let risk = walk.risk().filter(|_| state == Some(ClockState::Running));
     let mut view = walk.view;
-    view.risk_at = risk.filter(|_| state == ClockState::Running);
-    if !matches!(state, ClockState::Running | ClockState::Late) {
+    view.risk_at = risk;
+    if !matches!(state, Some(ClockState::Running | ClockState::Late)) {
         view.due = None;
     }
-    view.state = Some(state);
+    view.state = state;
     view
 }
 

@@ -168,6 +168,24 @@ impl Week {
         self.dated.last().copied()
     }
 
+    /// Dates in [from, until) that a holiday or an override keeps closed although their weekday
+    /// is open.
+    pub fn closed_between(&self, from: Date, until: Date) -> Vec<Date> {
+        let mut closed = Vec::new();
+        let mut date = from;
+        while date < until {
+            let ordinary = self.weekly(index_of(date.weekday()));
+            if !ordinary.is_empty() && self.wall(date).is_empty() {
+                closed.push(date);
+            }
+            match date.tomorrow() {
+                Ok(next) => date = next,
+                Err(_) => break,
+            }
+        }
+        closed
+    }
+
     /// Intervals of a weekday (0: Monday) within its date, with the tail of the night before.
     fn weekly(&self, index: usize) -> Vec<(u32, u32)> {
         let before = (index + 6) % 7;
