@@ -8,7 +8,7 @@ mod mail_support;
 use alertbridge::formats::mail::read::{self, Mail};
 use alertbridge::formats::mail::{decode_bytes, words_of_person};
 use alertbridge::formats::view;
-use alertbridge::model::AlertKey;
+use alertbridge::model::{AlertKey, EventState};
 use mail_support::{mails, received_at};
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -45,6 +45,22 @@ static MAILS: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
             (path, raw)
         })
         .filter(|(_, raw)| raw.len() < 8 * 1024)
+        .collect()
+});
+
+/// Mails that report problems only.
+static PROBLEMS: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
+    let firing = |raw: &[u8]| {
+        let outcome = decode_bytes(raw, received_at(raw)).1;
+        outcome.is_ok_and(|decoded| {
+            !decoded.events.is_empty()
+                && decoded.events.iter().all(|e| e.state == EventState::Firing)
+        })
+    };
+    MAILS
+        .iter()
+        .filter(|(_, raw)| firing(raw))
+        .cloned()
         .collect()
 });
 
@@ -202,6 +218,24 @@ proptest! {
         for notice in &decoded.maintenance {
             for window in &notice.windows {
                 prop_assert!(window.ends_at.is_none_or(|end| end > window.starts_at));
+            }
+        }
+    }
+
+    /// Lines that are lost and a mail that is cut turn no problem into a recovery.
+    #[test]
+    fn what_is_lost_of_a_problem_closes_nothing(
+        which in any::<prop::sample::Index>(),
+        damages in prop::collection::vec((prop::sample::select(vec![0_u8, 3, 5]), any::<usize>()), 1..4),
+    ) {
+        let (path, raw) = which.get(&PROBLEMS);
+        let mut raw = raw.clone();
+        for (kind, at) in damages {
+            damage(&mut raw, kind, at, 0);
+        }
+        if let Ok(decoded) = decode_bytes(&raw, received_at(&raw)).1 {
+            for event in &decoded.events {
+                prop_assert!(event.state != EventState::Resolved, "{}: {event:?}", path.display());
             }
         }
     }

@@ -4,7 +4,7 @@
 use super::operations::Daemon;
 use crate::api::{Api, Arrival, DoorRules};
 use crate::config::{Config, ConfigFile, MailReading};
-use crate::formats::mail::Own;
+use crate::formats::mail::{Own, Templates};
 use crate::formats::{self, Request};
 use crate::intake::accept::Intake;
 use crate::intake::answers::StandardAnswers;
@@ -132,6 +132,8 @@ pub(super) fn intake(
     metrics: Arc<Metrics>,
     mail: MailSlot,
 ) -> anyhow::Result<Intake> {
+    // Compiling the shipped templates takes a moment; the first mail should not wait for it.
+    std::thread::spawn(|| Templates::shipped().names().count());
     Ok(Intake {
         journal: store.journal.clone(),
         decoder: Arc::new(Formats(mail)),

@@ -65,7 +65,7 @@ pub fn reason(mail: &Mail, own: &Own) -> Option<String> {
     bounce(mail)
         .or_else(|| receipt(mail))
         .or_else(|| list_administration(mail))
-        .or_else(|| automatic_reply(mail))
+        .or_else(|| automatic_reply(mail, own))
 }
 
 /// What list servers write themselves: welcomes, reminders, requests to moderate. What people and
@@ -182,7 +182,9 @@ const AUTOMATIC_SUBJECTS: &[&str] = &[
     "不在",
 ];
 
-fn automatic_reply(mail: &Mail) -> Option<String> {
+/// By a header field that says so, or by its subject where it answers one of our mails: the words
+/// alone prove nothing.
+fn automatic_reply(mail: &Mail, own: &Own) -> Option<String> {
     let headers = &mail.headers;
     let is = |name: &str, start: &str| {
         headers
@@ -198,7 +200,11 @@ fn automatic_reply(mail: &Mail) -> Option<String> {
     let named = AUTOMATIC_SUBJECTS
         .iter()
         .any(|start| subject.starts_with(start));
-    (marked || named).then(|| "an automatic reply".to_owned())
+    let answers = || {
+        ticket_tag(headers.subject()).is_some()
+            || headers.refers_to().iter().any(|id| own.is_own_id(id))
+    };
+    (marked || (named && answers())).then(|| "an automatic reply".to_owned())
 }
 
 /// A calendar that is no maintenance notice.

@@ -284,3 +284,11 @@ fn times_come_from_the_mail_with_their_zone() {
     let monit = sent("monit-problem.eml");
     assert_eq!(monit.as_deref(), Some("2025-11-19T04:20:11Z"));
 }
+
+#[test]
+fn a_word_in_the_subject_alone_makes_no_automatic_reply() {
+    let error = decode("Subject: Absence: heartbeat of core-1\r\n\r\nx\r\n").unwrap_err();
+    assert!(error.reason.contains("no mail format matches"));
+    let away = "Subject: Automatic reply: [T#7] x\r\n\r\naway\r\n";
+    assert!(decode(away).unwrap().ignored.is_some());
+}
