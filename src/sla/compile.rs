@@ -6,15 +6,13 @@ mod category;
 use super::calendar::{Calendar, read_all};
 use super::log::VoidReason;
 use super::policy::{
-    CategoryRule, ClockStart, Contract, Level, Origin, Scale, SeverityChange, Sla, Target,
-    TargetKind, TargetName, Targets,
+    ClockStart, Contract, Level, Origin, Scale, SeverityChange, Sla, Target, TargetKind,
+    TargetName, Targets,
 };
 use super::section::{
-    ContractSection, PolicySection, SeveritySection, SeverityWord, SlaProblem, SlaSections,
-    TargetSection,
+    ContractSection, PolicySection, SeveritySection, SlaProblem, SlaSections, TargetSection,
 };
 use super::week::read_time;
-use crate::model::Category;
 use crate::model::time::duration;
 use jiff::tz::TimeZoneDatabase;
 use std::collections::{BTreeMap, BTreeSet};
