@@ -32,6 +32,10 @@ pub const MAIL_BYTES_MAX: usize = 25 * 1024 * 1024;
 pub const MAIL_PARTS_MAX: usize = 64;
 /// Most text of a mail that is decoded, bytes.
 pub const MAIL_TEXT_BYTES_MAX: usize = 256 * 1024;
+/// Most events of one mail.
+pub const MAIL_EVENTS_MAX: usize = 2_000;
+/// Most text that the events of one mail carry as their details together, bytes.
+pub const MAIL_DETAILS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most source names that appear as metric labels (each kind has a source of its own name); the rest
 /// is `other`.
 pub const METRIC_SOURCES_MAX: usize = 256;

@@ -62,7 +62,10 @@ fn a_kill_at_any_instant_loses_nothing_that_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged: BTreeMap<String, &str> = BTreeMap::new();
     let mut number = 0;
-    for round in 0..10_u64 {
+    // Ten times in CI, two hundred by hand: `tests/run long`.
+    let kills = std::env::var("ALERTBRIDGE_TEST_KILLS").ok();
+    let kills: u64 = kills.and_then(|kills| kills.parse().ok()).unwrap_or(10);
+    for round in 0..kills {
         let daemon = Daemon::start(dir.path());
         std::thread::scope(|scope| {
             let posting = scope.spawn(|| {

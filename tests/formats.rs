@@ -350,6 +350,25 @@ fn the_page_of_senders_is_that_of_the_registry() {
     assert_eq!(found, page, "docs/senders.md: write it anew");
 }
 
+#[test]
+fn any_sender_reads_any_message_without_harm() {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for (sender, file) in messages() {
+        let count = seen.entry(sender).or_default();
+        *count += 1;
+        if *count > 3 {
+            continue;
+        }
+        let fixture = Fixture::read(&file);
+        for format in formats::ALL {
+            let outcome = formats::decode(*format, &fixture.request());
+            for event in outcome.map(|decoded| decoded.events).unwrap_or_default() {
+                assert!(!event.summary.is_empty(), "{}: {event:?}", format.name());
+            }
+        }
+    }
+}
+
 fn mutate(value: &mut serde_json::Value, seed: &mut u64) {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
     let dice = *seed >> 33;

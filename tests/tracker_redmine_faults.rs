@@ -21,7 +21,7 @@ use tracker_contract::{cannot_run, ready};
 fn tracker(address: SocketAddr, token: &str, timeout: u64) -> Arc<Redmine> {
     let text = format!(
         "url = \"http://{address}\"\ntoken = \"{token}\"\nproject = \"monitoring\"\n\
-         poll_seconds = 2\nsettle_seconds = 5\n[connection]\ntimeout_seconds = {timeout}"
+         poll_seconds = 2\nsettle_seconds = 10\n[connection]\ntimeout_seconds = {timeout}"
     );
     let config: RedmineConfig = toml::from_str(&text).unwrap();
     Arc::new(Redmine::new("redmine", config).unwrap())

@@ -127,7 +127,7 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
     let faults = Faults::all(35, Duration::from_millis(2500));
     let proxy = FaultProxy::start(address, seed, faults).await;
     storm::Storm {
-        through: tracker(proxy.address, 2, 5),
+        through: tracker(proxy.address, 2, 10),
         direct: tracker(address, 30, 5),
         proxy,
         seed,

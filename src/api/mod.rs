@@ -3,6 +3,7 @@
 //! | file | serves |
 //! | --- | --- |
 //! | `door` | connections; who is calling; Host and Content-Type |
+//! | `explain` | why; and a contract's month |
 //! | `read` | incidents, alerts, tickets, quarantine, outbox, sources, audit |
 //! | `shown` | rows as JSON |
 //! | `write` | commands: each is journaled with its author and answered once it was applied |
@@ -15,6 +16,7 @@
 mod board;
 mod desk;
 mod door;
+mod explain;
 mod read;
 mod shown;
 mod write;
@@ -54,8 +56,14 @@ pub trait Operations: Send + Sync {
     /// Routes in force: name, tracker, whether in shadow.
     fn routes(&self) -> Vec<(String, String, bool)>;
 
-    /// Agreements in force.
-    fn sla(&self) -> Arc<crate::sla::Sla>;
+    /// What the engine decides by.
+    fn decisions(&self) -> crate::engine::Decisions;
+
+    /// How old the inventory is, for people; empty: there is none.
+    fn inventory_age(&self) -> String;
+
+    /// Tells one version of the configuration from another.
+    fn configuration_digest(&self) -> String;
 
     /// Whether the daemon has all it needs; else why not.
     fn ready(&self) -> Result<(), String>;
@@ -133,6 +141,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/incidents", get(read::incidents))
         .route("/api/v1/incidents/{id}", get(read::incident))
         .route("/api/v1/incidents/{id}/{verb}", post(write::on_incident))
+        .route("/api/v1/explain/{id}", get(explain::one))
+        .route("/api/v1/report", get(explain::report))
         .route("/api/v1/alerts", get(read::alerts))
         .route("/api/v1/alerts/{id}", get(read::alert))
         .route("/api/v1/alerts/{id}/close", post(write::close_alert))

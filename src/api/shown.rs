@@ -100,7 +100,7 @@ impl Api {
 
     /// Cases with their clocks as they are now.
     fn cases_shown(&self, incident: IncidentId) -> Result<Vec<Value>, Failure> {
-        let sla = self.operations.sla();
+        let sla = self.operations.decisions().sla;
         let now = (self.now)().0.div_euclid(1000);
         let mut shown = Vec::new();
         for body in self.state.cases_of(incident)? {

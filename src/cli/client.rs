@@ -46,7 +46,12 @@ impl Daemon {
         Ok((client, base))
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(bool, String), String> {
         let (client, base) = self.client()?;
         let mut request = client.request(method, format!("{base}{path}"));
         if let Some(file) = &self.token_file {
@@ -65,12 +70,28 @@ impl Daemon {
             let why = error.without_url();
             format!("the daemon at {place} cannot be reached: {why:#}; is it running?")
         })?;
-        let status = answer.status();
+        let good = answer.status().is_success();
         let text = answer.text().await.map_err(|error| error.to_string())?;
+        Ok((good, text))
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let (good, text) = self.ask(method, path, body).await?;
         let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| json!({ "error": text }));
-        if status.is_success() && value.get("error").is_none() {
+        if good && value.get("error").is_none() {
             return Ok(value);
         }
+        let why = value.get("error").and_then(Value::as_str).unwrap_or(&text);
+        Err(why.to_owned())
+    }
+
+    /// Asks for a text.
+    pub fn get_text(&self, path: &str) -> Result<String, String> {
+        let (good, text) = block_on(self.ask(Method::GET, path, None))??;
+        if good {
+            return Ok(text);
+        }
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
         let why = value.get("error").and_then(Value::as_str).unwrap_or(&text);
         Err(why.to_owned())
     }

@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod demo;
 mod desk;
+mod explain;
 mod incidents;
 mod inventory;
 mod mail;
@@ -16,12 +17,15 @@ mod promote;
 mod quarantine;
 mod recover;
 mod reload;
+mod report;
 mod request;
 mod restore;
 mod serve;
 mod silences;
+mod sla;
 mod sources;
 mod test_source;
+mod trackers;
 mod try_message;
 mod verify;
 mod whatif;
@@ -62,6 +66,12 @@ enum Verb {
     Mail(mail::Args),
     /// Lists incidents, or shows one.
     Incidents(incidents::Args),
+    /// Says why an incident, an alert or a ticket is what it is.
+    Explain(explain::Args),
+    /// Prints a contract's month.
+    Report(report::Args),
+    /// Service levels.
+    Sla(sla::Args),
     /// Acknowledges an incident.
     Ack(act::OnlyIncident),
     /// Gives an incident to somebody.
@@ -104,6 +114,8 @@ enum Verb {
     Window(windows::Args),
     /// Makes a route that runs in shadow mode live.
     Promote(promote::Args),
+    /// Speaks to the configured trackers.
+    Trackers(trackers::Args),
     /// Makes the daemon read its configuration again.
     Reload(reload::Args),
     /// Looks at inventory files.
@@ -175,6 +187,9 @@ pub fn run() -> ExitCode {
         Verb::Notify(args) => notify::run(args),
         Verb::Mail(args) => mail::run(&args),
         Verb::Incidents(args) => incidents::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Sla(args) => sla::run(&args),
         Verb::Ack(args) => args.run("ack"),
         Verb::Assign(args) => args.run(),
         Verb::Wait(args) => args.run(),
@@ -196,6 +211,7 @@ pub fn run() -> ExitCode {
         Verb::Silence(args) => silences::run(&args),
         Verb::Window(args) => windows::run(&args),
         Verb::Promote(args) => promote::run(&args),
+        Verb::Trackers(args) => trackers::run(&args),
         Verb::Reload(args) => reload::run(&args),
         Verb::Inventory(args) => inventory::run(&args),
         Verb::Whatif(args) => whatif::run(&args),

@@ -5,19 +5,23 @@
 
 pub mod read;
 pub mod sections;
+mod trackers;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
+use crate::formats::mail::Templates;
 use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::{Inventory, InventoryFile};
 use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
+use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::{Sla, SlaSections};
+use crate::trackers::Tracker;
 use jiff::tz::TimeZoneDatabase;
 pub use read::Problem;
 pub use sections::ConfigFile;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,6 +39,12 @@ pub struct Config {
     pub decisions: Decisions,
     /// TLS of the doors that have it.
     pub tls: sections::DoorsTls,
+    /// Ticket systems beside the built-in desk.
+    pub trackers: BTreeMap<String, Arc<dyn Tracker>>,
+    /// Operators' own mail templates, and what tells our own mails.
+    pub mail: Arc<MailReading>,
+    /// When it was read.
+    pub read_at: Time,
     /// The texts that it was read from, for the journal: name and content.
     pub texts: Vec<(String, String)>,
 }
@@ -143,6 +153,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         Ruleset::default()
     });
     let routes = routes(&file, &mut problems);
+    let trackers = trackers::build(&file.tracker, &mut problems);
     let mut recurring = Vec::new();
     for section in &file.maintenance {
         match RecurringWindow::compile(section.clone()) {
@@ -152,6 +163,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     }
     let mut texts = Vec::new();
     let sla = sla(&file, folder, &mut texts, &mut problems);
+    let mail = mail_reading(&file, folder, &mut texts, &mut problems);
     let inventory = inventory(&file, folder, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -174,6 +186,9 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         file,
         decisions,
         tls,
+        trackers,
+        mail: Arc::new(mail),
+        read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
     })
 }
@@ -339,6 +354,48 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
     }
     routes.push(Route::desk());
     routes
+}
+
+/// How mails are read: templates, operators' own ones first.
+#[derive(Default)]
+pub struct MailReading {
+    /// Operators' own templates and then the shipped ones; `None`: only the shipped ones.
+    pub templates: Option<Templates>,
+}
+
+fn mail_reading(
+    file: &ConfigFile,
+    folder: &Path,
+    texts: &mut Vec<(String, String)>,
+    problems: &mut Vec<Problem>,
+) -> MailReading {
+    let mut own: Option<Templates> = None;
+    for name in &file.mail_templates {
+        let path = folder.join(name);
+        let shown = path.display().to_string();
+        let read = std::fs::read_to_string(&path)
+            .map_err(|error| format!("cannot be read: {error}"))
+            .and_then(|text| {
+                let templates = Templates::parse(&shown, &text).map_err(|e| e.to_string())?;
+                texts.push((shown.clone(), text));
+                Ok(templates)
+            });
+        match read {
+            Ok(templates) => {
+                own = Some(match own {
+                    Some(before) => before.then(&templates),
+                    None => templates,
+                });
+            }
+            Err(what) => problems.push(Problem {
+                file: shown,
+                ..Problem::of("", what)
+            }),
+        }
+    }
+    MailReading {
+        templates: own.map(|own| own.then(Templates::shipped())),
+    }
 }
 
 fn sla(

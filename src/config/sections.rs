@@ -10,6 +10,7 @@ use crate::model::Severity;
 use crate::model::command::Role;
 use crate::rules::Rule;
 use crate::sla::section::{CalendarSection, ContractSection, PolicySection};
+use crate::store::sqlite::Retention;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,12 +40,18 @@ pub struct ConfigFile {
     pub rule: Vec<Rule>,
     /// Where tickets go.
     pub route: Vec<RouteSection>,
+    /// Ticket systems beside the built-in desk, by name.
+    pub tracker: BTreeMap<String, toml::Table>,
     /// Maintenance windows that come again.
     pub maintenance: Vec<RecurringConfig>,
     /// Inventory files (`.toml` or `.csv`), relative to this file.
     pub inventory: Vec<String>,
+    /// Files with mail templates of one's own, relative to this file.
+    pub mail_templates: Vec<String>,
     /// Watching the bridge itself.
     pub watch: WatchSection,
+    /// How many days things are kept; taken at the start.
+    pub retention: Retention,
     /// Files with calendars, policies and contracts, relative to this file.
     pub sla: Vec<String>,
     /// When time counts.
@@ -65,7 +72,9 @@ impl ConfigFile {
 
     /// Names of the trackers that routes may name.
     pub fn tracker_names(&self) -> BTreeSet<String> {
-        BTreeSet::from(["desk".to_owned()])
+        let mut names: BTreeSet<String> = self.tracker.keys().cloned().collect();
+        names.insert("desk".to_owned());
+        names
     }
 }
 

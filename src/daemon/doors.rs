@@ -3,7 +3,8 @@
 
 use super::operations::Daemon;
 use crate::api::{Api, Arrival, DoorRules};
-use crate::config::{Config, ConfigFile};
+use crate::config::{Config, ConfigFile, MailReading};
+use crate::formats::mail::Own;
 use crate::formats::{self, Request};
 use crate::intake::accept::Intake;
 use crate::intake::answers::StandardAnswers;
@@ -21,6 +22,7 @@ use crate::model::Time;
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::metrics::Metrics;
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -87,7 +89,10 @@ impl Slots {
     }
 }
 
-struct Formats;
+/// How mails are read, replaced at a reload.
+pub(super) type MailSlot = Arc<ArcSwap<MailReading>>;
+
+struct Formats(MailSlot);
 
 impl Decoder for Formats {
     fn http(&self, source: &Source, request: &Request) -> Tried {
@@ -100,7 +105,13 @@ impl Decoder for Formats {
     }
 
     fn mail(&self, _source: &Source, raw: &[u8], received_at: Time) -> Tried {
-        formats::mail::decode_bytes(raw, received_at)
+        let reading = self.0.load();
+        match &reading.templates {
+            Some(templates) => {
+                formats::mail::decode_with(raw, received_at, templates, &Own::default())
+            }
+            None => formats::mail::decode_bytes(raw, received_at),
+        }
     }
 }
 
@@ -119,10 +130,11 @@ pub(super) fn intake(
     config: &Config,
     store: &SqliteStore,
     metrics: Arc<Metrics>,
+    mail: MailSlot,
 ) -> anyhow::Result<Intake> {
     Ok(Intake {
         journal: store.journal.clone(),
-        decoder: Arc::new(Formats),
+        decoder: Arc::new(Formats(mail)),
         metrics,
         clock: Arc::new(SystemClock::default()),
         sources: Arc::new(sources(config.file.source.clone())?).into(),

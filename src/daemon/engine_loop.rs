@@ -2,6 +2,7 @@
 //! retried and nothing later is applied. What a panic leaves behind is thrown away and loaded
 //! again; the input that caused it is set aside for a person.
 
+use super::delivery::Bells;
 use super::now;
 use crate::engine::gauges::Gauges;
 use crate::engine::{Decisions, Engine};
@@ -12,12 +13,12 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, NewInput, StateStore};
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// After a batch more is let come: a transaction costs nearly the same for one input and for many.
@@ -40,7 +41,7 @@ pub(super) struct EngineLoop {
     /// The store.
     pub store: Arc<SqliteStore>,
     /// Rung when trackers have something to do.
-    pub bell: Arc<Notify>,
+    pub bells: Arc<Bells>,
     /// Ends the loop.
     pub stop: CancellationToken,
     /// For appends from this thread.
@@ -303,8 +304,8 @@ impl EngineLoop {
                 "incident_decided"
             );
         }
-        if !said.work.is_empty() {
-            self.bell.notify_one();
+        for tracker in said.work.iter().collect::<BTreeSet<_>>() {
+            self.bells.ring(tracker);
         }
         true
     }

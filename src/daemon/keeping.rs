@@ -32,10 +32,13 @@ pub(super) async fn delivery_may_start(store: &SqliteStore, stop: &CancellationT
 }
 
 /// Forgets what is older than the retention says, at the start and every hour.
-pub(super) async fn retire_hourly(store: Arc<SqliteStore>, stop: CancellationToken) {
+pub(super) async fn retire_hourly(
+    store: Arc<SqliteStore>,
+    keep: Retention,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         let store = store.clone();
-        let keep = Retention::default();
         let retired = tokio::task::spawn_blocking(move || retire(&store, &keep, now())).await;
         match retired {
             Ok(Ok(retired)) if retired == Retired::default() => {}

@@ -3,11 +3,13 @@
 //! | file | does |
 //! | --- | --- |
 //! | `mod` | start, doors, stop |
+//! | `delivery` | a worker for each tracker |
 //! | `engine_loop` | the engine's thread |
 //! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
 //! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
 
+mod delivery;
 mod doors;
 pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};
 mod engine_loop;
@@ -17,21 +19,19 @@ mod watch;
 
 use crate::api::Api;
 use crate::config::Config;
-use crate::delivery::{Gate, Pace, Worker};
 use crate::engine::Engine;
 use crate::model::{Input, Time};
 use crate::store::sqlite::{SqliteStore, StoreOptions};
 use crate::store::{Journal, NewInput, StateStore};
 use crate::telemetry::metrics::Metrics;
-use crate::trackers::desk::Desk;
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use delivery::{Bells, Workers};
 use engine_loop::{EngineLoop, Turned};
 use operations::Daemon;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Time the doors have to end their connections.
@@ -62,7 +62,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     let store = open_store(data_dir).await?;
     let metrics = Arc::new(Metrics::new()?);
-    let bell = Arc::new(Notify::new());
+    let bells = Arc::new(Bells::default());
     let stop = CancellationToken::new();
     let decisions = start.config.decisions.clone();
     let engine = Engine::load(decisions.clone(), store.state.load()?)?;
@@ -77,7 +77,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         decisions,
         pending: Arc::clone(&pending),
         store: store.clone(),
-        bell: bell.clone(),
+        bells: bells.clone(),
         stop: stop.clone(),
         runtime: tokio::runtime::Handle::current(),
         metrics: metrics.clone(),
@@ -90,28 +90,22 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let engine = std::thread::Builder::new()
         .name("engine".to_owned())
         .spawn(|| engine_loop.run())?;
-    let worker = Worker {
-        tracker: Arc::new(Desk::new(store.desk.clone(), now)),
-        journal: store.journal.clone(),
-        state: store.state.clone(),
-        metrics: metrics.clone(),
-        bell,
-        now,
-        ledger: Arc::default(),
-        pace: Pace::default(),
-        gate: Gate::default(),
-    };
-    let worker = {
-        let (store, stop) = (store.clone(), stop.clone());
-        tokio::spawn(async move {
-            if keeping::delivery_may_start(&store, &stop).await {
-                worker.run(stop).await;
-            }
-        })
-    };
-    let retention = tokio::spawn(keeping::retire_hourly(store.clone(), stop.clone()));
+    let workers = Arc::new(Workers::new(
+        store.clone(),
+        metrics.clone(),
+        bells,
+        stop.clone(),
+    ));
+    workers.start(&start.config.trackers).await;
+    let retention = tokio::spawn(keeping::retire_hourly(
+        store.clone(),
+        start.config.file.retention,
+        stop.clone(),
+    ));
 
-    let intake = Arc::new(doors::intake(&start.config, &store, metrics.clone())?);
+    let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
+    let intake = doors::intake(&start.config, &store, metrics.clone(), mail.clone())?;
+    let intake = Arc::new(intake);
     let daemon = Arc::new(Daemon::new(operations::Parts {
         start: &start,
         store: store.clone(),
@@ -121,6 +115,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         pending,
         applied: applied_to.clone(),
         turned,
+        workers: workers.clone(),
+        mail,
     }));
     let api = Arc::new(Api {
         state: store.state.clone(),
@@ -154,7 +150,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     repeats.await.context("the repeat task failed")?;
     stop.cancel();
     store.journal.wake();
-    worker.await.context("the delivery task failed")?;
+    workers.end().await;
     retention.await.context("the retention task failed")?;
     watching.await.context("the watching task failed")?;
     tokio::task::spawn_blocking(move || engine.join())

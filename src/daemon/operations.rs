@@ -1,6 +1,7 @@
 //! What the operators' door and signals ask of the daemon as a whole.
 
-use super::doors::{self, Slots};
+use super::delivery::Workers;
+use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
 use super::{Start, now};
 use crate::api::{Api, Operations, SourceShown};
@@ -45,6 +46,10 @@ pub(super) struct Parts<'a> {
     pub applied: watch::Receiver<u64>,
     /// When the engine's loop last turned.
     pub turned: Arc<Turned>,
+    /// Delivery's workers.
+    pub workers: Arc<Workers>,
+    /// How mails are read.
+    pub mail: MailSlot,
 }
 
 /// The daemon as its doors see it.
@@ -62,6 +67,8 @@ pub(super) struct Daemon {
     pub turned: Arc<Turned>,
     /// TLS of the doors.
     pub slots: Slots,
+    workers: Arc<Workers>,
+    mail: MailSlot,
     api: OnceLock<Arc<Api>>,
     reloading: tokio::sync::Mutex<()>,
 }
@@ -84,6 +91,8 @@ impl Daemon {
             pending: parts.pending,
             applied: parts.applied,
             turned: parts.turned,
+            workers: parts.workers,
+            mail: parts.mail,
             slots: Slots::default(),
             api: OnceLock::new(),
             reloading: tokio::sync::Mutex::new(()),
@@ -250,6 +259,11 @@ impl Daemon {
         self.intake.sources.store(Arc::new(sources));
         self.intake.repeats.forget();
         self.slots.replace(&new);
+        self.mail.store(new.mail.clone());
+        // A tracker's secret may be new although its section is not.
+        if !(new.trackers.is_empty() && old.trackers.is_empty()) {
+            self.workers.start(&new.trackers).await;
+        }
         if let Some(api) = self.api.get() {
             api.rules.store(Arc::new(doors::operator_rules(&new.file)));
         }
@@ -445,8 +459,20 @@ impl Operations for Daemon {
             .collect()
     }
 
-    fn sla(&self) -> Arc<crate::sla::Sla> {
-        self.config().decisions.sla.clone()
+    fn decisions(&self) -> Decisions {
+        self.config().decisions.clone()
+    }
+
+    fn inventory_age(&self) -> String {
+        let config = self.config();
+        match config.decisions.inventory.is_empty() {
+            true => String::new(),
+            false => format!("read at {}", config.read_at),
+        }
+    }
+
+    fn configuration_digest(&self) -> String {
+        digest(&self.config())
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -120,10 +120,9 @@ impl Worker {
         let mut turn = Turn::new(ticket);
         let remote = match &ticket.remote {
             Some(remote) => remote.clone(),
-            None if ticket.wanted.status.is_over()
-                && self.ledger.attempt(&ticket.key).is_none() =>
-            {
-                // It came and went before a ticket was ever asked of the tracker.
+            None if ticket.wanted.status.is_over() && self.never_sent(&ticket.key) => {
+                // It came and went before anything reached the tracker.
+                self.forget(&ticket.key).await?;
                 turn.all_done(ticket);
                 return Ok(turn);
             }
@@ -169,8 +168,9 @@ impl Worker {
                 turn.wait(left);
                 return Ok(None);
             }
-            doubt = !self.tracker.capabilities().finds_by_key;
-            if !doubt {
+            let can = self.tracker.capabilities();
+            doubt = !can.finds_by_key && !can.creates_once;
+            if can.finds_by_key {
                 let found = self.call("search", self.tracker.find(&ticket.key)).await;
                 let given_up = now.since(attempt.first_at) > LOOK_UP_GIVEN_UP;
                 match turn.take(found) {
@@ -188,6 +188,29 @@ impl Worker {
             }
         }
         self.create(ticket, earlier, doubt, turn).await
+    }
+
+    /// Whether certainly nothing of this ticket ever reached the tracker.
+    fn never_sent(&self, key: &str) -> bool {
+        let ledger = self.ledger.lock();
+        let only_attempt = |attempt: &Attempt| attempt.count == 1 && attempt.made.is_none();
+        ledger
+            .attempts
+            .get(key)
+            .is_none_or(|attempt| only_attempt(attempt) && ledger.not_sent.contains(key))
+    }
+
+    /// There is nothing to be looked for.
+    async fn forget(&self, key: &str) -> Result<(), StoreError> {
+        if self.ledger.attempt(key).is_none() {
+            return Ok(());
+        }
+        let removed = mark(key, None)?;
+        self.journal.append(Vec::new(), vec![removed]).await?;
+        let mut ledger = self.ledger.lock();
+        ledger.attempts.remove(key);
+        ledger.not_sent.remove(key);
+        Ok(())
     }
 
     /// How long to wait until a look-up can be trusted; none if it can now.
@@ -244,10 +267,15 @@ impl Worker {
             }
             let change = Change::CloseAsDuplicateOf(remote.clone());
             let closing = self.tracker.change(&twin.remote, &change);
-            if matches!(self.call("close_twin", closing).await, Called::Done(())) {
-                report.twins_closed.push(twin.remote);
-            } else {
-                all = false;
+            match self.call("close_twin", closing).await {
+                Called::Done(()) => report.twins_closed.push(twin.remote),
+                Called::Refused { reason, .. } => {
+                    let (twin, kept) = (&twin.remote.key, &remote.key);
+                    let tracker = self.tracker.name();
+                    // Asking again would change nothing: a person has to close it.
+                    tracing::warn!(tracker, twin, kept, reason, "twin_not_closed");
+                }
+                Called::Unknown { .. } | Called::Later { .. } => all = false,
             }
         }
         all

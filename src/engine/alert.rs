@@ -25,7 +25,12 @@ impl Engine {
         let known = self.state.by_key.get(&key).copied();
         if event.state == EventState::Info || event.suppressed.is_some() {
             self.note_info(known, event);
-            return Outcome::Info;
+            // Monitors tell no recovery while an object flaps or is in maintenance: the notice
+            // that this is over is all that says that the object is well.
+            return match known {
+                Some(id) if ends_notice(event) && says_well(event) => self.recovery(id, event),
+                _ => Outcome::Info,
+            };
         }
         self.note_delay(event);
         match (known, event.state) {
@@ -477,4 +482,9 @@ fn ends_notice(event: &Event) -> bool {
                 | "DOWNTIMECANCELLED"
         )
     )
+}
+
+/// Whether the state that a notice names is a good one.
+fn says_well(event: &Event) -> bool {
+    matches!(event.severity.as_deref(), Some("OK" | "UP" | "ok"))
 }

@@ -40,7 +40,10 @@ impl Engine {
             return Outcome::Resolved;
         }
         if left > 0 {
+            // A better state began when the sender says so, not when we were told.
+            self.facts_since = Some(ended);
             self.one_member_less(incident, id, element, left);
+            self.facts_since = None;
             return Outcome::Resolved;
         }
         self.last_member_less(incident, id, state, ended)

@@ -76,6 +76,7 @@ pub struct Engine {
     clocks: BTreeMap<(IncidentId, String), Vec<cases::ClockShown>>,
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
+    facts_since: Option<Time>,
     out: Said,
 }
 
@@ -145,6 +146,7 @@ impl Engine {
             clocks: BTreeMap::new(),
             matchers: BTreeMap::new(),
             health_moved: false,
+            facts_since: None,
             out: Said::default(),
         }
     }

@@ -208,8 +208,10 @@ impl Engine {
         {
             // Better than before: it must hold first.
             if incident.improving_since.is_none() {
-                incident.improving_since = Some(now);
-                self.wake(now.plus(lower_after), Wake::Lower(id));
+                let began = incident.periods.last().map_or(now, |period| period.from);
+                let since = self.facts_since.unwrap_or(now).max(began).min(now);
+                incident.improving_since = Some(since);
+                self.wake(since.plus(lower_after), Wake::Lower(id));
             }
             return;
         }

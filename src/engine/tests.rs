@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::inventory::{Inventory, InventoryFile};
-use crate::model::event::{ComponentKind, Event, EventState, SeverityHint};
+use crate::model::event::{ComponentKind, Event, EventState, SeverityHint, Suppressed};
 use crate::model::incident::{Ended, IncidentState};
 use crate::model::input::{Input, Message, Sequenced};
 use crate::model::saved::LoadedState;
@@ -252,6 +252,27 @@ fn a_recovery_of_nothing_opens_nothing_and_tests_and_notices_neither() {
     );
     assert_eq!(story.tickets(), 0);
     assert!(story.incidents().is_empty());
+}
+
+#[test]
+fn the_end_of_flapping_in_a_good_state_is_the_recovery_that_is_never_told() {
+    let mut story = Story::plain();
+    assert_eq!(story.event(firing("p", "h", Hint::Outage)), "opened");
+    let notice = |word: &str, state: &str| {
+        let mut event = firing("p", "h", Hint::Unknown);
+        event.state = EventState::Info;
+        event.suppressed = Some(Suppressed::Flapping);
+        event.severity = Some(state.to_owned());
+        event.labels.insert("notification".into(), word.into());
+        event
+    };
+    assert_eq!(story.event(notice("FLAPPINGSTART", "OK")), "info");
+    assert_eq!(story.event(notice("FLAPPINGEND", "CRITICAL")), "info");
+    assert_eq!(story.open().len(), 1);
+    story.event(notice("FLAPPINGEND", "OK"));
+    story.after(3600);
+    assert!(story.open().is_empty());
+    assert_eq!(story.tickets(), 1);
 }
 
 #[test]

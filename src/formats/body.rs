@@ -77,7 +77,7 @@ impl Body {
 }
 
 fn json(text: &str) -> Result<Body, Undecodable> {
-    if json_depth(text) > JSON_DEPTH_MAX {
+    if json_depth(text.as_bytes()) > JSON_DEPTH_MAX {
         return Err(too_deep());
     }
     if let Ok(value) = serde_json::from_str(text) {
@@ -115,22 +115,35 @@ fn too_deep() -> Undecodable {
 }
 
 /// Deepest nesting of brackets outside strings.
-fn json_depth(text: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0usize, false, false);
-    for byte in text.bytes() {
+pub fn json_depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0usize);
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
+            b'"' => rest = after_string(rest.as_slice()).iter(),
+            b'{' | b'[' => {
                 depth += 1;
                 deepest = deepest.max(depth);
             }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
     deepest
+}
+
+/// What follows the end of a string that was begun.
+fn after_string(mut text: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', text) {
+        let escaped = text.get(at) == Some(&b'\\');
+        text = text
+            .get(at + 1 + usize::from(escaped)..)
+            .unwrap_or_default();
+        if !escaped {
+            return text;
+        }
+    }
+    &[]
 }
 
 /// Escapes, inside strings, raw control characters and backslashes that begin no escape. With
@@ -325,6 +338,21 @@ fn multipart(text: &str, boundary: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        for (text, depth) in [
+            ("", 0),
+            ("[{}]", 2),
+            (r#"{"a":"[[[[","b":[1]}"#, 2),
+            (r#"{"a\"[":"\\","b":[[1]]}"#, 3),
+            (r#"["never ended [["#, 1),
+            (r#"["ends in \"#, 1),
+            ("]]][[", 2),
+        ] {
+            assert_eq!(json_depth(text.as_bytes()), depth, "{text}");
+        }
+    }
     use serde_json::json;
 
     fn value(text: &str) -> (Kind, Value) {

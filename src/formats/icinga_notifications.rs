@@ -79,6 +79,7 @@ impl Format for IcingaNotifications {
             .summary(summary.join(": "))
             .details(message)
             .labels(tags)
+            .label("notification", ending(&fields.word("event.type")))
             .link(object.text("url"))
             .link(fields.text("incident.url"))
             .sent_at(at)
@@ -106,7 +107,11 @@ fn state_of(
     if kind == "acknowledgement-set" {
         return (EventState::Acknowledged, None);
     }
-    if no_incident || !matches!(kind.as_str(), "" | "state") {
+    let of_state = matches!(
+        kind.as_str(),
+        "" | "state" | "incident-age" | "acknowledgement-cleared"
+    );
+    if no_incident || !of_state {
         let why = if notice("downtime") {
             Some(Suppressed::Downtime)
         } else if notice("flapping") {
@@ -124,6 +129,15 @@ fn state_of(
         _ if fields.flag("close") == Some(true) => (EventState::Resolved, None),
         Some("debug" | "info" | "notice") => (EventState::Info, None),
         _ => (EventState::Firing, None),
+    }
+}
+
+/// The word by which notices of the family say that something is over.
+fn ending(kind: &str) -> Option<String> {
+    match kind {
+        "flapping-end" => Some("FLAPPINGEND".to_owned()),
+        "downtime-end" | "downtime-removed" => Some("DOWNTIMEEND".to_owned()),
+        _ => None,
     }
 }
 

@@ -171,8 +171,10 @@ impl<'a> Notification<'a> {
 
     fn told(&self, kind: &str, word: Option<&str>) -> Told {
         let mut told = told(kind, word);
-        let depth = self.text(&["SERVICEDOWNTIME", "HOSTDOWNTIME", "downtime"]);
-        let planned = depth.is_some_and(|depth| depth.parse::<u32>().is_ok_and(|n| n > 0));
+        let planned = ["SERVICEDOWNTIME", "HOSTDOWNTIME", "downtime"]
+            .iter()
+            .filter_map(|name| self.text(&[name]))
+            .any(|depth| depth.parse::<u32>().is_ok_and(|depth| depth > 0));
         if told.state == EventState::Firing && told.suppressed.is_none() && planned {
             told.suppressed = Some(Suppressed::Downtime);
         }

@@ -108,11 +108,13 @@ impl Tags<'_> {
     }
 
     fn details(self) -> String {
+        /// Most lines of conditions and metrics that people are shown.
+        const LINES_MAX: usize = 200;
         let parts = ["CONDITIONS", "METRICS", "SYSLOG_MESSAGE", "DURATION"];
         let mut lines: Vec<String> = Vec::new();
         for text in parts.iter().filter_map(|name| self.text(name)) {
             for line in text.lines().map(|line| line.trim().to_owned()) {
-                if !lines.contains(&line) {
+                if lines.len() < LINES_MAX && !lines.contains(&line) {
                     lines.push(line);
                 }
             }

@@ -103,7 +103,7 @@ struct Said {
 fn read_status(status: &str) -> Said {
     let now = status
         .split_once(" ended (now: ")
-        .map(|(_, now)| now.trim_end_matches(')'));
+        .map(|(_, now)| now.strip_suffix(')').unwrap_or(now));
     let what = status.strip_suffix(" ESCALATION").unwrap_or(status);
     let mut said = Said {
         state: EventState::Firing,

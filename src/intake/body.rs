@@ -2,6 +2,7 @@
 //!
 //! Invariant: memory for a body never exceeds twice the limit, whatever it claims to be.
 
+use crate::formats::body::json_depth;
 use crate::limits;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -112,30 +113,7 @@ pub fn is_too_deep(body: &[u8]) -> bool {
     if !matches!(first, Some(b'{' | b'[')) {
         return false;
     }
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for byte in body {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > limits::JSON_DEPTH_MAX {
-                    return true;
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
+    json_depth(body) > limits::JSON_DEPTH_MAX
 }
 
 #[cfg(test)]

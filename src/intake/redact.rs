@@ -6,6 +6,7 @@
 
 use crate::formats::Decoded;
 use crate::model::Event;
+use aho_corasick::AhoCorasick;
 use regex::Regex;
 use regex::bytes::Regex as BytesRegex;
 use std::borrow::Cow;
@@ -28,6 +29,42 @@ const PEM: &str = r"(?s)(?P<keep>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<hide>.+?
 /// A label of such a name has a secret for a value.
 const LABEL: &str = r"(?i)^(?:.*[_.-])?(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|private[_-]?key|community)$";
 
+/// Words without which no pattern of ours matches, but for passwords in addresses. In any case.
+const WORDS: [&str; 23] = [
+    "passw",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "community",
+    "bearer",
+    "basic",
+    "snmp",
+    "apikey",
+    "api_key",
+    "api-key",
+    "access",
+    "privatekey",
+    "private_key",
+    "private-key",
+    "private key",
+    "authkey",
+    "auth_key",
+    "auth-key",
+    "routing",
+    "geniekey",
+    "genie_key",
+];
+
+/// `None`, which cannot be with so few words: nothing is taken for clean.
+fn suspicious_words() -> Option<AhoCorasick> {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(aho_corasick::AhoCorasickKind::DFA))
+        .build(WORDS)
+        .ok()
+}
+
 /// The compiled patterns.
 #[derive(Debug)]
 pub struct Redactor {
@@ -37,6 +74,7 @@ pub struct Redactor {
     any_bytes: BytesRegex,
     label: Regex,
     has_own: bool,
+    words: Option<AhoCorasick>,
 }
 
 impl Redactor {
@@ -75,6 +113,7 @@ impl Redactor {
             any_bytes: BytesRegex::new(&any)?,
             label: Regex::new(LABEL)?,
             has_own: !own.is_empty(),
+            words: suspicious_words(),
         })
     }
 
@@ -101,7 +140,9 @@ impl Redactor {
         !self.has_own
             && matches!(first, Some(b'[' | b'{'))
             && !dump.contains(&b'\\')
-            && !self.any_bytes.is_match(dump)
+            && self.words.as_ref().is_some_and(|words| !words.is_match(dump))
+            // Only an address with a password is none of the words.
+            && (!dump.contains(&b'@') || !self.any_bytes.is_match(dump))
     }
 
     /// The bytes with secrets masked.

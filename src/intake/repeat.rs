@@ -22,7 +22,7 @@ const SHARDS: usize = 64;
 
 /// What tells a repeat from news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RepeatDigest([u8; 16]);
+pub struct RepeatDigest(u64);
 
 /// The last journaled event of an identity.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ pub struct Waiting {
 /// The memory of all identities. Shared by all doors.
 pub struct Repeats {
     shards: Vec<Mutex<Shard>>,
-    hashers: (RandomState, RandomState),
+    hasher: RandomState,
     entries: AtomicUsize,
     entries_max: usize,
     enabled: AtomicBool,
@@ -96,7 +96,7 @@ impl Repeats {
     pub fn new(entries_max: usize) -> Repeats {
         Repeats {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hashers: (RandomState::new(), RandomState::new()),
+            hasher: RandomState::new(),
             entries: AtomicUsize::new(0),
             entries_max,
             enabled: AtomicBool::new(true),
@@ -133,27 +133,20 @@ impl Repeats {
         self.len() == 0
     }
 
-    /// The digest of an event.
+    /// The digest of an event. Keyed, so that nobody can make two that are alike; compared only
+    /// with the one before it of the same identity.
     pub fn digest(&self, event: &Event) -> RepeatDigest {
-        let one = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            event.identity.hash(&mut hasher);
-            event.state.hash(&mut hasher);
-            event.suppressed.hash(&mut hasher);
-            event.test.hash(&mut hasher);
-            event.severity.hash(&mut hasher);
-            event.severity_hint.hash(&mut hasher);
-            event.labels.hash(&mut hasher);
-            event.service.hash(&mut hasher);
-            event.starts_at.hash(&mut hasher);
-            hasher.finish().to_be_bytes()
-        };
-        let mut digest = [0; 16];
-        let both = one(&self.hashers.0).into_iter().chain(one(&self.hashers.1));
-        for (to, from) in digest.iter_mut().zip(both) {
-            *to = from;
-        }
-        RepeatDigest(digest)
+        let mut hasher = self.hasher.build_hasher();
+        event.identity.hash(&mut hasher);
+        event.state.hash(&mut hasher);
+        event.suppressed.hash(&mut hasher);
+        event.test.hash(&mut hasher);
+        event.severity.hash(&mut hasher);
+        event.severity_hint.hash(&mut hasher);
+        event.labels.hash(&mut hasher);
+        event.service.hash(&mut hasher);
+        event.starts_at.hash(&mut hasher);
+        RepeatDigest(hasher.finish())
     }
 
     /// Decides about one event. With `may_wait` false an equal append under way is no reason to
@@ -339,7 +332,7 @@ impl Repeats {
     }
 
     fn summary_hash(&self, summary: &str) -> u32 {
-        (self.hashers.0.hash_one(summary) >> 32) as u32
+        (self.hasher.hash_one(summary) >> 32) as u32
     }
 }
 

@@ -202,18 +202,7 @@ impl Health {
             None => held.then_some(Severity::S4),
         };
         if let Some(worst) = worst {
-            let word = match worst {
-                Condition::Down => "down",
-                Condition::Degraded => "degraded",
-                Condition::AtRisk | Condition::Up => "at risk",
-            };
-            let names = at_worst.iter().filter_map(|n| inventory.node(*n));
-            let names: Vec<&str> = names.map(|node| node.id.as_str()).collect();
-            sentences.push(format!(
-                "{} service(s) {word} ({}), {parties} customer(s).",
-                at_worst.len(),
-                few(&names)
-            ));
+            sentences.push(services_told(inventory, worst, &at_worst, parties));
         }
         let category = if any_active || services.is_empty() {
             Category::Incident
@@ -246,6 +235,19 @@ impl Health {
             },
         }
     }
+}
+
+/// "1 service(s) down (transit), 2 customer(s)."
+fn services_told(inventory: &Inventory, worst: Condition, hit: &[u32], parties: u32) -> String {
+    let word = match worst {
+        Condition::Down => "down",
+        Condition::Degraded => "degraded",
+        Condition::AtRisk | Condition::Up => "at risk",
+    };
+    let names = hit.iter().filter_map(|n| inventory.node(*n));
+    let names: Vec<&str> = names.map(|node| node.id.as_str()).collect();
+    let (count, names) = (hit.len(), few(&names));
+    format!("{count} service(s) {word} ({names}), {parties} customer(s).")
 }
 
 impl Health {

@@ -7,6 +7,7 @@
 
 mod build;
 mod check;
+mod difference;
 mod health;
 mod impact;
 mod load;
@@ -16,7 +17,11 @@ mod netbox;
 mod overlap;
 mod related;
 
+#[cfg(test)]
+mod oracle_tests;
+
 pub use check::{Finding, check};
+pub use difference::Difference;
 pub use health::{Condition, Health};
 pub use impact::{Impact, Lives};
 pub use load::{

@@ -266,6 +266,14 @@ pub async fn send(request: RequestBuilder) -> Result<Answer, NoAnswer> {
     })
 }
 
+/// The configured address, or where the service is for everybody.
+pub fn base_or(configured: Option<&Url>, default: &str) -> Result<Url, String> {
+    match configured {
+        Some(url) => Ok(url.clone()),
+        None => Url::parse(default).map_err(|error| format!("url: {error}")),
+    }
+}
+
 /// A header that is never logged.
 pub fn secret_header(value: &str) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(value.trim())

@@ -28,6 +28,7 @@ impl Desk {
     pub fn new(store: Arc<dyn DeskStore>, now: fn() -> Time) -> Desk {
         let capabilities = Capabilities {
             finds_by_key: true,
+            creates_once: true,
             settle: Duration::ZERO,
             reopens: true,
             links: true,

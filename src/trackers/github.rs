@@ -10,7 +10,7 @@ mod config;
 
 pub use config::GithubConfig;
 
-use super::client::{Answer, Client, secret_header, send};
+use super::client::{Answer, Client, base_or, secret_header, send};
 use super::words::{clock, path_part, word};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::limits;
@@ -26,6 +26,8 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
+/// Where the interface is.
+const DEFAULT_URL: &str = "https://api.github.com";
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 250;
 /// Longest body or comment that is sent, bytes; GitHub takes 65,536 characters.
@@ -77,16 +79,14 @@ impl Github {
                 HeaderValue::from_static("2022-11-28"),
             ),
         ];
-        let client = Client::new(
-            &config.url,
-            headers.into_iter().collect(),
-            &config.connection,
-        )?;
+        let url = base_or(config.url.as_ref(), DEFAULT_URL)?;
+        let client = Client::new(&url, headers.into_iter().collect(), &config.connection)?;
         Ok(Github {
             name: name.to_owned(),
             client,
             capabilities: Capabilities {
                 finds_by_key: true,
+                creates_once: false,
                 settle: Duration::from_secs(config.settle_seconds),
                 reopens: true,
                 links: true,
@@ -355,7 +355,8 @@ impl Github {
 
     async fn check_all(&self, now: Time) -> Vec<Result<String, String>> {
         let mut said = Vec::new();
-        let url = &self.config.url;
+        let url = self.config.url.as_ref();
+        let url = url.map_or(DEFAULT_URL, reqwest::Url::as_str);
         match self.client.get("/user", &[]).await {
             Called::Done(answer) => {
                 let login = word(&answer.json(), "login");

@@ -106,6 +106,7 @@ impl Jira {
             client,
             capabilities: Capabilities {
                 finds_by_key: true,
+                creates_once: false,
                 settle: Duration::from_secs(config.settle_seconds),
                 reopens: true,
                 links: true,

@@ -137,6 +137,7 @@ impl MailTracker {
             config,
             capabilities: Capabilities {
                 finds_by_key: false,
+                creates_once: false,
                 settle: Duration::ZERO,
                 reopens: true,
                 links: false,

@@ -6,8 +6,11 @@ pub mod client;
 pub mod desk;
 mod follow;
 pub mod github;
+pub mod gitlab;
+pub mod http;
 pub mod jira;
 pub mod mail;
+pub mod pagerduty;
 pub mod redmine;
 pub mod registry;
 pub mod rt;
@@ -115,6 +118,8 @@ pub type Known<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
 pub struct Capabilities {
     /// Tickets can be found by our key through a consistent read.
     pub finds_by_key: bool,
+    /// A create with a key that it knows makes no second ticket: it can simply be sent again.
+    pub creates_once: bool,
     /// How long after a write a search may miss it.
     pub settle: Duration,
     /// A resolved ticket can be reopened.

@@ -1,6 +1,8 @@
 //! Every kind of tracker, one line each. Names in the configuration and in the docs follow from it.
 
-use super::{Tracker, github, jira, mail, redmine, rt, servicenow, zammad};
+use super::{
+    Tracker, github, gitlab, http, jira, mail, pagerduty, redmine, rt, servicenow, zammad,
+};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -32,7 +34,10 @@ pub static ALL: &[Kind] = &[
     kind::<zammad::ZammadConfig>("zammad", &["token"]),
     kind::<servicenow::ServiceNowConfig>("servicenow", &["password", "token"]),
     kind::<github::GithubConfig>("github", &["token"]),
+    kind::<gitlab::GitlabConfig>("gitlab", &["token"]),
+    kind::<pagerduty::PagerDutyConfig>("pagerduty", &["routing_key"]),
     kind::<mail::MailConfig>("mail", &["password"]),
+    kind::<http::HttpConfig>("http", &["authorization"]),
 ];
 
 const fn kind<S: Settings>(name: &'static str, secrets: &'static [&'static str]) -> Kind {

@@ -90,7 +90,7 @@ impl Storm {
         assert!(counts.len() > 5, "the proxy did too little: {counts:?}");
         self.proxy.calm();
         bridge
-            .until("all is written", 240, |tickets| {
+            .until("all is written", 240 + self.incidents, |tickets| {
                 tickets.iter().all(|ticket| !ticket.has_work())
             })
             .await;
@@ -99,6 +99,14 @@ impl Storm {
         let calls = bridge.calls.0.lock().unwrap().clone();
         println!("faults {counts:?}, calls {calls:?}");
         assert_eq!(wrong, Vec::<String>::new(), "seed {}", self.seed);
+        // Twins are closed in the end; that the bridge made none itself has to be seen as well.
+        let closed = calls.get(&("close_twin", "ok")).copied().unwrap_or(0);
+        let doubled = self.proxy.doubled();
+        assert!(
+            closed <= doubled,
+            "{closed} twins, of which the network made {doubled}; seed {}",
+            self.seed
+        );
     }
 
     async fn rages(

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -112,6 +113,7 @@ struct Shared {
     faults: Mutex<Faults>,
     dice: Mutex<Dice>,
     counts: Mutex<BTreeMap<Fault, u64>>,
+    doubled: AtomicU64,
 }
 
 /// A running proxy; it ends with the test's runtime.
@@ -132,6 +134,7 @@ impl FaultProxy {
             faults: Mutex::new(faults),
             dice: Mutex::new(Dice::new(seed)),
             counts: Mutex::default(),
+            doubled: AtomicU64::new(0),
         });
         let serving = shared.clone();
         tokio::spawn(async move {
@@ -159,6 +162,11 @@ impl FaultProxy {
     /// What was done how often.
     pub fn counts(&self) -> BTreeMap<Fault, u64> {
         self.shared.counts.lock().unwrap().clone()
+    }
+
+    /// Creates that were carried out twice: so many twins are nobody's fault.
+    pub fn doubled(&self) -> u64 {
+        self.shared.doubled.load(Ordering::Relaxed)
     }
 
     /// All requests.
@@ -201,6 +209,7 @@ impl Shared {
         let mut answer = self.forward(&request).await?;
         let create = self.faults.lock().unwrap().create;
         if fault == Fault::Duplicate && request.starts_with(create.as_bytes()) {
+            self.doubled.fetch_add(1, Ordering::Relaxed);
             answer = self.forward(&request).await?;
         }
         match fault {

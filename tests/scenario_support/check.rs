@@ -100,95 +100,96 @@ fn compare(run: &Run, what: &str, found: &[&Incident], wanted: &[Expected]) -> V
     wrong
 }
 
+type Compared = (&'static str, String, Option<String>);
+
 fn differences(run: &Run, incident: &Incident, expected: &Expected) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut differ = |what: &str, is: String, wanted: Option<String>| {
-        if let Some(wanted) = wanted
-            && wanted != is
-        {
-            found.push(format!("{what} is {is}, wanted {wanted}"));
-        }
-    };
-    let severity = incident.severity.map_or("none".into(), |s| s.to_string());
-    differ("severity", severity, expected.severity.clone());
-    let sorted = |names: &Vec<String>| {
-        let mut names = names.clone();
-        names.sort();
-        names.join(" ")
-    };
-    let members = run.members(incident.id);
-    differ(
-        "members",
-        members.join(" "),
-        expected.members.as_ref().map(sorted),
-    );
-    differ(
-        "count",
-        members.len().to_string(),
-        expected.count.map(|c| c.to_string()),
-    );
-    differ(
-        "reason",
-        incident.reason_word.word().into(),
-        expected.reason.clone(),
-    );
-    differ(
-        "basis",
-        incident.basis.word().into(),
-        expected.basis.clone(),
-    );
-    differ(
-        "triage",
-        incident.needs_triage.to_string(),
-        expected.triage.map(|t| t.to_string()),
-    );
-    differ(
-        "category",
-        incident.category.word().into(),
-        expected.category.clone(),
-    );
-    differ(
-        "services",
-        sorted(&incident.services),
-        expected.services.as_ref().map(sorted),
-    );
-    differ(
-        "accounts",
-        sorted(&incident.accounts),
-        expected.accounts.as_ref().map(sorted),
-    );
-    differ("next", incident.next_failure.clone(), expected.next.clone());
-    differ(
-        "flapping",
-        incident.flapping.to_string(),
-        expected.flapping.map(|f| f.to_string()),
-    );
-    differ(
-        "storm",
-        incident.storm.to_string(),
-        expected.storm.map(|s| s.to_string()),
-    );
-    let ended = incident.ended.map(|e| serde_json::to_value(e).unwrap());
-    let ended = ended
-        .and_then(|e| e.as_str().map(str::to_owned))
-        .unwrap_or_default();
-    differ("ended", ended, expected.ended.clone());
-    let periods: Vec<String> = incident
-        .periods
-        .iter()
-        .map(|p| p.severity.to_string())
+    let mut found: Vec<String> = words(incident, expected)
+        .into_iter()
+        .chain(lists(run, incident, expected))
+        .filter_map(|(what, is, wanted)| {
+            let wanted = wanted.filter(|wanted| *wanted != is)?;
+            Some(format!("{what} is {is}, wanted {wanted}"))
+        })
         .collect();
-    differ(
-        "periods",
-        periods.join(" "),
-        expected.periods.as_ref().map(|p| p.join(" ")),
-    );
-    let root = run.state().symbols.name(incident.root).to_owned();
-    differ("root", root, expected.root.clone());
     if let Some(says) = &expected.says
         && !incident.reason.contains(says)
     {
         found.push(format!("it says {:?}, wanted {says:?}", incident.reason));
     }
     found
+}
+
+fn words(incident: &Incident, expected: &Expected) -> Vec<Compared> {
+    let severity = incident.severity.map_or("none".into(), |s| s.to_string());
+    let ended = incident.ended.map(|e| serde_json::to_value(e).unwrap());
+    let ended = ended.and_then(|e| e.as_str().map(str::to_owned));
+    let flag = |wanted: Option<bool>| wanted.map(|wanted| wanted.to_string());
+    vec![
+        ("severity", severity, expected.severity.clone()),
+        (
+            "reason",
+            incident.reason_word.word().into(),
+            expected.reason.clone(),
+        ),
+        (
+            "basis",
+            incident.basis.word().into(),
+            expected.basis.clone(),
+        ),
+        (
+            "category",
+            incident.category.word().into(),
+            expected.category.clone(),
+        ),
+        ("next", incident.next_failure.clone(), expected.next.clone()),
+        ("ended", ended.unwrap_or_default(), expected.ended.clone()),
+        (
+            "triage",
+            incident.needs_triage.to_string(),
+            flag(expected.triage),
+        ),
+        (
+            "flapping",
+            incident.flapping.to_string(),
+            flag(expected.flapping),
+        ),
+        ("storm", incident.storm.to_string(), flag(expected.storm)),
+    ]
+}
+
+fn lists(run: &Run, incident: &Incident, expected: &Expected) -> Vec<Compared> {
+    let sorted = |names: &Vec<String>| {
+        let mut names = names.clone();
+        names.sort();
+        names.join(" ")
+    };
+    let members = run.members(incident.id);
+    let periods = incident.periods.iter().map(|p| p.severity.to_string());
+    let periods = periods.collect::<Vec<_>>().join(" ");
+    let root = run.state().symbols.name(incident.root).to_owned();
+    let count = expected.count.map(|count| count.to_string());
+    vec![
+        ("count", members.len().to_string(), count),
+        (
+            "members",
+            sorted(&members),
+            expected.members.as_ref().map(sorted),
+        ),
+        (
+            "services",
+            sorted(&incident.services),
+            expected.services.as_ref().map(sorted),
+        ),
+        (
+            "accounts",
+            sorted(&incident.accounts),
+            expected.accounts.as_ref().map(sorted),
+        ),
+        (
+            "periods",
+            periods,
+            expected.periods.as_ref().map(|p| p.join(" ")),
+        ),
+        ("root", root, expected.root.clone()),
+    ]
 }

@@ -103,6 +103,16 @@ pub async fn serve<S: Send + 'static>(
     state: Arc<Mutex<S>>,
     answer: fn(&mut S, &Asked) -> Said,
 ) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_on(listener, state, answer)
+}
+
+/// Serves on a listener until the test ends.
+pub fn serve_on<S: Send + 'static>(
+    listener: tokio::net::TcpListener,
+    state: Arc<Mutex<S>>,
+    answer: fn(&mut S, &Asked) -> Said,
+) -> SocketAddr {
     let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move {
         let text = String::from_utf8_lossy(&body).into_owned();
         let query = url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
@@ -117,7 +127,6 @@ pub async fn serve<S: Send + 'static>(
         answer(&mut state.lock().unwrap(), &asked)
     };
     let router = axum::Router::new().fallback(handler);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
     address

@@ -3,6 +3,9 @@
 
 use crate::support::{append, keys, message, new_input, open, runtime};
 use alertbridge::model::Time;
+use alertbridge::model::id::IncidentId;
+use alertbridge::model::incident::TimelineEntry;
+use alertbridge::model::reason::Reason;
 use alertbridge::model::ticket::TicketStatus;
 use alertbridge::store::desk_store::{
     DeskAuthor, DeskCreated, DeskFilter, DeskStore, NewDeskComment, NewDeskTicket,
@@ -103,6 +106,24 @@ fn a_state_that_is_not_saved_is_not_there() {
     assert_eq!(store.state.cursor().unwrap(), 0);
     store.state.commit(&delta).unwrap();
     assert_eq!(store.state.cursor().unwrap(), 1);
+    // A commit that came through although it was reported as failed is repeated without harm.
+    let line = TimelineEntry {
+        incident: IncidentId(1),
+        seq: 2,
+        at: Time(0),
+        reason: Reason::Note,
+        text: String::new(),
+        author: String::new(),
+    };
+    let delta = StateDelta {
+        cursor: 2,
+        timeline: vec![line],
+        ..StateDelta::default()
+    };
+    store.state.commit(&delta).unwrap();
+    store.state.commit(&delta).unwrap();
+    let lines = store.state.timeline(IncidentId(1), 0, 9).unwrap();
+    assert_eq!(lines.len(), 1);
     let backwards = StateDelta::default();
     assert!(store.state.commit(&backwards).is_err(), "never backwards");
 }

@@ -2,7 +2,8 @@
 //! refused. What was not acknowledged may be there or not.
 
 use crate::support::{VERB, append, copy_store, keys, open, runtime};
-use alertbridge::store::StoreError;
+use alertbridge::model::saved::ThingRow;
+use alertbridge::store::{StateDelta, StateStore, StoreError};
 use std::path::Path;
 
 /// A store of five acknowledged appends and, in `unsynced`, a sixth that nobody was told about.
@@ -119,6 +120,49 @@ fn a_flipped_bit_in_what_was_acknowledged_is_refused_with_the_verb() {
         }
     }
     assert!(refusals > 20, "only {refusals} were refused");
+}
+
+#[test]
+fn the_states_log_may_be_cut_anywhere_because_it_follows_from_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, copied) = (dir.path().join("data"), dir.path().join("copied"));
+    let runtime = runtime();
+    let store = open(&data).unwrap();
+    for n in 1..=8 {
+        append(&store, &runtime, &format!("k{n}"), 10).unwrap();
+        let delta = StateDelta {
+            cursor: n,
+            things: vec![ThingRow {
+                kind: "symbol",
+                key: format!("{n}"),
+                value: vec![1; 500],
+            }],
+            ..StateDelta::default()
+        };
+        store.state.commit(&delta).unwrap();
+    }
+    copy_store(&data, &copied);
+    let whole = std::fs::read(copied.join("state.db-wal")).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for at in (0..=whole.len()).step_by(733) {
+        for garbled in [false, true] {
+            let copy = tempfile::tempdir().unwrap();
+            copy_store(&copied, copy.path());
+            let mut log = whole.get(..at).unwrap().to_vec();
+            if garbled {
+                log.extend(whole.iter().skip(at).map(|byte| byte ^ 0xa5));
+            }
+            std::fs::write(copy.path().join("state.db-wal"), log).unwrap();
+            let store = open(copy.path()).unwrap_or_else(|error| panic!("at {at}: {error}"));
+            let cursor = store.state.cursor().unwrap();
+            let things = store.state.load().unwrap().things;
+            assert_eq!(things.len() as u64, cursor, "batches are whole, at {at}");
+            assert_eq!(store.generation().unwrap(), "generation-1");
+            assert_eq!(keys(&store).unwrap().len(), 8);
+            seen.insert(cursor);
+        }
+    }
+    assert!(seen.len() > 5, "{seen:?}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn run_until(
         decisions,
         pending: Arc::default(),
         store: store.clone(),
-        bell: Arc::new(Notify::new()),
+        bells: Arc::default(),
         stop: stop.clone(),
         runtime: runtime.handle().clone(),
         metrics: Arc::new(Metrics::new().unwrap()),

@@ -1,121 +1,239 @@
-//! Mails → [`super::Decoded`]. Pure. Mails that Nagios, Naemon and Icinga send by their stock
-//! commands are read by their `Name: value` lines; what no format matches is undecodable and goes
-//! to quarantine, where people see it.
+//! Mails → [`super::Decoded`]. Pure.
+//!
+//! A mail is read ([`read`]), judged ([`automatic`]: our own, bounces, automatic replies), and then
+//! given to calendars ([`calendar`]) and templates ([`template`]), first the mail itself, then what
+//! it forwards. What refers to our tickets are a person's words ([`reply`]). What no format
+//! matches is undecodable and goes to quarantine, where people see it.
+//!
+//! Invariant: a part that cannot be read becomes a note in `problems`; the mail is never lost.
 
-use super::draft::Draft;
-use super::{Decoded, Undecodable, signals};
-use crate::limits::MAIL_TEXT_BYTES_MAX;
-use crate::model::{Event, EventState, Identity, SeverityHint, Suppressed, Time, text};
-use std::collections::BTreeMap;
+pub mod authentication;
+pub mod automatic;
+mod calendar;
+mod charset;
+mod header;
+mod html;
+mod json;
+mod notices;
+pub mod read;
+mod reply;
+pub mod template;
+mod text;
+mod times;
+mod transfer;
+mod wrappers;
+mod zones;
 
-/// Decodes one mail: the format that read it, and what it says.
-pub fn decode_bytes(raw: &[u8], _received_at: Time) -> (String, Result<Decoded, Undecodable>) {
-    let Some(mail) = mail_parser::MessageParser::default().parse(raw) else {
-        let reason = "the bytes are no mail: no header could be read";
+pub use automatic::Own;
+pub use reply::words_of_person;
+pub use template::{TemplateError, Templates};
+
+use super::{Decoded, Undecodable};
+use crate::model::{EventState, Time, text as bounded_text};
+use read::Mail;
+use template::Page;
+
+/// Decodes one mail with the shipped templates: the format that read it, and what it says.
+pub fn decode_bytes(raw: &[u8], received_at: Time) -> (String, Result<Decoded, Undecodable>) {
+    decode_with(raw, received_at, Templates::shipped(), &Own::default())
+}
+
+/// Decodes one mail with these templates, `own` telling our own mails from others.
+pub fn decode_with(
+    raw: &[u8],
+    received_at: Time,
+    templates: &Templates,
+    own: &Own,
+) -> (String, Result<Decoded, Undecodable>) {
+    let Some(mail) = read::mail(raw) else {
+        let reason = "the bytes are no mail: neither a header nor a text could be read";
         return ("mail".to_owned(), Err(Undecodable::because(reason)));
     };
-    let subject = mail.subject().unwrap_or("").to_owned();
-    let body = mail.body_text(0).unwrap_or_default();
-    let body = text::prefix(&body, MAIL_TEXT_BYTES_MAX);
-    match notification(&subject, body) {
-        Some(event) => {
-            let decoded = event.map(|event| Decoded {
-                events: vec![event],
-                ..Decoded::default()
-            });
-            ("nagios".to_owned(), decoded)
-        }
-        None => {
-            let reason = format!(
-                "no mail format matches the mail `{}`",
-                text::bounded(&subject, 120)
-            );
-            ("mail".to_owned(), Err(Undecodable::because(reason)))
-        }
-    }
-}
-
-/// A notification by `Name: value` lines; `None`: it is another mail.
-fn notification(subject: &str, body: &str) -> Option<Result<Event, Undecodable>> {
-    let mut fields: BTreeMap<String, &str> = BTreeMap::new();
-    for line in body.lines() {
-        if let Some((name, value)) = line.split_once(':') {
-            fields
-                .entry(name.trim().to_ascii_lowercase())
-                .or_insert(value.trim());
-        }
-    }
-    let kind = fields.get("notification type")?;
-    let host = fields.get("host").copied().unwrap_or("");
-    let service = fields.get("service").copied().unwrap_or("");
-    let word = fields.get("state").copied().unwrap_or("");
-    let (state, suppressed) = state_of(kind, word);
-    let check = if service.is_empty() { "HOST" } else { service };
-    let hint = match word {
-        "DOWN" | "CRITICAL" => SeverityHint::Outage,
-        "WARNING" | "UNREACHABLE" => SeverityHint::Degradation,
-        _ => SeverityHint::Unknown,
+    let reader = Reader {
+        received_at,
+        templates,
+        own,
     };
-    let draft = Draft::new(state, Identity::object("", host, "", check), "`Host`").map(|draft| {
-        draft
-            .severity((!word.is_empty()).then(|| word.to_owned()), hint)
-            .summary(subject.trim_matches(['*', ' ']).to_owned())
-            .details(body.to_owned())
-            .label("address", fields.get("address").map(|a| (*a).to_owned()))
-            .suppressed(suppressed)
-            .finish()
+    let (sender, outcome) = reader.decode(&mail);
+    let outcome = outcome.map(|mut decoded| {
+        decoded.problems.extend(mail.notes.iter().cloned());
+        flag(&mail, &mut decoded);
+        decoded
     });
-    Some(draft.map(|mut event| {
-        if service.is_empty() {
-            event.component_kind = Some(crate::model::ComponentKind::Device);
-        } else {
-            signals::apply(&mut event);
-        }
-        event
-    }))
+    (sender, outcome)
 }
 
-fn state_of(kind: &str, word: &str) -> (EventState, Option<Suppressed>) {
-    let kind = kind.to_ascii_uppercase();
-    match kind.split_whitespace().next().unwrap_or("") {
-        "RECOVERY" => (EventState::Resolved, None),
-        "ACKNOWLEDGEMENT" => (EventState::Acknowledged, None),
-        k if k.starts_with("FLAPPING") => (EventState::Info, Some(Suppressed::Flapping)),
-        k if k.starts_with("DOWNTIME") => (EventState::Info, Some(Suppressed::Downtime)),
-        "CUSTOM" => (EventState::Info, None),
-        _ if word == "UNREACHABLE" => (EventState::Info, Some(Suppressed::Unreachable)),
-        _ => (EventState::Firing, None),
+/// A mail with several authors or subjects may be a forgery: it opens, but it closes nothing.
+fn flag(mail: &Mail, decoded: &mut Decoded) {
+    for name in ["from", "subject"] {
+        if mail.headers.all(name).count() < 2 {
+            continue;
+        }
+        decoded.problems.push(format!(
+            "the mail has several `{name}` fields; the first was taken"
+        ));
+        for event in &mut decoded.events {
+            if matches!(event.state, EventState::Resolved | EventState::Acknowledged) {
+                event.state = EventState::Info;
+                event.problems.push(format!(
+                    "several `{name}` fields: the recovery is not believed"
+                ));
+            }
+        }
+    }
+}
+
+struct Reader<'a> {
+    received_at: Time,
+    templates: &'a Templates,
+    own: &'a Own,
+}
+
+type Outcome = (String, Result<Decoded, Undecodable>);
+
+impl Reader<'_> {
+    fn decode(&self, mail: &Mail) -> Outcome {
+        if let Some(reason) = automatic::reason(mail, self.own) {
+            return ("-".to_owned(), Ok(Decoded::ignored(reason)));
+        }
+        let subject = text::subject(mail.headers.subject(), &self.own.lists);
+        let refers = mail.headers.refers_to();
+        let to_us = refers.iter().any(|id| self.own.is_own_id(id))
+            || automatic::ticket_tag(mail.headers.subject()).is_some();
+        // An answer in one of our threads is not searched for alerts, unless it forwards one.
+        if to_us && !subject.forward {
+            return self.answer(mail, &subject);
+        }
+        if let Some(outcome) = self.formats(mail, 0) {
+            return outcome;
+        }
+        if to_us {
+            return self.answer(mail, &subject);
+        }
+        if mail.encrypted {
+            let reason = "the mail is encrypted: a person has to open it";
+            return ("mail".to_owned(), Err(Undecodable::because(reason)));
+        }
+        if automatic::is_invitation(mail) {
+            let reason = "a calendar invitation that is no maintenance notice";
+            return ("-".to_owned(), Ok(Decoded::ignored(reason)));
+        }
+        let reason = format!(
+            "no mail format matches the mail `{}`",
+            bounded_text::bounded(mail.headers.subject(), 120)
+        );
+        ("mail".to_owned(), Err(Undecodable::because(reason)))
+    }
+
+    /// Calendars, templates and forwarded mails.
+    fn formats(&self, mail: &Mail, depth: usize) -> Option<Outcome> {
+        if let Some(outcome) = self.calendars(mail) {
+            return Some(outcome);
+        }
+        let subject = text::subject(mail.headers.subject(), &self.lists(mail));
+        let (plain, html) = self.bodies(mail, &subject);
+        let sent_at = mail
+            .headers
+            .get("date")
+            .and_then(|date| times::read(date, times::Clock::default()))
+            .and_then(|date| template::believable(date, self.received_at));
+        let page = |subject, plain, html| Page {
+            mail,
+            subject,
+            plain,
+            html,
+            sent_at,
+            received_at: self.received_at,
+        };
+        if let Some(outcome) = json::decode(
+            mail,
+            &plain,
+            sent_at.unwrap_or(self.received_at),
+            self.received_at,
+        ) {
+            return Some(outcome);
+        }
+        let own = self.templates.decode(&page(&subject.text, &plain, &html));
+        if matches!(own, Some((_, Ok(_)))) {
+            return own;
+        }
+        let whole = text::without_banners(mail.text());
+        if let Some(inner) = text::forwarded(whole).filter(|_| depth == 0) {
+            let named = text::forwarded_subject(whole).unwrap_or_default();
+            let named = text::subject(&named, &self.own.lists);
+            let outcome = self.templates.decode(&page(&named.text, &inner, ""));
+            if matches!(outcome, Some((_, Ok(_)))) {
+                return outcome;
+            }
+        }
+        let nested = mail
+            .nested
+            .iter()
+            .filter_map(|nested| self.formats(nested, depth + 1))
+            .find(|(_, outcome)| outcome.is_ok());
+        nested.or(own)
+    }
+
+    /// Texts without banners; those of an answer without what it quotes.
+    fn bodies(&self, mail: &Mail, subject: &text::Subject) -> (String, String) {
+        let answer = subject.reply && !subject.forward;
+        let body = |whole: &str| {
+            let whole = text::without_banners(whole);
+            if answer {
+                text::without_quotes(whole)
+            } else {
+                whole.to_owned()
+            }
+        };
+        (body(&mail.plain), body(&mail.html))
+    }
+
+    /// Tags of lists: those that are configured, and the mail's own.
+    fn lists(&self, mail: &Mail) -> Vec<String> {
+        let mut lists = self.own.lists.clone();
+        let id = mail
+            .headers
+            .get("list-id")
+            .and_then(|id| id.rsplit_once('<'));
+        if let Some((_, id)) = id {
+            lists.extend(id.split('.').next().map(str::to_owned));
+        }
+        lists
+    }
+
+    fn calendars(&self, mail: &Mail) -> Option<Outcome> {
+        let mut decoded = Decoded::default();
+        let texts = mail
+            .files
+            .iter()
+            .map(|f| f.text.as_str())
+            .chain([mail.plain.as_str()]);
+        for text in texts.filter(|text| calendar::is_maintnote(text)) {
+            decoded
+                .maintenance
+                .extend(calendar::notices(text, self.received_at));
+        }
+        if decoded.maintenance.is_empty() {
+            return None;
+        }
+        Some(("maintnote".to_owned(), Ok(decoded)))
+    }
+
+    fn answer(&self, mail: &Mail, subject: &text::Subject) -> Outcome {
+        if automatic::machine_answer(mail, self.own) {
+            let reason = "an automatic answer of another ticket system";
+            return ("-".to_owned(), Ok(Decoded::ignored(reason)));
+        }
+        let reply = reply::of(mail, subject);
+        let known = reply.refers_to.iter().any(|id| self.own.is_own_id(id));
+        let sender = if known { "person" } else { "unknown" };
+        let decoded = Decoded {
+            replies: vec![reply],
+            ..Decoded::default()
+        };
+        (sender.to_owned(), Ok(decoded))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decode(text: &str) -> Result<Decoded, Undecodable> {
-        decode_bytes(text.as_bytes(), Time(0)).1
-    }
-
-    const MAIL: &str = "From: nagios@example.net\r\nSubject: ** PROBLEM Host Alert: core-1 is DOWN **\r\n\r\n***** Nagios *****\r\n\r\nNotification Type: PROBLEM\r\nHost: core-1\r\nState: DOWN\r\nAddress: 192.0.2.1\r\nInfo: CRITICAL - OK is inside BROKEN\r\n";
-
-    #[test]
-    fn problem_and_recovery_have_one_identity() {
-        let problem = decode(MAIL).unwrap().events.remove(0);
-        let recovery = MAIL.replace("PROBLEM", "RECOVERY").replace("DOWN", "UP");
-        let recovery = decode(&recovery).unwrap().events.remove(0);
-        assert_eq!(problem.state, EventState::Firing);
-        assert_eq!(problem.severity_hint, SeverityHint::Outage);
-        assert_eq!(recovery.state, EventState::Resolved);
-        assert_eq!(problem.identity, recovery.identity);
-    }
-
-    #[test]
-    fn another_mail_is_undecodable_with_a_reason() {
-        let error = decode("Subject: lunch?\r\n\r\nAt noon.\r\n").unwrap_err();
-        assert!(
-            error
-                .reason
-                .contains("no mail format matches the mail `lunch?`")
-        );
-    }
-}
+mod tests;

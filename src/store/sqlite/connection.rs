@@ -100,6 +100,14 @@ pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Conne
     Ok(connection)
 }
 
+/// A connection that writes what can be made again: a commit is whole or not there, and after a
+/// power cut the last ones may be missing. Checkpoints are synced.
+pub(super) fn open_follower(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+    let connection = open_writer(path, busy)?;
+    connection.execute_batch("PRAGMA synchronous = NORMAL;")?;
+    Ok(connection)
+}
+
 /// A connection that reads and cannot write.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(

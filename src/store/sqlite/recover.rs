@@ -17,7 +17,7 @@ use super::verify::{Table, sentence, tables_of};
 use crate::model::{Input, Time};
 use crate::store::{NewInput, StoreError};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Statement, params_from_iter};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ use std::time::Duration;
 
 /// Most lost inputs that each get a row of their own.
 const FILLED_MAX: u64 = 100_000;
+/// Longest stretch of numbers that is skipped over.
+const JUMP_MAX: i64 = 1 << 40;
 /// Things without which the engine's other rows mean nothing.
 const ESSENTIAL: [&str; 2] = ["symbol", "scalars"];
 
@@ -179,6 +181,78 @@ fn copy(
     })
 }
 
+/// The statements by which one table is copied.
+struct Copying<'a> {
+    /// The key and all columns of the row after a key.
+    next: Statement<'a>,
+    /// What the table's check reads, of the row with a key.
+    check: Statement<'a>,
+    /// Writes all columns.
+    insert: Statement<'a>,
+    columns: usize,
+}
+
+impl<'a> Copying<'a> {
+    /// The error is that of the damaged file.
+    fn prepare(
+        from: &'a Connection,
+        to: &'a Connection,
+        table: &Table,
+    ) -> Result<rusqlite::Result<Copying<'a>>, ReadError> {
+        let columns: Vec<String> = to
+            .prepare(&format!("SELECT * FROM {}", table.name))?
+            .column_names()
+            .map(str::to_owned)
+            .collect();
+        let (name, key, all) = (table.name, table.key.join(", "), columns.join(", "));
+        let marks = |count: usize| vec!["?"; count].join(", ");
+        let of_key = marks(table.key.len());
+        let next = from.prepare(&format!(
+            "SELECT {key}, {all} FROM {name} WHERE ({key}) > ({of_key}) ORDER BY {key} LIMIT 1"
+        ));
+        let check = from.prepare(&format!(
+            "SELECT {} FROM {name} WHERE ({key}) = ({of_key})",
+            table.columns
+        ));
+        let insert = to.prepare(&format!(
+            "INSERT OR IGNORE INTO {name} ({all}) VALUES ({})",
+            marks(columns.len())
+        ))?;
+        Ok(next.and_then(|next| {
+            Ok(Copying {
+                next,
+                check: check?,
+                insert,
+                columns: columns.len(),
+            })
+        }))
+    }
+
+    /// Key and columns of the row after a key.
+    fn after(&mut self, at: &[Value]) -> rusqlite::Result<(Vec<Value>, Vec<Value>)> {
+        let count = at.len() + self.columns;
+        self.next.query_row(params_from_iter(at), |row| {
+            let mut key = (0..count)
+                .map(|index| row.get::<_, Value>(index))
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let columns = key.split_off(at.len());
+            Ok((key, columns))
+        })
+    }
+
+    /// What is wrong with the row of a key, if anything.
+    fn wrong(&mut self, table: &Table, key: &[Value]) -> Option<String> {
+        let checked = self
+            .check
+            .query_row(params_from_iter(key), |row| Ok((table.check)(row)));
+        match checked {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(sentence(&error)),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}
+
 /// Row by row in the order of the key; past what cannot be read, if there is a way.
 fn copy_table(
     from: &Connection,
@@ -187,94 +261,51 @@ fn copy_table(
     table: &Table,
     done: &mut Recovered,
 ) -> Result<(), ReadError> {
-    let columns: Vec<String> = to
-        .prepare(&format!("SELECT * FROM {}", table.name))?
-        .column_names()
-        .map(str::to_owned)
-        .collect();
-    let key = table.key.join(", ");
-    let marks = |count: usize| vec!["?"; count].join(", ");
-    let next = format!(
-        "SELECT {key}, {} FROM {} WHERE ({key}) > ({}) ORDER BY {key} LIMIT 1",
-        columns.join(", "),
-        table.name,
-        marks(table.key.len())
-    );
-    let check = format!(
-        "SELECT {} FROM {} WHERE ({key}) = ({})",
-        table.columns,
-        table.name,
-        marks(table.key.len())
-    );
-    let insert = format!(
-        "INSERT OR IGNORE INTO {} ({}) VALUES ({})",
-        table.name,
-        columns.join(", "),
-        marks(columns.len())
-    );
-    let mut insert = to.prepare(&insert)?;
-    let mut steps = match (from.prepare(&next), from.prepare(&check)) {
-        (Ok(next), Ok(check)) => (next, check),
-        (Err(error), _) | (_, Err(error)) => {
-            done.lose(
-                file,
-                table.name,
-                String::new(),
-                error.to_string(),
-                Vec::new(),
-            );
+    let mut copying = match Copying::prepare(from, to, table)? {
+        Ok(copying) => copying,
+        Err(error) => {
+            let reason = error.to_string();
+            done.lose(file, table.name, String::new(), reason, Vec::new());
             return Ok(());
         }
     };
     let mut at: Vec<Value> = vec![first_key(table); table.key.len()];
     let mut jump: i64 = 1;
     loop {
-        let row = steps.0.query_row(params_from_iter(&at), |row| {
-            (0..table.key.len() + columns.len())
-                .map(|index| row.get::<_, Value>(index))
-                .collect::<rusqlite::Result<Vec<_>>>()
-        });
-        match row {
-            Ok(mut values) => {
-                jump = 1;
-                let rest = values.split_off(table.key.len());
-                at = values;
-                let checked = steps
-                    .1
-                    .query_row(params_from_iter(&at), |row| Ok((table.check)(row)));
-                let reason = match checked {
-                    Ok(Ok(())) => {
-                        insert.execute(params_from_iter(&rest))?;
-                        done.kept += 1;
-                        continue;
-                    }
-                    Ok(Err(error)) => sentence(&error),
-                    Err(error) => error.to_string(),
-                };
-                let columns = rest.iter().map(shown).collect();
-                done.lose(file, table.name, shown_key(&at), reason, columns);
+        match copying.after(&at) {
+            Ok((key, columns)) => {
+                (at, jump) = (key, 1);
+                if let Some(reason) = copying.wrong(table, &at) {
+                    let shown = columns.iter().map(shown).collect();
+                    done.lose(file, table.name, shown_key(&at), reason, shown);
+                } else {
+                    copying.insert.execute(params_from_iter(&columns))?;
+                    done.kept += 1;
+                }
             }
             Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(()),
             Err(error) => {
-                let after = format!("after {}", shown_key(&at));
                 if jump == 1 {
+                    let after = format!("after {}", shown_key(&at));
                     done.lose(file, table.name, after, error.to_string(), Vec::new());
                 }
-                // Numbers can be skipped over; after a text nobody knows what comes next.
-                let [Value::Integer(number)] = at.as_slice() else {
-                    return Ok(());
-                };
-                let Some(further) = number.max(&0).checked_add(jump) else {
-                    return Ok(());
-                };
-                at = vec![Value::Integer(further)];
-                jump = jump.saturating_mul(2);
-                if jump > 1 << 40 {
-                    return Ok(());
+                match further(&at, jump) {
+                    Some(further) => at = further,
+                    None => return Ok(()),
                 }
+                jump = jump.saturating_mul(2);
             }
         }
     }
+}
+
+/// Numbers can be skipped over; after a text nobody knows what comes next.
+fn further(at: &[Value], jump: i64) -> Option<Vec<Value>> {
+    let [Value::Integer(number)] = at else {
+        return None;
+    };
+    let further = number.max(&0).checked_add(jump)?;
+    (jump <= JUMP_MAX).then(|| vec![Value::Integer(further)])
 }
 
 fn first_key(table: &Table) -> Value {

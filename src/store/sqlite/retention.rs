@@ -8,35 +8,37 @@ use crate::limits;
 use crate::model::Time;
 use crate::model::ticket::WantedTicket;
 use crate::store::{StateStore, StoreError, codec};
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long things are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `[retention]`: how many days things are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Retention {
     /// Inputs of the journal.
-    pub inputs: Duration,
+    pub inputs_days: u32,
     /// The bytes as received.
-    pub raw: Duration,
+    pub raw_days: u32,
     /// What waits in quarantine, with its bytes.
-    pub quarantine: Duration,
+    pub quarantine_days: u32,
     /// What is remembered about deliveries that are over.
-    pub deliveries: Duration,
+    pub deliveries_days: u32,
     /// Closed incidents with their cases, tickets and timelines, and the audit.
-    pub timelines: Duration,
+    pub timelines_days: u32,
 }
 
 impl Default for Retention {
     fn default() -> Retention {
         Retention {
-            inputs: DAY * 30,
-            raw: DAY * 14,
-            quarantine: DAY * 90,
-            deliveries: DAY * 90,
+            inputs_days: 30,
+            raw_days: 14,
+            quarantine_days: 90,
+            deliveries_days: 90,
             // 25 months.
-            timelines: DAY * 762,
+            timelines_days: 762,
         }
     }
 }
@@ -64,9 +66,9 @@ pub fn retire(store: &SqliteStore, keep: &Retention, now: Time) -> Result<Retire
     let mut trim = Trim {
         raw_after: 0,
         below: store.state.cursor()?,
-        inputs_before: now.minus(keep.inputs),
-        raw_before: now.minus(keep.raw),
-        quarantine_before: now.minus(keep.quarantine),
+        inputs_before: now.minus(DAY * keep.inputs_days),
+        raw_before: now.minus(DAY * keep.raw_days),
+        quarantine_before: now.minus(DAY * keep.quarantine_days),
         now,
         limit: limits::TRIM_ROWS_MAX,
     };
@@ -82,13 +84,13 @@ pub fn retire(store: &SqliteStore, keep: &Retention, now: Time) -> Result<Retire
     }
     let things =
         |kind: &str, before: Time| until_none(|limit| store.state.trim_things(kind, before, limit));
-    let quarantine_before = now.minus(keep.quarantine);
+    let quarantine_before = now.minus(DAY * keep.quarantine_days);
     retired.quarantine = things("quarantine", quarantine_before)?;
     things("quarantine_handled", quarantine_before)?;
-    retired.audit = things("audit", now.minus(keep.timelines))?;
-    let before = now.minus(keep.timelines);
+    retired.audit = things("audit", now.minus(DAY * keep.timelines_days))?;
+    let before = now.minus(DAY * keep.timelines_days);
     retired.incidents = until_none(|limit| store.state.trim_incidents(before, limit))?;
-    retired.deliveries = retire_attempts(store, now.minus(keep.deliveries))?;
+    retired.deliveries = retire_attempts(store, now.minus(DAY * keep.deliveries_days))?;
     Ok(retired)
 }
 

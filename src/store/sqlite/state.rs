@@ -1,12 +1,17 @@
-//! The engine's state in `state.db`. The engine thread alone commits: one synced transaction holds
-//! the effects of a batch and the journal cursor, so both are there or neither is. Everyone reads,
+//! The engine's state in `state.db`. The engine thread alone commits: one transaction holds the
+//! effects of a batch and the journal cursor, so both are there or neither is. Everyone reads,
 //! through connections that cannot write.
+//!
+//! Commits are not synced one by one: the state follows from the journal, which is. After a power
+//! cut the last batches may be missing, whole; the engine applies them again, to the same effects,
+//! and what was done about them in a tracker is known by the attempt's mark in the journal. A sync
+//! for each batch would take its time from the acknowledgements.
 
 use super::super::{
     AlertBytes, IncidentFilter, LoadedState, StateDelta, StateStore, StoreError, codec,
 };
 use super::connection::{
-    ReadError, Readers, explain, failed, from_sql, limit_to_sql, locked, open_writer, to_sql,
+    ReadError, Readers, explain, failed, from_sql, limit_to_sql, locked, open_follower, to_sql,
 };
 use super::faults::CommitFaults;
 use super::migrate::{STATE, migrate};
@@ -53,9 +58,8 @@ impl SqliteState {
     pub fn open(dir: &Path, options: StateOptions) -> Result<SqliteState, StoreError> {
         super::connection::check_sqlite_version()?;
         let path = dir.join("state.db");
-        super::wal::check(&path)?;
         let mut connection =
-            open_writer(&path, options.busy).map_err(|error| explain(&path, &error))?;
+            open_follower(&path, options.busy).map_err(|error| explain(&path, &error))?;
         migrate(&mut connection, &path, &STATE)?;
         let state = SqliteState {
             readers: Readers::new(&path),
@@ -73,9 +77,13 @@ impl SqliteState {
             .with(|connection| super::connection::word(connection, name))
     }
 
-    /// Remembers a word; empty: forgets it.
+    /// Remembers a word; empty: forgets it. It is synced when this returns.
     pub fn set_word(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        self.write(|connection| super::connection::set_word(connection, name, value))
+        self.write(|connection| super::connection::set_word(connection, name, value))?;
+        self.readers.with(|connection| {
+            connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))?;
+            Ok(())
+        })
     }
 
     /// One synced transaction. After a failure the connection is opened again next time.
@@ -86,7 +94,7 @@ impl SqliteState {
         let mut writer = locked(&self.writer);
         let connection = match writer.take() {
             Some(connection) => connection,
-            None => open_writer(&self.path, self.options.busy)
+            None => open_follower(&self.path, self.options.busy)
                 .map_err(|error| explain(&self.path, &error))?,
         };
         let done = (|| {

@@ -39,6 +39,10 @@ pub(super) fn apply(connection: &Connection, delta: &StateDelta) -> Result<(), R
             ),
         }));
     }
+    if delta.cursor == before && before > 0 {
+        // Its commit was reported as failed and had come through all the same.
+        return Ok(());
+    }
     alerts(connection, delta)?;
     incidents(connection, delta)?;
     cases_and_tickets(connection, delta)?;

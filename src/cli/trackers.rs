@@ -1,0 +1,61 @@
+//! `alertbridge trackers check`: speaks to each configured tracker.
+
+use super::{block_on, problems_found, say};
+use crate::model::Time;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `trackers`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Says of each tracker whether it can be reached, knows us, and can keep and find our key.
+    Check {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+/// Checks: 0 all is well, 1 something is not.
+pub fn run(args: &Args) -> ExitCode {
+    let Verb::Check { config } = &args.verb;
+    let config = match crate::config::load(Some(config)) {
+        Ok(config) => config,
+        Err(problems) => {
+            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            return problems_found(&told);
+        }
+    };
+    if config.trackers.is_empty() {
+        say("No tracker is configured; tickets go to the built-in desk.");
+    }
+    let now = Time::from_timestamp(jiff::Timestamp::now());
+    let mut good = true;
+    for (name, tracker) in &config.trackers {
+        match block_on(async { tracker.check(now).await }) {
+            Ok(found) => {
+                for line in found {
+                    match line {
+                        Ok(line) => say(&format!("{name}: {line}")),
+                        Err(line) => {
+                            good = false;
+                            say(&format!("{name}: PROBLEM: {line}"));
+                        }
+                    }
+                }
+            }
+            Err(why) => return problems_found(&[why]),
+        }
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,54 @@
+//! `[tracker.NAME]`: each kind has its own keys; secrets are read here.
+
+use super::read::Problem;
+use crate::trackers::{Tracker, registry};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Trackers by name, built and not spoken to yet.
+pub(super) fn build(
+    sections: &BTreeMap<String, toml::Table>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Arc<dyn Tracker>> {
+    let mut trackers = BTreeMap::new();
+    for (name, section) in sections {
+        if name == "desk" {
+            let what = "the built-in desk is always there and has no section";
+            problems.push(Problem::of("tracker.desk", what));
+            continue;
+        }
+        match one(name, section.clone()) {
+            Ok(tracker) => {
+                trackers.insert(name.clone(), tracker);
+            }
+            Err(what) => problems.push(Problem::of(format!("tracker.{name}"), what)),
+        }
+    }
+    trackers
+}
+
+fn one(name: &str, mut section: toml::Table) -> Result<Arc<dyn Tracker>, String> {
+    let kind = match section.remove("kind") {
+        Some(toml::Value::String(kind)) => kind,
+        _ => return Err("`kind` is needed, like kind = \"rt\"".to_owned()),
+    };
+    let kind = registry::find(&kind)?;
+    for key in kind.secrets {
+        let Some(value) = section.remove(*key) else {
+            continue;
+        };
+        #[derive(Deserialize)]
+        struct Holder {
+            #[serde(deserialize_with = "crate::secret::one")]
+            secret: secrecy::SecretString,
+        }
+        let holder = toml::Table::from_iter([("secret".to_owned(), value)]);
+        let read =
+            Holder::deserialize(holder).map_err(|error| format!("{key}: {}", error.message()))?;
+        let secret = read.secret.expose_secret().to_owned();
+        section.insert((*key).to_owned(), toml::Value::String(secret));
+    }
+    (kind.build)(name, section)
+}

@@ -1,0 +1,118 @@
+//! Delivery's workers: one for each tracker, started and ended as the configuration names them.
+
+use super::{keeping, now};
+use crate::delivery::{Gate, Ledger, Pace, Worker};
+use crate::store::sqlite::SqliteStore;
+use crate::telemetry::metrics::Metrics;
+use crate::trackers::Tracker;
+use crate::trackers::desk::Desk;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The bells of the workers, by tracker.
+#[derive(Default)]
+pub(super) struct Bells(Mutex<BTreeMap<String, Arc<Notify>>>);
+
+impl Bells {
+    /// Rings for a tracker that has something to do.
+    pub fn ring(&self, tracker: &str) {
+        let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bell) = bells.get(tracker) {
+            bell.notify_one();
+        }
+    }
+
+    fn of(&self, tracker: &str) -> Arc<Notify> {
+        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bells.entry(tracker.to_owned()).or_default().clone()
+    }
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// All workers.
+pub(super) struct Workers {
+    store: Arc<SqliteStore>,
+    metrics: Arc<Metrics>,
+    bells: Arc<Bells>,
+    ledger: Arc<Ledger>,
+    stop: CancellationToken,
+    running: tokio::sync::Mutex<BTreeMap<String, Running>>,
+}
+
+impl Workers {
+    /// No workers yet.
+    pub fn new(
+        store: Arc<SqliteStore>,
+        metrics: Arc<Metrics>,
+        bells: Arc<Bells>,
+        stop: CancellationToken,
+    ) -> Workers {
+        Workers {
+            store,
+            metrics,
+            bells,
+            ledger: Arc::default(),
+            stop,
+            running: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Ends the workers that stand and starts one for each tracker; the desk is always there. A
+    /// call that is under way is finished first: two workers never work for one tracker.
+    pub async fn start(&self, trackers: &BTreeMap<String, Arc<dyn Tracker>>) {
+        let mut running = self.running.lock().await;
+        end(std::mem::take(&mut running)).await;
+        let desk: Arc<dyn Tracker> = Arc::new(Desk::new(self.store.desk.clone(), now));
+        let all = trackers
+            .iter()
+            .map(|(name, tracker)| (name.clone(), tracker.clone()))
+            .chain([("desk".to_owned(), desk)]);
+        for (name, tracker) in all {
+            let worker = Worker {
+                tracker,
+                journal: self.store.journal.clone(),
+                state: self.store.state.clone(),
+                metrics: self.metrics.clone(),
+                bell: self.bells.of(&name),
+                now,
+                ledger: self.ledger.clone(),
+                pace: Pace::default(),
+                gate: Gate::default(),
+            };
+            let stop = self.stop.child_token();
+            let task = {
+                let (store, stop) = (self.store.clone(), stop.clone());
+                tokio::spawn(async move {
+                    if keeping::delivery_may_start(&store, &stop).await {
+                        worker.run(stop).await;
+                    }
+                })
+            };
+            running.insert(name, Running { stop, task });
+        }
+    }
+
+    /// Waits until all have ended.
+    pub async fn end(&self) {
+        let mut running = self.running.lock().await;
+        end(std::mem::take(&mut running)).await;
+    }
+}
+
+async fn end(running: BTreeMap<String, Running>) {
+    for worker in running.values() {
+        worker.stop.cancel();
+    }
+    for (name, worker) in running {
+        if let Err(error) = worker.task.await {
+            tracing::error!(%error, tracker = name, "delivery_task_failed");
+        }
+    }
+}

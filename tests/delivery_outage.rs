@@ -1,0 +1,200 @@
+//! A tracker that is down loses nothing: when it is back, what is still true is written, and what
+//! came and went meanwhile opens nothing. What people write in tickets stays.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod delivery_support;
+mod fault_proxy;
+mod stand_in;
+mod tracker_contract;
+
+use alertbridge::delivery::Pace;
+use alertbridge::trackers::http::{HttpConfig, HttpTracker};
+use delivery_support::{Bridge, quick};
+use serde_json::{Value, json};
+use stand_in::{Asked, Said, said, serve, serve_on};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracker_contract::ready;
+
+#[derive(Default)]
+struct Server {
+    cases: Vec<Value>,
+    asked: u64,
+    broken: bool,
+}
+
+fn answer(server: &mut Server, asked: &Asked) -> Said {
+    server.asked += 1;
+    if server.broken {
+        let mut busy = said(503, json!({ "error": "maintenance" }));
+        busy.headers.push(("retry-after", "1".to_owned()));
+        return busy;
+    }
+    let parts = asked.parts();
+    let n = parts.get(1).and_then(|n| n.parse::<usize>().ok());
+    match (asked.method.as_str(), n) {
+        ("POST", None) => {
+            let mut case = asked.body.clone();
+            case["id"] = json!(server.cases.len() + 1);
+            case["log"] = json!([]);
+            server.cases.push(case.clone());
+            said(201, case)
+        }
+        ("GET", None) => {
+            let key = asked.query("key");
+            let found: Vec<_> = server
+                .cases
+                .iter()
+                .filter(|case| case["key"] == key)
+                .collect();
+            said(200, json!(found))
+        }
+        ("GET", Some(n)) => said(200, server.cases[n - 1].clone()),
+        ("PATCH", Some(n)) => {
+            for (name, value) in asked.body.as_object().unwrap() {
+                server.cases[n - 1][name] = value.clone();
+            }
+            said(200, json!({}))
+        }
+        ("POST", Some(n)) => {
+            let line = asked.body["note"].clone();
+            server.cases[n - 1]["log"]
+                .as_array_mut()
+                .unwrap()
+                .push(line);
+            said(201, json!({}))
+        }
+        _ => said(404, json!({})),
+    }
+}
+
+fn tracker(address: SocketAddr) -> Arc<HttpTracker> {
+    ready();
+    let description = r#"
+        settle_seconds = 1
+        [open]
+        method = "POST"
+        path = "/cases"
+        body = '{"key": {{ key | tojson }}, "subject": {{ subject | tojson }}, "status": {{ status | tojson }}}'
+        [change]
+        method = "PATCH"
+        path = "/cases/{{ id | path }}"
+        body = '{"subject": {{ subject | tojson }}, "status": {{ status | tojson }}}'
+        [note]
+        method = "POST"
+        path = "/cases/{{ id | path }}"
+        body = '{"note": {{ note | tojson }}}'
+        [find]
+        method = "GET"
+        path = "/cases?key={{ key | path }}"
+        [read]
+        method = "GET"
+        path = "/cases/{{ id | path }}"
+        [answer]
+        notes = "/log"
+    "#;
+    let text = format!("url = \"http://{address}\"\n{description}");
+    let config: HttpConfig = toml::from_str(&text).unwrap();
+    Arc::new(HttpTracker::new("cases", config).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_and_went_while_the_tracker_was_down_opens_nothing() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(dir.path(), "cases").await;
+    let worker = bridge.run(tracker(address));
+    for n in 0..20 {
+        bridge.problem(&format!("host-{n}"), true).await;
+    }
+    bridge
+        .until("the outage is told", 30, |tickets| {
+            tickets.len() == 20 && tickets.iter().any(|ticket| ticket.trouble.is_some())
+        })
+        .await;
+    for n in 0..10 {
+        bridge.problem(&format!("host-{n}"), false).await;
+    }
+    bridge
+        .until("ten are over", 30, |tickets| {
+            tickets.iter().filter(|t| t.wanted.status.is_over()).count() == 10
+        })
+        .await;
+    let server = Arc::new(Mutex::new(Server::default()));
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    serve_on(listener, server.clone(), answer);
+    bridge
+        .until("all is written", 60, |tickets| {
+            tickets.iter().all(|t| !t.has_work())
+        })
+        .await;
+    worker.abort();
+    let cases = server.lock().unwrap().cases.clone();
+    assert_eq!(cases.len(), 10, "{cases:#?}");
+    assert!(cases.iter().all(|case| case["status"] == "new"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tracker_that_asks_for_a_pause_is_left_alone() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    server.lock().unwrap().broken = true;
+    let address = serve(server.clone(), answer).await;
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(dir.path(), "cases").await;
+    let mut worker = bridge.worker(tracker(address), Arc::default());
+    // Once open, the breaker stays open for longer than this test lasts.
+    worker.pace = Pace {
+        pauses: (Duration::from_secs(600), Duration::from_secs(600)),
+        ..quick()
+    };
+    let running = tokio::spawn(worker.run(CancellationToken::new()));
+    for n in 0..100 {
+        bridge.problem(&format!("host-{n}"), true).await;
+    }
+    bridge
+        .until("a hundred tickets wait", 30, |tickets| tickets.len() == 100)
+        .await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    running.abort();
+    let asked = server.lock().unwrap().asked;
+    assert!((1..=10).contains(&asked), "asked {asked} times");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_wrote_stays() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    let address = serve(server.clone(), answer).await;
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(dir.path(), "cases").await;
+    let worker = bridge.run(tracker(address));
+    bridge.problem("core-1", true).await;
+    bridge
+        .until("one ticket", 30, |t| {
+            t.iter().any(|t| t.remote.is_some() && !t.has_work())
+        })
+        .await;
+    server.lock().unwrap().cases[0]["subject"] = json!("core-1: call Bob first");
+    let incident = bridge.tickets()[0].incident;
+    bridge.note(incident, "Spare part ordered.").await;
+    bridge.problem("core-1", false).await;
+    bridge
+        .until("resolved", 30, |t| {
+            t.iter().all(|t| t.wanted.status.is_over() && !t.has_work())
+        })
+        .await;
+    worker.abort();
+    let case = server.lock().unwrap().cases[0].clone();
+    assert_eq!(case["subject"], "core-1: call Bob first");
+    assert_eq!(case["status"], "resolved");
+    let log = case["log"].to_string();
+    assert_eq!(log.matches("Spare part ordered.").count(), 1, "{log}");
+}

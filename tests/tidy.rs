@@ -1,0 +1,289 @@
+//! Reads the sources: walls between rooms, length of files, words that must not stand there.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+/// Longest file, lines.
+const LINES_MAX: usize = 700;
+
+fn sources(below: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut left = vec![below.to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "nothing to read");
+    found
+}
+
+fn src(room: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let dir = root.join(room);
+    let file = root.join(format!("{room}.rs"));
+    if dir.is_dir() {
+        sources(&dir)
+    } else {
+        let text = std::fs::read_to_string(&file).unwrap();
+        vec![(file, text)]
+    }
+}
+
+/// Code without comments and tests.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    let code = text.get(..end).unwrap();
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn pure_rooms_do_no_io_and_read_no_clock() {
+    let forbidden = [
+        "std::fs",
+        "std::net",
+        "std::io::",
+        "tokio",
+        "hyper",
+        "reqwest",
+        "rusqlite",
+        "lettre",
+        "SystemTime::now",
+        "Instant::now",
+        "Timestamp::now",
+        "rand::",
+        "std::env",
+    ];
+    let mut wrong = Vec::new();
+    for room in ["model", "formats", "rules", "inventory", "engine", "sla"] {
+        for (path, text) in src(room) {
+            if path.ends_with("tests.rs") {
+                continue;
+            }
+            for line in code(&text) {
+                for word in forbidden.iter().filter(|word| line.contains(**word)) {
+                    wrong.push(format!("{}: {word}: {}", path.display(), line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn rooms_import_only_what_stands_before_them() {
+    let walls = [
+        (
+            "model",
+            vec![
+                "formats",
+                "intake",
+                "store",
+                "rules",
+                "inventory",
+                "engine",
+                "delivery",
+                "trackers",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+                "telemetry",
+            ],
+        ),
+        (
+            "formats",
+            vec![
+                "intake",
+                "store",
+                "rules",
+                "inventory",
+                "engine",
+                "delivery",
+                "trackers",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+                "telemetry",
+            ],
+        ),
+        (
+            "rules",
+            vec![
+                "formats",
+                "intake",
+                "store",
+                "inventory",
+                "engine",
+                "delivery",
+                "trackers",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+            ],
+        ),
+        (
+            "inventory",
+            vec![
+                "formats", "intake", "store", "engine", "delivery", "trackers", "api", "config",
+                "daemon", "cli",
+            ],
+        ),
+        (
+            "sla",
+            vec![
+                "formats",
+                "intake",
+                "store",
+                "rules",
+                "inventory",
+                "engine",
+                "delivery",
+                "trackers",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+            ],
+        ),
+        (
+            "engine",
+            vec![
+                "formats",
+                "intake",
+                "store",
+                "delivery",
+                "trackers",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+                "telemetry",
+            ],
+        ),
+        (
+            "intake",
+            vec![
+                "rules",
+                "inventory",
+                "engine",
+                "delivery",
+                "trackers",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+                "telemetry",
+            ],
+        ),
+        (
+            "delivery",
+            vec![
+                "formats",
+                "intake",
+                "rules",
+                "inventory",
+                "engine",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+                "telemetry",
+            ],
+        ),
+        (
+            "trackers",
+            vec![
+                "formats",
+                "intake",
+                "rules",
+                "inventory",
+                "engine",
+                "delivery",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+                "telemetry",
+            ],
+        ),
+        (
+            "api",
+            vec![
+                "formats",
+                "intake",
+                "delivery",
+                "trackers",
+                "config",
+                "daemon",
+                "cli",
+                "telemetry",
+            ],
+        ),
+        (
+            "store",
+            vec![
+                "formats",
+                "intake",
+                "rules",
+                "inventory",
+                "engine",
+                "delivery",
+                "trackers",
+                "api",
+                "config",
+                "daemon",
+                "cli",
+                "telemetry",
+            ],
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (room, others) in walls {
+        for (path, text) in src(room) {
+            if path.ends_with("tests.rs") {
+                continue;
+            }
+            for line in code(&text) {
+                for other in &others {
+                    if line.contains(&format!("crate::{other}::")) {
+                        wrong.push(format!("{}: {}", path.display(), line.trim()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn formats_know_nothing_of_each_other_and_no_file_is_a_drawer() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for (path, text) in sources(&root) {
+        let lines = text.lines().count();
+        if lines > LINES_MAX {
+            wrong.push(format!("{}: {lines} lines", path.display()));
+        }
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if ["utils", "util", "helpers", "manager", "common", "misc"].contains(&name.as_str()) {
+            wrong.push(format!("{}: the name says nothing", path.display()));
+        }
+        for word in ["TODO", "FIXME", "XXX", "unimplemented!", "todo!"] {
+            if text.contains(&format!("{word} ")) || text.contains(&format!("{word}(")) {
+                wrong.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
