@@ -3,7 +3,7 @@
 
 use alertbridge::model::{Category, Ended, Time};
 use alertbridge::sla::clock::{ClockState, Stage, View};
-use alertbridge::sla::log::{By, CaseDid, CaseEvent, EndedBy, VoidReason};
+use alertbridge::sla::log::{By, CaseDid, CaseEvent, EndedBy, VoidReason, unite};
 use alertbridge::sla::policy::TargetName;
 use alertbridge::sla::{Contract, SlaSections, evaluate};
 use jiff::tz::TimeZoneDatabase;
@@ -393,4 +393,26 @@ fn a_late_fact_takes_a_breach_back() {
             .iter()
             .all(|moment| moment.stage != Stage::Breached)
     );
+}
+
+#[test]
+fn a_duplicate_brings_its_report_its_answers_and_its_waits() {
+    let contract = three();
+    let mut survivor = log(&[(30, opened(1))]);
+    let duplicate = log(&[
+        (0, opened(1)),
+        (10, reply()),
+        (12, CaseDid::WaitStart),
+        (22, CaseDid::WaitEnd),
+        (25, CaseDid::Severity { to: 3 }),
+    ]);
+    unite(
+        &mut survivor,
+        &duplicate,
+        Time::from_seconds((T0 + 40) * 60),
+    );
+    let view = evaluate(&survivor, &contract, (T0 + 41) * 60).unwrap();
+    assert_eq!(state(&view, InitialResponse), ClockState::Met);
+    assert_eq!(minute(view.clock(Restore).unwrap().due), Some(370));
+    assert_eq!(view.severity, Some(1), "the survivor's severity stands");
 }

@@ -333,3 +333,23 @@ fn a_month_without_tickets_is_a_report_as_well() {
     assert!(report.html().unwrap().contains("</html>"));
     assert_eq!(report.csv().unwrap().lines().count(), 1);
 }
+
+#[test]
+fn late_news_in_any_order_gives_the_same_report_to_the_byte() {
+    let (mut logs, contract) = (logs(), contract("en"));
+    let straight = report(&logs, &contract, "2026-06").json().unwrap();
+    let mut dice = Dice(11);
+    for log in &mut logs {
+        for place in (1..log.len()).rev() {
+            let other = usize::try_from(dice.below(i64::try_from(place + 1).unwrap())).unwrap();
+            log.swap(place, other);
+        }
+    }
+    let shuffled = report(&logs, &contract, "2026-06").json().unwrap();
+    // Only the ticket's creation was taken from the first event that arrived.
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.contains("ticket_created"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(lines(&shuffled), lines(&straight));
+}

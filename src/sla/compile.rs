@@ -1,18 +1,18 @@
 //! Puts sections together: every target found, every name resolved, everything that is wrong told at
 //! once.
 
+mod category;
+
 use super::calendar::{Calendar, read_all};
 use super::log::VoidReason;
 use super::policy::{
-    CategoryRule, ClockStart, Contract, Level, Origin, Scale, SeverityChange, Sla, Target,
-    TargetKind, TargetName, Targets,
+    ClockStart, Contract, Level, Origin, Scale, SeverityChange, Sla, Target, TargetKind,
+    TargetName, Targets,
 };
 use super::section::{
-    ContractSection, PolicySection, SeveritySection, SeverityWord, SlaProblem, SlaSections,
-    TargetSection,
+    ContractSection, PolicySection, SeveritySection, SlaProblem, SlaSections, TargetSection,
 };
 use super::week::read_time;
-use crate::model::Category;
 use crate::model::time::duration;
 use jiff::tz::TimeZoneDatabase;
 use std::collections::{BTreeMap, BTreeSet};
@@ -473,101 +473,6 @@ impl Reader<'_> {
             objective: section.objective,
             at_risk: section.at_risk.unwrap_or(0.75),
         })
-    }
-
-    fn categories(
-        &mut self,
-        key: &str,
-        policy: &PolicySection,
-        severities: &BTreeMap<u8, Targets>,
-    ) -> BTreeMap<Category, CategoryRule> {
-        let mut categories = BTreeMap::new();
-        for (word, section) in &policy.category {
-            let at = format!("{key}.category.{word}");
-            let category = match word.as_str() {
-                "incident" => Category::Incident,
-                "inquiry" => Category::Inquiry,
-                "provisioning" => Category::Provisioning,
-                _ => {
-                    self.tell(at, "expected incident, inquiry or provisioning");
-                    continue;
-                }
-            };
-            let severity = match &section.severity {
-                None => None,
-                Some(SeverityWord::Word(word)) if word == "set" => None,
-                Some(SeverityWord::Word(word)) if word == "none" => Some(None),
-                Some(SeverityWord::Number(number)) if (1..=5).contains(number) => {
-                    Some(Some(*number))
-                }
-                Some(_) => {
-                    self.tell(format!("{at}.severity"), "expected set, none or 1 to 5");
-                    None
-                }
-            };
-            let mut targets = Vec::new();
-            for name in &section.targets {
-                match TargetName::from_word(name) {
-                    Some(target) => {
-                        if !severities.values().any(|table| table.contains_key(&target)) {
-                            let what = format!("the policy has no target `{name}`");
-                            self.tell(format!("{at}.targets"), what);
-                        }
-                        targets.push(target);
-                    }
-                    None => self.tell(
-                        format!("{at}.targets"),
-                        format!(
-                            "`{name}`: expected triage, initial_response, engineer, update or \
-                             restore"
-                        ),
-                    ),
-                }
-            }
-            let priority = section.priority.clone().unwrap_or_default();
-            let rule = CategoryRule {
-                severity,
-                targets,
-                priority,
-            };
-            categories.insert(category, rule);
-        }
-        categories
-    }
-
-    /// What is allowed and still looks wrong.
-    fn check_order(&mut self, key: &str, severities: &BTreeMap<u8, Targets>) {
-        let within = |targets: &Targets, name| match targets.get(&name).map(|t| &t.kind) {
-            Some(TargetKind::Within(seconds, _) | TargetKind::Every(seconds, _)) => Some(*seconds),
-            _ => None,
-        };
-        for (severity, targets) in severities {
-            let at = format!("{key}.severity.{severity}");
-            let response = within(targets, TargetName::InitialResponse);
-            let restore = within(targets, TargetName::Restore);
-            let update = within(targets, TargetName::Update);
-            if matches!((response, restore), (Some(a), Some(b)) if a > b) {
-                self.warn(&at, "the response target is longer than the restore target");
-            }
-            if matches!((update, restore), (Some(a), Some(b)) if a > b) {
-                self.warn(&at, "the update interval is longer than the restore target");
-            }
-            let next = severities.get(&(severity + 1)).filter(|_| *severity > 0);
-            for name in TargetName::ALL {
-                let pair = (
-                    within(targets, name),
-                    next.and_then(|next| within(next, name)),
-                );
-                if matches!(pair, (Some(a), Some(b)) if a > b) {
-                    let what = format!(
-                        "{} is longer than that of severity {}",
-                        name.word(),
-                        severity + 1
-                    );
-                    self.warn(&at, &what);
-                }
-            }
-        }
     }
 
     fn clock_start(&mut self, key: &str, policy: &PolicySection) -> ClockStart {

@@ -76,26 +76,20 @@ impl<'a> Facts<'a> {
         contract: &'a Contract,
         now: i64,
     ) -> Option<Facts<'a>> {
-        let mut facts: Option<Facts<'a>> = None;
-        for (at, what) in events.iter().copied() {
-            if let Some(facts) = facts.as_mut() {
-                facts.follow(at, what);
-            } else if let CaseDid::Opened {
+        let mut facts = events.iter().find_map(|(at, what)| match what {
+            CaseDid::Opened {
                 category,
                 severity,
                 reported_at,
-            } = what
-            {
-                let start = reported_at.map_or(at, |told| told.seconds().min(at));
-                facts = Some(Facts::opened(contract, now, start, *category, *severity));
+            } => {
+                let start = reported_at.map_or(*at, |told| told.seconds().min(*at));
+                Some(Facts::opened(contract, now, start, *category, *severity))
             }
-        }
-        let mut facts = facts?;
-        // Earlier reports count even when their event sorts before the opening.
-        for (_, what) in &events {
-            if let CaseDid::Absorb { reported_at } = what {
-                facts.absorb(reported_at.seconds());
-            }
+            _ => None,
+        })?;
+        // What a duplicate brought in may have happened before this case was opened.
+        for (at, what) in events.iter().copied() {
+            facts.follow(at, what);
         }
         facts.events = events;
         facts.limit_wait();

@@ -159,6 +159,34 @@ impl CaseDid {
 /// Everything that happened to a case, in order of arrival.
 pub type CaseLog = Vec<CaseEvent>;
 
+/// Takes a duplicate of the same contract into a case at `at`: the earlier report counts, and so do
+/// the answers and waits of both. The duplicate's own log ends with a void event.
+pub fn unite(survivor: &mut CaseLog, duplicate: &[CaseEvent], at: Time) {
+    let mut reported: Option<Time> = None;
+    for event in duplicate {
+        match &event.what {
+            CaseDid::Opened { reported_at, .. } => {
+                let told = reported_at.map_or(event.at, |told| told.min(event.at));
+                reported = Some(reported.map_or(told, |known| known.min(told)));
+            }
+            CaseDid::Absorb { reported_at } => {
+                reported = Some(reported.map_or(*reported_at, |known| known.min(*reported_at)));
+            }
+            CaseDid::Reply { .. }
+            | CaseDid::Ack
+            | CaseDid::Assigned
+            | CaseDid::WaitStart
+            | CaseDid::WaitEnd
+            | CaseDid::Escalated { .. } => survivor.push(event.clone()),
+            _ => {}
+        }
+    }
+    if let Some(reported_at) = reported {
+        let what = CaseDid::Absorb { reported_at };
+        survivor.push(CaseEvent { at, what });
+    }
+}
+
 /// The events up to an instant, in the order in which clocks see them, in seconds.
 pub(super) fn ordered(log: &[CaseEvent], now: i64) -> Vec<(i64, &CaseDid)> {
     let mut events: Vec<(i64, &CaseDid)> = log
