@@ -8,7 +8,7 @@ use crate::model::figure::Family;
 use crate::model::incident::{Case, Effect, Ended, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::{Category, IncidentId, Severity, Time};
-use crate::sla::log::{CaseDid, CaseEvent, CaseLog, EndedBy, VoidReason};
+use crate::sla::log::{CaseDid, CaseEvent, CaseLog, EndedBy, VoidReason, unite};
 use crate::sla::{ClockState, Contract, Stage, TargetName, View, evaluate};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -232,12 +232,30 @@ impl Engine {
     }
 
     /// A duplicate was merged in: the same contracts' clocks begin at the earliest report.
-    pub(super) fn merge_cases(&mut self, from: IncidentId, into: IncidentId, reported_at: Time) {
+    pub(super) fn merge_cases(&mut self, from: IncidentId, into: IncidentId) {
         if !self.has_contracts() {
             return;
         }
-        self.end_cases(from, Ended::Merged, self.state.now);
-        self.tell_cases(into, None, &CaseDid::Absorb { reported_at });
+        let now = self.state.now;
+        for key in self.case_keys(from, None) {
+            let Some(gone) = self.state.cases.get(&key).cloned() else {
+                continue;
+            };
+            let survivor = (into, key.1);
+            let Some(case) = self.state.cases.get_mut(&survivor) else {
+                continue;
+            };
+            unite(&mut case.log, &gone.log, now);
+            // A breach that the duplicate had is known; it is not counted again.
+            for told in gone.told {
+                if !case.told.contains(&told) {
+                    case.told.push(told);
+                }
+            }
+            self.state.dirty.cases.insert(survivor);
+        }
+        self.end_cases(from, Ended::Merged, now);
+        self.look_at_clocks(into);
     }
 
     fn view_of(&self, key: &(IncidentId, String)) -> Option<(Arc<Contract>, View)> {
@@ -255,6 +273,7 @@ impl Engine {
                 continue;
             };
             self.tell_moments(&key, &contract, &view);
+            self.tell_withdrawn(&key, &view);
             self.tell_rises(&key, &contract, &view);
             let open = view.resolved_at.is_none() && view.void.is_none();
             if let Some(at) = view.next.filter(|_| open) {
@@ -336,6 +355,26 @@ impl Engine {
         }
     }
 
+    /// A fact that was learned later took a breach back: that is told and counted, once.
+    fn tell_withdrawn(&mut self, key: &(IncidentId, String), view: &View) {
+        let Some(case) = self.state.cases.get(key) else {
+            return;
+        };
+        let told = case.told.iter().map(String::as_str);
+        let withdrawn: Vec<String> = view
+            .withdrawn(told)
+            .into_iter()
+            .map(|word| format!("withdrawn/{word}"))
+            .filter(|word| !case.told.contains(word))
+            .collect();
+        for word in withdrawn {
+            self.add_figure(Family::SlaCorrections, &["withdrawn"], 1);
+            let text = format!("{}: a missed target was taken back: {word}.", key.1);
+            self.decide(key.0, Reason::SlaBreached, text);
+            self.note_told(key, word);
+        }
+    }
+
     fn tell_moments(&mut self, key: &(IncidentId, String), contract: &Contract, view: &View) {
         let now = second(self.state.now);
         for moment in &view.moments {
@@ -409,6 +448,13 @@ impl Engine {
         for key in self.case_keys(id, None) {
             self.log_case(&key, self.state.now, CaseDid::Closed);
             if let Some((contract, view)) = self.view_of(&key) {
+                // Earlier cycles are seen as they stood at their end.
+                for next in view.cycles.iter().skip(1) {
+                    let log = self.state.cases.get(&key).map(|case| case.log.as_slice());
+                    if let Some(earlier) = evaluate(log.unwrap_or_default(), &contract, next - 1) {
+                        self.count_case(&contract, &earlier);
+                    }
+                }
                 self.count_case(&contract, &view);
             }
             self.clocks.remove(&key);

@@ -146,7 +146,7 @@ impl Engine {
         }
         self.wake(until, Wake::Close(from));
         self.add_figure(Family::Merges, &[], 1);
-        self.merge_cases(from, into, opened_at);
+        self.merge_cases(from, into);
         self.decide(from, Reason::Merged, format!("Part of {into}."));
         self.decide(into, reason, format!("{from} is part of this problem."));
         self.sync_tickets(from);
