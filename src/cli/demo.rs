@@ -92,7 +92,7 @@ const NIGHT: &[Scene] = &[
     ),
     scene(
         17,
-        "Zabbix: carrier link 2 of edge-rtr1 goes down, and comes, and goes",
+        "Prometheus: carrier link 2 of edge-rtr1 goes down, and comes, and goes",
         http!("07-link-down-1"),
     ),
     scene(18, "", http!("08-link-up-1")),
@@ -104,10 +104,10 @@ const NIGHT: &[Scene] = &[
     scene(24, "", http!("08-link-up-4")),
     scene(
         26,
-        "Nagios mail: a fan is slow, and a second later it is not",
-        mail!("12-blip-down"),
+        "Zabbix: a fan is slow, and a second later it is not",
+        http!("12-blip-down"),
     ),
-    scene(27, "", mail!("12-blip-up")),
+    scene(27, "", http!("12-blip-up")),
     scene(
         29,
         "Prometheus: inlet 7 reports 91 °C, its neighbours 24 °C",
