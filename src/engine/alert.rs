@@ -1,7 +1,7 @@
 //! What an event does to its alert: new, repeat, change, recovery, late word.
 
 use super::Engine;
-use super::correlate::Judged;
+use super::correlate::{Judged, group_hash};
 use super::state::Wake;
 use crate::model::alert::{Alert, AlertState, AlertText};
 use crate::model::event::{Event, EventState, SeverityHint, Suppressed};
@@ -40,7 +40,7 @@ impl Engine {
                 if judged.drop {
                     return Outcome::Filtered;
                 }
-                let id = self.new_alert(key, message, &judged);
+                let id = self.new_alert(key, message, event, &judged);
                 self.keep_text(id, message, place, event, judged.sensitive);
                 self.begin_firing(id, event, &judged, true)
             }
@@ -77,7 +77,13 @@ impl Engine {
         }
     }
 
-    fn new_alert(&mut self, key: AlertKey, message: &Message, judged: &Judged) -> AlertId {
+    fn new_alert(
+        &mut self,
+        key: AlertKey,
+        message: &Message,
+        event: &Event,
+        judged: &Judged,
+    ) -> AlertId {
         self.state.scalars.next_alert += 1;
         self.state.dirty.scalars = true;
         let id = AlertId(self.state.scalars.next_alert);
@@ -92,6 +98,10 @@ impl Engine {
             site,
             element,
             state: AlertState::Resolved,
+            condition: event
+                .condition
+                .as_deref()
+                .map_or(0, |c| group_hash(&["condition", &message.scope, c])),
             hint: judged.hint,
             kind: judged.kind,
             flapping: false,
@@ -374,6 +384,9 @@ impl Engine {
         if let Some(alert) = self.state.alerts.remove(&id) {
             self.state.rewake(alert.expires_at, None, Wake::Stale(id));
             self.state.by_key.remove(&alert.key);
+            if self.state.by_condition.get(&alert.condition) == Some(&id) {
+                self.state.by_condition.remove(&alert.condition);
+            }
             self.out.forgotten.push(alert.key);
             self.state.dirty.forgotten.insert(id, alert);
         }

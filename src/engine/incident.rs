@@ -24,7 +24,7 @@ impl Engine {
         judged: &Judged,
         new: bool,
     ) -> Outcome {
-        if let Some(outcome) = self.reattach(id) {
+        if let Some(outcome) = self.reattach(id).or_else(|| self.recurs(id)) {
             return outcome;
         }
         if let Some((incident, reason)) = self.find_incident(id, judged) {
@@ -63,6 +63,32 @@ impl Engine {
         } else {
             outcome
         }
+    }
+
+    /// The same trouble under a new number of its sender: it goes back to the incident it was in,
+    /// and counts as a firing again, not as one more member.
+    fn recurs(&mut self, id: AlertId) -> Option<Outcome> {
+        let condition = self.state.alerts.get(&id).map(|a| a.condition)?;
+        if condition == 0 {
+            return None;
+        }
+        let before = self.state.by_condition.insert(condition, id)?;
+        let incident = self.state.alerts.get(&before).and_then(|a| a.incident)?;
+        let incident = self.state.survivor(incident);
+        let live = self
+            .state
+            .incidents
+            .get(&incident)
+            .is_some_and(|i| i.state != IncidentState::Closed);
+        if before == id || !live {
+            return None;
+        }
+        if let Some(alert) = self.state.alerts.get_mut(&id) {
+            alert.incident = Some(incident);
+        }
+        self.state.members.entry(incident).or_default().insert(id);
+        self.state.dirty.alerts.insert(id);
+        self.reattach(id)
     }
 
     /// An alert that fires again goes back to the incident it was in, while that is live.

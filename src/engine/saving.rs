@@ -288,6 +288,11 @@ impl Engine {
             self.state.wakes.insert((at, Wake::Stale(alert.id)));
         }
         self.state.by_key.insert(alert.key, alert.id);
+        if alert.condition != 0 {
+            let newest = self.state.by_condition.entry(alert.condition);
+            let newest = newest.or_insert(alert.id);
+            *newest = (*newest).max(alert.id);
+        }
         self.state.alerts.insert(alert.id, alert);
     }
 

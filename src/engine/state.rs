@@ -192,6 +192,8 @@ pub struct State {
     pub alerts: BTreeMap<AlertId, Alert>,
     /// Alerts by identity.
     pub by_key: FxHashMap<AlertKey, AlertId>,
+    /// The newest alert of a condition whose sender numbers its problems anew.
+    pub by_condition: FxHashMap<u64, AlertId>,
     /// Live incidents.
     pub incidents: BTreeMap<IncidentId, Incident>,
     /// Members of live incidents.

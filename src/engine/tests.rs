@@ -533,3 +533,36 @@ fn a_host_that_is_down_without_an_inventory_takes_in_its_parts() {
     other.component_kind = Some(ComponentKind::Device);
     assert_eq!(story.event(other), "grouped");
 }
+
+/// Zabbix numbers each problem of a trigger anew: it is the same trouble all the same.
+#[test]
+fn a_new_number_of_the_same_trouble_goes_back_to_its_ticket_and_counts_as_flapping() {
+    let mut story = Story::plain();
+    let problem = |number: u32, state: EventState| {
+        let mut event = firing(&number.to_string(), "rtr1", Hint::Outage);
+        event.state = state;
+        event.condition = Some("trigger 7".into());
+        event
+    };
+    assert_eq!(story.event(problem(1, EventState::Firing)), "opened");
+    for number in 1..8 {
+        story.after(30);
+        assert_eq!(
+            story.event(problem(number, EventState::Resolved)),
+            "resolved"
+        );
+        story.after(30);
+        assert_eq!(
+            story.event(problem(number + 1, EventState::Firing)),
+            "reopened"
+        );
+    }
+    assert_eq!(story.incidents().len(), 1);
+    assert_eq!(story.tickets(), 1);
+    assert!(story.incidents()[0].flapping);
+    // Another trigger of the same host is another problem.
+    let mut other = problem(99, EventState::Firing);
+    other.host = Some("rtr2".into());
+    other.condition = Some("trigger 8".into());
+    assert_eq!(story.event(other), "opened");
+}

@@ -4,7 +4,11 @@
 use super::draft::Draft;
 use super::fields::{Fields, mentions};
 use super::{About, Decoded, Detection, Format, Request, Undecodable, body, signals};
+use crate::model::text::bounded;
 use crate::model::{Event, EventState, Identity, SeverityHint, Suppressed};
+
+/// Longest trigger id that is kept, bytes.
+const CONDITION_BYTES_MAX: usize = 64;
 
 /// Zabbix.
 pub struct Zabbix;
@@ -77,6 +81,7 @@ fn event(fields: Fields) -> Result<Event, Undecodable> {
         "event_nseverity",
     ]);
     let test = fields.unresolved("event_value");
+    let trigger = fields.first(&["trigger_id", "triggerid"]);
     let mut event = Draft::new(state, identity, "`event_id`")?
         .dedup_key(id)
         .site(site_of(fields))
@@ -102,6 +107,8 @@ fn event(fields: Fields) -> Result<Event, Undecodable> {
         .suppressed(suppressed)
         .test(test)
         .finish();
+    // Each problem of a trigger has a number of its own.
+    event.condition = trigger.map(|id| format!("{source}:{}", bounded(&id, CONDITION_BYTES_MAX)));
     signals::apply(&mut event);
     Ok(event)
 }

@@ -22,6 +22,8 @@ pub struct Alert {
     pub element: Sym,
     /// Its state.
     pub state: AlertState,
+    /// What stays the same when the sender numbers the same trouble anew, hashed; 0: nothing.
+    pub condition: u64,
     /// What the sender's word and signals suggest.
     pub hint: SeverityHint,
     /// Kind of the component.

@@ -45,6 +45,9 @@ pub struct Event {
     /// When the sender made this event, or its sequence number as milliseconds; orders the events
     /// of one alert when they arrive out of order.
     pub sent_at: Option<Time>,
+    /// What stays the same when the sender numbers the same trouble anew, if it does: the trigger
+    /// behind its problem ids.
+    pub condition: Option<String>,
     /// A notice about monitoring itself: neither opens nor closes anything.
     pub suppressed: Option<Suppressed>,
     /// The sender's test button.
@@ -75,6 +78,7 @@ impl Event {
             starts_at: None,
             ends_at: None,
             sent_at: None,
+            condition: None,
             suppressed: None,
             test: false,
             problems: Vec::new(),
