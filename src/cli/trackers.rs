@@ -37,7 +37,8 @@ pub fn run(args: &Args) -> ExitCode {
     }
     let now = Time::from_timestamp(jiff::Timestamp::now());
     let mut good = true;
-    for (name, tracker) in &config.trackers {
+    for (name, configured) in &config.trackers {
+        let tracker = &configured.tracker;
         match block_on(async { tracker.check(now).await }) {
             Ok(found) => {
                 for line in found {

@@ -16,7 +16,6 @@ use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::{Sla, SlaSections};
-use crate::trackers::Tracker;
 use jiff::tz::TimeZoneDatabase;
 pub use read::Problem;
 pub use sections::ConfigFile;
@@ -26,6 +25,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+pub use trackers::ConfiguredTracker;
 
 /// Environment variables that begin so set single keys: `ALERTBRIDGE__HTTP__LISTEN`.
 const ENVIRONMENT: &str = "ALERTBRIDGE";
@@ -40,7 +40,7 @@ pub struct Config {
     /// TLS of the doors that have it.
     pub tls: sections::DoorsTls,
     /// Ticket systems beside the built-in desk.
-    pub trackers: BTreeMap<String, Arc<dyn Tracker>>,
+    pub trackers: BTreeMap<String, ConfiguredTracker>,
     /// Operators' own mail templates, and what tells our own mails.
     pub mail: Arc<MailReading>,
     /// When it was read.
@@ -173,12 +173,19 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         .iter()
         .filter_map(|source| Some((source.name.clone(), source.expect_every?)))
         .collect();
+    let baseline = file
+        .source
+        .iter()
+        .filter(|source| source.baseline)
+        .map(|source| source.name.clone())
+        .collect();
     let decisions = Decisions {
         settings: file.engine.clone(),
         inventory: Arc::new(inventory),
         rules: Arc::new(rules),
         routes,
         expected,
+        baseline,
         recurring,
         sla: Arc::new(sla),
     };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(super) fn build(
     sections: &BTreeMap<String, toml::Table>,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<String, Arc<dyn Tracker>> {
+) -> BTreeMap<String, ConfiguredTracker> {
     let mut trackers = BTreeMap::new();
     for (name, section) in sections {
         if name == "desk" {
@@ -29,7 +29,23 @@ pub(super) fn build(
     trackers
 }
 
-fn one(name: &str, mut section: toml::Table) -> Result<Arc<dyn Tracker>, String> {
+/// A tracker, and how fast it may be spoken to.
+#[derive(Clone)]
+pub struct ConfiguredTracker {
+    /// The tracker.
+    pub tracker: Arc<dyn Tracker>,
+    /// Most calls a minute; 0: no limit.
+    pub calls_per_minute: u32,
+}
+
+fn one(name: &str, mut section: toml::Table) -> Result<ConfiguredTracker, String> {
+    let calls_per_minute = match section.remove("calls_per_minute") {
+        None => 0,
+        Some(value) => value
+            .as_integer()
+            .and_then(|calls| u32::try_from(calls).ok())
+            .ok_or("calls_per_minute: a number from 0 was expected")?,
+    };
     let kind = match section.remove("kind") {
         Some(toml::Value::String(kind)) => kind,
         _ => return Err("`kind` is needed, like kind = \"rt\"".to_owned()),
@@ -50,5 +66,8 @@ fn one(name: &str, mut section: toml::Table) -> Result<Arc<dyn Tracker>, String>
         let secret = read.secret.expose_secret().to_owned();
         section.insert((*key).to_owned(), toml::Value::String(secret));
     }
-    (kind.build)(name, section)
+    Ok(ConfiguredTracker {
+        tracker: (kind.build)(name, section)?,
+        calls_per_minute,
+    })
 }

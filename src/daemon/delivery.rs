@@ -1,6 +1,7 @@
 //! Delivery's workers: one for each tracker, started and ended as the configuration names them.
 
 use super::{keeping, now};
+use crate::config::ConfiguredTracker;
 use crate::delivery::{Gate, Ledger, Pace, Worker};
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::metrics::Metrics;
@@ -66,15 +67,15 @@ impl Workers {
 
     /// Ends the workers that stand and starts one for each tracker; the desk is always there. A
     /// call that is under way is finished first: two workers never work for one tracker.
-    pub async fn start(&self, trackers: &BTreeMap<String, Arc<dyn Tracker>>) {
+    pub async fn start(&self, trackers: &BTreeMap<String, ConfiguredTracker>) {
         let mut running = self.running.lock().await;
         end(std::mem::take(&mut running)).await;
         let desk: Arc<dyn Tracker> = Arc::new(Desk::new(self.store.desk.clone(), now));
         let all = trackers
             .iter()
-            .map(|(name, tracker)| (name.clone(), tracker.clone()))
-            .chain([("desk".to_owned(), desk)]);
-        for (name, tracker) in all {
+            .map(|(name, one)| (name.clone(), one.tracker.clone(), one.calls_per_minute))
+            .chain([("desk".to_owned(), desk, 0)]);
+        for (name, tracker, calls_per_minute) in all {
             let worker = Worker {
                 tracker,
                 journal: self.store.journal.clone(),
@@ -83,7 +84,10 @@ impl Workers {
                 bell: self.bells.of(&name),
                 now,
                 ledger: self.ledger.clone(),
-                pace: Pace::default(),
+                pace: Pace {
+                    calls_per_minute,
+                    ..Pace::default()
+                },
                 gate: Gate::default(),
             };
             let stop = self.stop.child_token();

@@ -193,6 +193,11 @@ impl Engine {
             self.state.touch_incident(storm);
             return Outcome::StormFolded;
         }
+        if !proven && let Some(list) = self.baseline_of(id) {
+            self.enter(id, list);
+            self.state.touch_incident(list);
+            return Outcome::Grouped;
+        }
         let title = title_of(event);
         let incident = self.new_incident(&title, source, Category::Incident);
         self.index_incident(incident, id, judged);

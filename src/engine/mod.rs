@@ -14,6 +14,7 @@
 //! | `ending` | resolving, reopening, closing |
 //! | `severity` | how bad it is, from the inventory or from rules |
 //! | `storm` | when openings fold into one |
+//! | `baseline` | what fires already at a source's first contact |
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
 //! | `windows` | silences, maintenance windows, notices of carriers |
 //! | `recurring` | windows that come again |
@@ -26,6 +27,7 @@
 //! | `saving` | loading and saving |
 
 mod alert;
+mod baseline;
 mod cases;
 mod correlate;
 mod ending;

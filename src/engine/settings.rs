@@ -7,6 +7,7 @@ use crate::model::severity::Severity;
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::Sla;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Decisions {
     pub routes: Vec<Route>,
     /// Sources that are expected to speak, and how often.
     pub expected: Vec<(String, Duration)>,
+    /// Sources whose first words are one list.
+    pub baseline: BTreeSet<String>,
     /// Agreements.
     pub sla: Arc<Sla>,
     /// Maintenance windows that come again.

@@ -566,3 +566,23 @@ fn a_new_number_of_the_same_trouble_goes_back_to_its_ticket_and_counts_as_flappi
     other.condition = Some("trigger 8".into());
     assert_eq!(story.event(other), "opened");
 }
+
+#[test]
+fn what_fires_at_the_first_contact_is_one_list() {
+    let mut story = Story::new(Decisions {
+        routes: vec![Route::desk()],
+        baseline: ["mon".to_owned()].into(),
+        ..Decisions::default()
+    });
+    for host in ["a", "b", "c", "d"] {
+        story.event(firing(host, host, Hint::Outage));
+        story.after(20);
+    }
+    assert_eq!(story.open().len(), 1);
+    assert_eq!(story.tickets(), 1);
+    assert_eq!(story.open()[0].members, 4);
+    // What begins later is a problem of its own.
+    story.after(400);
+    assert_eq!(story.event(firing("e", "e", Hint::Outage)), "opened");
+    assert_eq!(story.tickets(), 2);
+}

@@ -44,6 +44,9 @@ pub struct SourceConfig {
     /// It is expected to speak at least this often; silence opens a ticket.
     #[serde(default, with = "crate::model::time::maybe_duration")]
     pub expect_every: Option<Duration>,
+    /// What fires already at its first contact becomes one list, not one ticket each.
+    #[serde(default)]
+    pub baseline: bool,
     /// Content that must not leave the bridge.
     #[serde(default)]
     pub sensitive: bool,
@@ -66,6 +69,7 @@ impl SourceConfig {
             rate: None,
             backlog_share_percent: None,
             expect_every: None,
+            baseline: false,
             sensitive: false,
             mapping: None,
         }

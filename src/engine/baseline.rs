@@ -1,0 +1,45 @@
+//! The first contact with a source: what fires already becomes one list, not a ticket each.
+//! Severity that the inventory proves stays single.
+
+use super::Engine;
+use super::correlate::group_hash;
+use crate::model::reason::Reason;
+use crate::model::{AlertId, IncidentId};
+use std::time::Duration;
+
+/// How long after its first word a source's alerts belong to its backlog: monitors repeat what
+/// fires within a few minutes.
+const FIRST_CONTACT: Duration = Duration::from_secs(300);
+
+impl Engine {
+    /// The list that a new alert of a source with `baseline = true` belongs to.
+    pub(super) fn baseline_of(&mut self, id: AlertId) -> Option<IncidentId> {
+        let source = self.state.alerts.get(&id)?.source;
+        let name = self.state.symbols.name(source).to_owned();
+        if !self.decisions.baseline.contains(&name) {
+            return None;
+        }
+        let first = self.state.sources.get(&source)?.first_at;
+        if self.state.now.since(first) >= FIRST_CONTACT {
+            return None;
+        }
+        let group = group_hash(&["baseline", &name]);
+        if let Some(list) = self.open_group(group) {
+            return Some(list);
+        }
+        let title = format!("What fired at the first contact with source {name}");
+        let text = format!(
+            "Source {name} spoke for the first time at {first}: what fires already is listed here, \
+             without a ticket each."
+        );
+        let list = self.open_own(&title, &text, Reason::Baseline, source);
+        if let Some(entry) = self.state.incidents.get_mut(&list) {
+            entry.storm = true;
+            entry.needs_triage = true;
+            entry.group = Some(group);
+        }
+        self.state.touch_incident(list);
+        self.state.by_group.insert(group, list);
+        Some(list)
+    }
+}
