@@ -3,25 +3,20 @@
 //! itself; here the parts are put together, and what only shows then is told as well. Problems
 //! come all at once.
 
+mod files;
 pub mod read;
 pub mod sections;
 mod trackers;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
-use crate::formats::mail::Templates;
 use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
-use crate::inventory::{Inventory, InventoryFile};
-use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
-use crate::sla::{Sla, SlaSections};
-use jiff::tz::TimeZoneDatabase;
+pub use files::MailReading;
 pub use read::Problem;
 pub use sections::ConfigFile;
-use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,9 +157,9 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         }
     }
     let mut texts = Vec::new();
-    let sla = sla(&file, folder, &mut texts, &mut problems);
-    let mail = mail_reading(&file, folder, &mut texts, &mut problems);
-    let inventory = inventory(&file, folder, &mut texts, &mut problems);
+    let sla = files::sla(&file, folder, &mut texts, &mut problems);
+    let mail = files::mail_reading(&file, folder, &mut texts, &mut problems);
+    let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -361,173 +356,6 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
     }
     routes.push(Route::desk());
     routes
-}
-
-/// How mails are read: templates, operators' own ones first.
-#[derive(Default)]
-pub struct MailReading {
-    /// Operators' own templates and then the shipped ones; `None`: only the shipped ones.
-    pub templates: Option<Templates>,
-}
-
-fn mail_reading(
-    file: &ConfigFile,
-    folder: &Path,
-    texts: &mut Vec<(String, String)>,
-    problems: &mut Vec<Problem>,
-) -> MailReading {
-    let mut own: Option<Templates> = None;
-    for name in &file.mail_templates {
-        let path = folder.join(name);
-        let shown = path.display().to_string();
-        let read = std::fs::read_to_string(&path)
-            .map_err(|error| format!("cannot be read: {error}"))
-            .and_then(|text| {
-                let templates = Templates::parse(&shown, &text).map_err(|e| e.to_string())?;
-                texts.push((shown.clone(), text));
-                Ok(templates)
-            });
-        match read {
-            Ok(templates) => {
-                own = Some(match own {
-                    Some(before) => before.then(&templates),
-                    None => templates,
-                });
-            }
-            Err(what) => problems.push(Problem {
-                file: shown,
-                ..Problem::of("", what)
-            }),
-        }
-    }
-    MailReading {
-        templates: own.map(|own| own.then(Templates::shipped())),
-    }
-}
-
-fn sla(
-    file: &ConfigFile,
-    folder: &Path,
-    texts: &mut Vec<(String, String)>,
-    problems: &mut Vec<Problem>,
-) -> Sla {
-    let mut sections = SlaSections {
-        calendar: file.calendar.clone(),
-        policy: file.policy.clone(),
-        contract: file.contract.clone(),
-        default_contract: file.default_contract.clone(),
-    };
-    for name in &file.sla {
-        let path = folder.join(name);
-        let shown = path.display().to_string();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let (table, found) = read::file::<SlaSections>(&shown, &text, folder);
-                let good = found.is_empty();
-                problems.extend(found);
-                if let Some(more) = SlaSections::deserialize(table).ok().filter(|_| good) {
-                    sections.calendar.extend(more.calendar);
-                    sections.policy.extend(more.policy);
-                    sections.contract.extend(more.contract);
-                    sections.default_contract = sections.default_contract.or(more.default_contract);
-                }
-                texts.push((shown, text));
-            }
-            Err(error) => problems.push(Problem {
-                file: shown,
-                ..Problem::of("", format!("cannot be read: {error}"))
-            }),
-        }
-    }
-    let lost = sections.take_holidays(&HOLIDAY_YEARS, |name| {
-        let path = folder.join(name);
-        let text = bounded_text(&path, HOLIDAY_FILE_BYTES_MAX)?;
-        texts.push((path.display().to_string(), text.clone()));
-        Ok(text)
-    });
-    problems.extend(
-        lost.into_iter()
-            .map(|found| Problem::of(found.key, found.what)),
-    );
-    match sections.compile(&TimeZoneDatabase::bundled()) {
-        Ok((sla, warnings)) => {
-            for warning in warnings {
-                tracing::warn!(key = warning.key, what = warning.what, "sla_looks_wrong");
-            }
-            sla
-        }
-        Err(found) => {
-            let wrong = found.into_iter().filter(|problem| !problem.warning);
-            problems.extend(wrong.map(|problem| Problem::of(problem.key, problem.what)));
-            Sla::default()
-        }
-    }
-}
-
-/// A text file, if it is not larger than that.
-fn bounded_text(path: &Path, bytes_max: u64) -> Result<String, String> {
-    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    let mut text = String::new();
-    let read = file
-        .take(bytes_max + 1)
-        .read_to_string(&mut text)
-        .map_err(cannot)?;
-    if u64::try_from(read).is_ok_and(|read| read > bytes_max) {
-        return Err(format!("is larger than {bytes_max} bytes"));
-    }
-    Ok(text)
-}
-
-fn inventory(
-    file: &ConfigFile,
-    folder: &Path,
-    texts: &mut Vec<(String, String)>,
-    problems: &mut Vec<Problem>,
-) -> Inventory {
-    let mut parts = InventoryFile::default();
-    let before = problems.len();
-    for name in &file.inventory {
-        let path = folder.join(name);
-        let shown = path.display().to_string();
-        let mut tell = |what: String| {
-            problems.push(Problem {
-                file: shown.clone(),
-                ..Problem::of("", what)
-            });
-        };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) => {
-                tell(format!("cannot be read: {error}"));
-                continue;
-            }
-        };
-        if name.ends_with(".csv") {
-            match InventoryFile::from_csv(&text) {
-                Ok(part) => parts.extend(part),
-                Err(found) => found.iter().for_each(|what| tell(what.to_string())),
-            }
-        } else {
-            let (_, found) = read::file::<InventoryFile>(&shown, &text, folder);
-            problems.extend(found);
-            if let Ok(part) = InventoryFile::from_toml(&text) {
-                parts.extend(part);
-            }
-        }
-        texts.push((shown, text));
-    }
-    if problems.len() > before {
-        return Inventory::default();
-    }
-    Inventory::build(parts).unwrap_or_else(|found| {
-        problems.extend(
-            found
-                .iter()
-                .map(|problem| Problem::of("inventory", problem.to_string())),
-        );
-        Inventory::default()
-    })
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@
 //! | `vote` | when monitors contradict each other |
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `ticketing` | what the trackers should look like |
+//! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
 //! | `gauges` | how things stand, for the metrics |
 //! | `explain` | nothing: it tells how all this was decided |
@@ -40,6 +41,7 @@ mod merge;
 mod people;
 mod quiet;
 mod recurring;
+mod request;
 mod saving;
 mod settings;
 mod severity;

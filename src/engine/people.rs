@@ -1,14 +1,12 @@
 //! What operators say, and what people do to tickets in their trackers.
 
-use super::{ClosedWhileFiring, Engine, next_period};
+use super::{ClosedWhileFiring, Engine};
 use crate::model::figure::Family;
-use crate::model::incident::{Effect, Ended, IncidentState};
-use crate::model::input::Message;
-use crate::model::notice::Reply;
+use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
-use crate::model::severity::{Basis, Category, Severity};
+use crate::model::severity::{Basis, Severity};
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus};
-use crate::model::{Command, IncidentId, PersonRequest, RequestKind, Time};
+use crate::model::{Command, IncidentId, Time};
 use crate::sla::log::{By, CaseDid};
 
 impl Engine {
@@ -180,7 +178,7 @@ impl Engine {
         }
     }
 
-    fn known_incident(&self, id: IncidentId) -> Result<IncidentId, String> {
+    pub(super) fn known_incident(&self, id: IncidentId) -> Result<IncidentId, String> {
         let id = self.state.survivor(id);
         if self.state.incidents.contains_key(&id) {
             Ok(id)
@@ -231,7 +229,7 @@ impl Engine {
         self.sync_tickets(id);
     }
 
-    fn wait(&mut self, id: IncidentId, waiting: bool, author: &str) {
+    pub(super) fn wait(&mut self, id: IncidentId, waiting: bool, author: &str) {
         let Some(entry) = self.state.incidents.get_mut(&id) else {
             return;
         };
@@ -365,102 +363,6 @@ impl Engine {
         Ok(text)
     }
 
-    /// A person's request joins the open incident that hits its service; else it is one itself.
-    fn request(&mut self, author: &str, request: &PersonRequest) -> String {
-        let hit = request.service.as_ref().and_then(|service| {
-            self.state
-                .incidents
-                .values()
-                .find(|i| i.state.is_open() && i.services.contains(service))
-                .map(|i| i.id)
-        });
-        if let Some(id) = hit {
-            if let Some(entry) = self.state.incidents.get_mut(&id) {
-                entry.reported = true;
-                if !entry.accounts.contains(&request.account) {
-                    entry.accounts.push(request.account.clone());
-                }
-                entry.opened_at = entry.opened_at.min(request.reported_at);
-            }
-            let text = format!("Reported by {}: {}", request.account, request.summary);
-            self.decide_by(id, Reason::Reported, text.clone(), author);
-            self.state.reported.insert(id);
-            // A customer's report ends vote, silence and hold.
-            self.review_votes(id);
-            if self.incident_state(id) == Some(IncidentState::Held) {
-                self.release(id);
-            }
-            self.note_tickets(id, &text, false);
-            return format!("joined {id}");
-        }
-        let source = self.state.intern("request");
-        let (category, severity, effect) = match request.kind {
-            RequestKind::Outage => (Category::Incident, Some(Severity::S2), Effect::Down),
-            RequestKind::Degradation => (Category::Incident, Some(Severity::S3), Effect::Degraded),
-            RequestKind::Provisioning => (Category::Provisioning, None, Effect::Unknown),
-            RequestKind::Inquiry => (Category::Inquiry, Some(Severity::S3), Effect::Unknown),
-        };
-        let id = self.new_incident(&request.summary, source, category);
-        if let Some(entry) = self.state.incidents.get_mut(&id) {
-            entry.severity = severity;
-            entry.person_severity = severity;
-            entry.person_facts = severity;
-            entry.basis = Basis::Person;
-            entry.reported = true;
-            entry.sensitive = request.sensitive;
-            entry.opened_at = entry.opened_at.min(request.reported_at);
-            entry.accounts = vec![request.account.clone()];
-            entry.services = request.service.iter().cloned().collect();
-            entry.parties_hit = 1;
-            entry.reason = format!("Reported by {} ({author}).", request.account);
-            entry.reason_word = Reason::Reported;
-            if let Some(severity) = severity {
-                next_period(&mut entry.periods, effect, severity, entry.opened_at);
-            }
-        }
-        let text = format!("{}: {}", request.account, request.text);
-        self.decide_by(id, Reason::Reported, text, author);
-        self.state.reported.insert(id);
-        self.release(id);
-        format!("opened {id}")
-    }
-
-    fn adopt(&mut self, id: IncidentId, tracker: &str, key: &str) -> Result<String, String> {
-        let id = self.known_incident(id)?;
-        let ticket = self
-            .state
-            .tickets_of
-            .get(&id)
-            .into_iter()
-            .flatten()
-            .find(|t| {
-                self.state
-                    .tickets
-                    .get(t)
-                    .is_some_and(|t| t.tracker == tracker && t.remote.is_none())
-            })
-            .copied()
-            .ok_or_else(|| format!("{id} has no ticket without a number in `{tracker}`"))?;
-        if let Some(entry) = self.state.tickets.get_mut(&ticket) {
-            entry.remote = Some(RemoteRef {
-                key: key.to_owned(),
-                url: String::new(),
-            });
-            entry.trouble = None;
-            self.out.work.push(entry.tracker.clone());
-        }
-        self.state
-            .by_remote
-            .insert((tracker.to_owned(), key.to_owned()), ticket);
-        self.state.dirty.tickets.insert(ticket);
-        self.decide(
-            id,
-            Reason::TicketAdopted,
-            format!("Ticket {key} in {tracker} was adopted."),
-        );
-        Ok(format!("{id} adopted {tracker} {key}"))
-    }
-
     /// What a person did to a ticket in its tracker.
     pub(super) fn apply_person(&mut self, change: &PersonChange) {
         let name = (change.tracker.clone(), change.remote.clone());
@@ -561,45 +463,6 @@ impl Engine {
             TicketStatus::Resolved | TicketStatus::Closed | TicketStatus::Gone => {}
         }
     }
-
-    /// Words of a person by mail: an answer to a ticket, or a question of its own.
-    pub(super) fn apply_reply(&mut self, message: &Message, reply: &Reply) {
-        let by_tag = reply.ticket_tag.as_deref().and_then(|tag| {
-            let tag = tag.trim_start_matches('#').to_owned();
-            let id: Option<IncidentId> = tag.parse().ok();
-            id.filter(|id| self.state.incidents.contains_key(id))
-                .or_else(|| {
-                    self.state
-                        .by_remote
-                        .iter()
-                        .find(|((_, key), _)| *key == tag)
-                        .and_then(|(_, ticket)| self.state.tickets.get(ticket))
-                        .map(|ticket| ticket.incident)
-                })
-        });
-        if let Some(id) = by_tag {
-            let id = self.state.survivor(id);
-            self.wait(id, false, &reply.from);
-            self.tell_cases(id, None, &customer_wrote());
-            let text = format!("Mail from {}: {}", reply.from, reply.text);
-            self.decide_by(id, Reason::Note, text.clone(), &reply.from);
-            self.note_tickets(id, &text, false);
-            return;
-        }
-        let request = PersonRequest {
-            account: message
-                .account
-                .clone()
-                .unwrap_or_else(|| reply.from.clone()),
-            service: None,
-            kind: RequestKind::Inquiry,
-            reported_at: self.state.now,
-            summary: reply.subject.clone(),
-            text: reply.text.clone(),
-            sensitive: message.sensitive,
-        };
-        self.request(&reply.from, &request);
-    }
 }
 
 fn note() -> CaseDid {
@@ -610,7 +473,7 @@ fn note() -> CaseDid {
     }
 }
 
-fn customer_wrote() -> CaseDid {
+pub(super) fn customer_wrote() -> CaseDid {
     CaseDid::Reply {
         by: By::Customer,
         public: true,
