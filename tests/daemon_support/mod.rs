@@ -132,14 +132,20 @@ impl Daemon {
             .0)
     }
 
+    /// All tickets of the desk, newest first.
     pub fn tickets(&self) -> Vec<Value> {
-        let (status, body) = self
-            .ask("operators", "GET", "/api/v1/desk/tickets", "")
-            .unwrap();
-        assert_eq!(status, 200);
-        let page: Value = serde_json::from_str(&body).unwrap();
-        assert!(page["next"].is_null(), "one page is enough here");
-        page["tickets"].as_array().unwrap().clone()
+        let mut tickets = Vec::new();
+        let mut path = "/api/v1/desk/tickets".to_owned();
+        loop {
+            let (status, body) = self.ask("operators", "GET", &path, "").unwrap();
+            assert_eq!(status, 200);
+            let mut page: Value = serde_json::from_str(&body).unwrap();
+            tickets.append(page["tickets"].as_array_mut().unwrap());
+            if page["next"].is_null() {
+                return tickets;
+            }
+            path = format!("/api/v1/desk/tickets?before={}", page["next"]);
+        }
     }
 
     pub fn until(&self, what: &str, is_true: impl Fn(&[Value]) -> bool) -> Vec<Value> {
