@@ -10,8 +10,8 @@ mod config;
 
 pub use config::GithubConfig;
 
-use super::client::{Answer, Client, base_or, secret_header, send};
-use super::words::{clock, path_part, word};
+use super::client::{Client, base_or, secret_header, send};
+use super::words::{clock, nobody_found, not_theirs, path_part, word};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::limits;
 use crate::model::Time;
@@ -184,7 +184,7 @@ impl Github {
             .done()?;
         let issue = answer.json();
         if word(&issue, "number").is_empty() {
-            return Err(not_theirs(&answer));
+            return Err(not_theirs("GitHub", &answer));
         }
         Ok(Github::remote(&self.config.repository, &issue))
     }
@@ -254,7 +254,7 @@ impl Github {
             .await
             .done()?;
         if word(&answer.json(), "number").is_empty() {
-            return Err(not_theirs(&answer));
+            return Err(not_theirs("GitHub", &answer));
         }
         Ok(())
     }
@@ -315,7 +315,7 @@ impl Github {
             .await
             .done()?;
         if word(&answer.json(), "id").is_empty() {
-            return Err(not_theirs(&answer));
+            return Err(not_theirs("GitHub", &answer));
         }
         Ok(())
     }
@@ -387,21 +387,8 @@ impl Github {
             other => Err(format!("{repository} cannot be read: {}", other.why())),
         });
         let nobody = format!("ab-check-{}", now.0);
-        said.push(match self.search(&nobody).await {
-            Ok(found) if found.is_empty() => {
-                Ok("a search by label answers as it should".to_owned())
-            }
-            Ok(_) => Err("a search for a label that nobody has finds issues".to_owned()),
-            Err(outcome) => Err(format!("a search by label fails: {}", outcome.why())),
-        });
+        said.push(nobody_found(self.search(&nobody).await, "label", "issues"));
         said
-    }
-}
-
-fn not_theirs<T>(answer: &Answer) -> Called<T> {
-    Called::Unknown {
-        reason: format!("the answer is not GitHub's: {}", answer.said()),
-        after: None,
     }
 }
 

@@ -10,8 +10,8 @@ mod config;
 
 pub use config::GitlabConfig;
 
-use super::client::{Answer, Client, secret_header};
-use super::words::{clock, path_part, word};
+use super::client::{Client, secret_header};
+use super::words::{clock, nobody_found, not_theirs, path_part, word};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::limits;
 use crate::model::Time;
@@ -149,7 +149,7 @@ impl Gitlab {
             .done()?;
         let issue = answer.json();
         if word(&issue, "iid").is_empty() {
-            return Err(not_theirs(&answer));
+            return Err(not_theirs("GitLab", &answer));
         }
         Ok(Gitlab::ticket(&issue).remote)
     }
@@ -209,7 +209,7 @@ impl Gitlab {
         let answer = self.client.write(Method::PUT, &path, change).await.done()?;
         let issue = answer.json();
         if word(&issue, "iid").is_empty() {
-            return Err(not_theirs(&answer));
+            return Err(not_theirs("GitLab", &answer));
         }
         Ok(issue)
     }
@@ -260,7 +260,7 @@ impl Gitlab {
         let note = json!({ "body": text, "internal": !public });
         let answer = self.client.write(Method::POST, &path, &note).await.done()?;
         if word(&answer.json(), "id").is_empty() {
-            return Err(not_theirs(&answer));
+            return Err(not_theirs("GitLab", &answer));
         }
         Ok(())
     }
@@ -317,21 +317,8 @@ impl Gitlab {
             other => Err(format!("{project} cannot be read: {}", other.why())),
         });
         let nobody = format!("ab-check-{}", now.0);
-        said.push(match self.search(&nobody).await {
-            Ok(found) if found.is_empty() => {
-                Ok("a search by label answers as it should".to_owned())
-            }
-            Ok(_) => Err("a search for a label that nobody has finds issues".to_owned()),
-            Err(outcome) => Err(format!("a search by label fails: {}", outcome.why())),
-        });
+        said.push(nobody_found(self.search(&nobody).await, "label", "issues"));
         said
-    }
-}
-
-fn not_theirs<T>(answer: &Answer) -> Called<T> {
-    Called::Unknown {
-        reason: format!("the answer is not GitLab's: {}", answer.said()),
-        after: None,
     }
 }
 

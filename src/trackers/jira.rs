@@ -10,7 +10,7 @@ mod config;
 pub use config::{Deployment, JiraConfig};
 
 use super::client::{Answer, Client, secret_header};
-use super::words::{Severities, Statuses, clock, path_part, word};
+use super::words::{Severities, Statuses, clock, nobody_found, path_part, word};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::limits;
 use crate::model::Time;
@@ -476,13 +476,7 @@ impl Jira {
             )),
         });
         let nobody = format!("ab-check-{}", now.0);
-        said.push(match self.search(&nobody).await {
-            Ok(found) if found.is_empty() => {
-                Ok("a search by label answers as it should".to_owned())
-            }
-            Ok(_) => Err("a search for a label that nobody has finds issues".to_owned()),
-            Err(outcome) => Err(format!("a search by label fails: {}", outcome.why())),
-        });
+        said.push(nobody_found(self.search(&nobody).await, "label", "issues"));
         said
     }
 }

@@ -12,7 +12,7 @@ mod shape;
 pub use config::{Markup, RedmineConfig};
 
 use super::client::{Answer, Client, secret_header};
-use super::words::{Severities, Statuses, clock, path_part, word};
+use super::words::{Severities, Statuses, clock, nobody_found, path_part, word};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
@@ -499,11 +499,7 @@ impl Redmine {
             }
         }
         let nobody = format!("ab-check-{}", now.0);
-        said.push(match self.search(&nobody).await {
-            Ok(found) if found.is_empty() => Ok("a search by key answers as it should".to_owned()),
-            Ok(_) => Err("a search for a key that nobody has finds issues".to_owned()),
-            Err(outcome) => Err(format!("a search by key fails: {}", outcome.why())),
-        });
+        said.push(nobody_found(self.search(&nobody).await, "key", "issues"));
         said
     }
 }

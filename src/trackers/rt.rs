@@ -12,7 +12,7 @@ mod shape;
 pub use config::RtConfig;
 
 use super::client::{Answer, Client, secret_header, send, written};
-use super::words::Statuses;
+use super::words::{Statuses, nobody_found};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::limits;
 use crate::model::Time;
@@ -473,11 +473,7 @@ impl RequestTracker {
             )),
         });
         let nobody = format!("ab-check-{}", now.0);
-        said.push(match self.search(&nobody).await {
-            Ok(found) if found.is_empty() => Ok("a search by key answers as it should".to_owned()),
-            Ok(_) => Err("a search for a key that nobody has finds tickets".to_owned()),
-            Err(outcome) => Err(format!("a search by key fails: {}", outcome.why())),
-        });
+        said.push(nobody_found(self.search(&nobody).await, "key", "tickets"));
         said
     }
 }

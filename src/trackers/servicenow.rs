@@ -9,8 +9,8 @@ mod config;
 
 pub use config::ServiceNowConfig;
 
-use super::client::{Answer, Client, secret_header};
-use super::words::{Severities, Statuses, clock, path_part, word};
+use super::client::{Client, secret_header};
+use super::words::{Severities, Statuses, clock, not_theirs, path_part, word};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
 use crate::model::severity::Severity;
@@ -271,7 +271,7 @@ impl ServiceNow {
         let record = &answer.json()["result"];
         let number = word(record, "number");
         if number.is_empty() {
-            return Err(not_theirs(&answer));
+            return Err(not_theirs("ServiceNow", &answer));
         }
         self.remember(record);
         Ok(self.link(&number))
@@ -290,7 +290,7 @@ impl ServiceNow {
         if said["result"].is_object() && said["error"].is_null() {
             return Ok(());
         }
-        Err(not_theirs(&answer))
+        Err(not_theirs("ServiceNow", &answer))
     }
 
     async fn search(&self, key: &str) -> Result<Vec<RemoteTicket>, Called<Vec<RemoteTicket>>> {
@@ -447,13 +447,6 @@ fn bearer(token: &SecretString) -> Result<reqwest::header::HeaderValue, String> 
 }
 
 /// An instance that is asleep answers 200 with a page.
-fn not_theirs<T>(answer: &Answer) -> Called<T> {
-    Called::Unknown {
-        reason: format!("the answer is not ServiceNow's: {}", answer.said()),
-        after: None,
-    }
-}
-
 impl Tracker for ServiceNow {
     fn name(&self) -> &str {
         &self.name

@@ -1,6 +1,8 @@
 //! Words that trackers and the bridge use for the same things, and small shapes that several
 //! trackers share. Pure.
 
+use super::client::Answer;
+use super::{Called, RemoteTicket};
 use crate::model::Time;
 use crate::model::severity::Severity;
 use crate::model::ticket::TicketStatus;
@@ -194,6 +196,28 @@ pub(in crate::trackers) fn path_part(text: &str) -> String {
         }
     }
     out
+}
+
+/// What a search for a key that nobody has says of the tracker; `by` and `what` are its words for
+/// the key and for tickets.
+pub(in crate::trackers) fn nobody_found(
+    found: Result<Vec<RemoteTicket>, Called<Vec<RemoteTicket>>>,
+    by: &str,
+    what: &str,
+) -> Result<String, String> {
+    match found {
+        Ok(found) if found.is_empty() => Ok(format!("a search by {by} answers as it should")),
+        Ok(_) => Err(format!("a search for a {by} that nobody has finds {what}")),
+        Err(outcome) => Err(format!("a search by {by} fails: {}", outcome.why())),
+    }
+}
+
+/// The answer is not this product's: it is not known what was done.
+pub(in crate::trackers) fn not_theirs<T>(product: &str, answer: &Answer) -> Called<T> {
+    Called::Unknown {
+        reason: format!("the answer is not {product}'s: {}", answer.said()),
+        after: None,
+    }
 }
 
 /// A sentence on the tracker's clock.
