@@ -167,17 +167,14 @@ fn things<T: DeserializeOwned>(
     Ok((found, next))
 }
 
-/// How quarantined messages were handled, by key.
-fn handled(api: &super::Api, key: &str) -> Result<Option<String>, Failure> {
-    let before = key.parse::<u64>().map_or_else(
-        |_| String::new(),
-        |seq| format!("{:020}", seq.saturating_sub(1)),
-    );
-    let rows = api.state.things("quarantine_handled", Some(&before), 1)?;
-    rows.into_iter()
-        .find(|(found, _)| found == key)
-        .map(|(_, bytes)| Ok(codec::decode(&bytes)?))
-        .transpose()
+/// One row of a kind.
+pub(super) fn thing<T: DeserializeOwned>(
+    api: &super::Api,
+    kind: &str,
+    key: &str,
+) -> Result<Option<T>, Failure> {
+    let bytes = api.state.thing(kind, key)?;
+    bytes.map(|bytes| Ok(codec::decode(&bytes)?)).transpose()
 }
 
 fn quarantine_row(row: &Quarantined, handled: Option<String>) -> Value {
@@ -197,7 +194,7 @@ pub(super) async fn quarantine(State(api): Held, Query(page): Query<Page>) -> An
     let all = page.state.as_deref() == Some("all");
     let mut shown = Vec::new();
     for (key, row) in &rows {
-        let handled = handled(&api, key)?;
+        let handled = thing(&api, "quarantine_handled", key)?;
         if all || handled.is_none() {
             shown.push(quarantine_row(row, handled));
         }
@@ -207,12 +204,9 @@ pub(super) async fn quarantine(State(api): Held, Query(page): Query<Page>) -> An
 
 pub(super) async fn quarantined(State(api): Held, Path(seq): Path<u64>) -> Answer {
     let key = format!("{seq:020}");
-    let before = format!("{:020}", seq.saturating_sub(1));
-    let rows = api.state.things("quarantine", Some(&before), 1)?;
-    let row = rows.into_iter().find(|(found, _)| *found == key);
-    let (_, bytes) = row.ok_or_else(|| absent(format!("{seq} is not in quarantine")))?;
-    let row: Quarantined = codec::decode(&bytes)?;
-    let mut shown = quarantine_row(&row, handled(&api, &key)?);
+    let row: Option<Quarantined> = thing(&api, "quarantine", &key)?;
+    let row = row.ok_or_else(|| absent(format!("{seq} is not in quarantine")))?;
+    let mut shown = quarantine_row(&row, thing(&api, "quarantine_handled", &key)?);
     let raw = api.journal.raw(seq)?;
     let raw = raw.map(|raw| String::from_utf8_lossy(&raw).into_owned());
     if let Some(map) = shown.as_object_mut() {

@@ -18,20 +18,12 @@ pub struct Names(Mutex<HashMap<u32, String>>);
 
 impl Names {
     pub(super) fn get(&self, state: &dyn StateStore, sym: Sym) -> Result<String, Failure> {
-        if sym == Sym(0) {
-            return Ok(String::new());
-        }
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = known.get(&sym.0) {
             return Ok(name.clone());
         }
         drop(known);
-        let before = format!("{:010}", sym.0.saturating_sub(1));
-        let rows = state.things("symbol", Some(&before), 1)?;
-        let Some((_, bytes)) = rows.into_iter().next() else {
-            return Ok(String::new());
-        };
-        let name = String::from_utf8_lossy(&bytes).into_owned();
+        let name = state.symbol(sym)?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(sym.0, name.clone());
         Ok(name)

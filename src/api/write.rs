@@ -2,7 +2,7 @@
 //! the engine has applied it and says what came of it.
 
 use super::door::{Caller, Held, admin};
-use super::read::path_id;
+use super::read::{path_id, thing};
 use super::{Answer, Api, Failure, wrong};
 use crate::engine::state::Audit;
 use crate::limits;
@@ -10,7 +10,7 @@ use crate::model::command::{PersonRequest, RequestKind};
 use crate::model::{
     AlertId, Category, Command, IncidentId, Input, Severity, SilenceId, TicketId, Time, WindowId,
 };
-use crate::store::{NewInput, codec};
+use crate::store::NewInput;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};
@@ -53,12 +53,9 @@ pub(super) async fn obey(api: &Api, caller: &Caller, command: Command) -> Answer
         let what = format!("taken as journal entry {seq}, not applied yet; look again later");
         return Err(Failure(StatusCode::ACCEPTED, what));
     }
-    let before = format!("{:020}", seq.saturating_sub(1));
-    let rows = api.state.things("audit", Some(&before), 1)?;
-    let Some((_, bytes)) = rows.into_iter().next() else {
+    let Some(audit) = thing::<Audit>(api, "audit", &format!("{seq:020}"))? else {
         return Ok(Json(json!({ "result": "done", "input": seq })));
     };
-    let audit: Audit = codec::decode(&bytes)?;
     match audit.result.strip_prefix("refused: ") {
         Some(why) => Err(Failure(StatusCode::CONFLICT, why.to_owned())),
         None => Ok(Json(json!({ "result": audit.result, "input": seq }))),

@@ -1,6 +1,6 @@
 //! `alertbridge check`: everything that is wrong with a configuration, at once.
 
-use super::{problems_found, say};
+use super::{load_config, say};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ pub struct Args {
 
 /// Checks a configuration.
 pub fn run(args: &Args) -> ExitCode {
-    match crate::config::load(Some(&args.file)) {
+    match load_config(Some(&args.file)) {
         Ok(config) => {
             say(&format!(
                 "{}: good; {} sources, {} rules, {} routes, {} inventory entries",
@@ -25,9 +25,6 @@ pub fn run(args: &Args) -> ExitCode {
             ));
             ExitCode::SUCCESS
         }
-        Err(problems) => {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            problems_found(&told)
-        }
+        Err(code) => code,
     }
 }

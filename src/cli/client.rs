@@ -1,8 +1,9 @@
 //! How verbs speak to the daemon: over the unix socket in its data directory, or to another
 //! machine with a token.
 
-use super::{block_on, problems_found, say};
+use super::{block_on, problems_found, say, token_of};
 use reqwest::{Client, Method};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,10 +55,8 @@ impl Daemon {
     ) -> Result<(bool, String), String> {
         let (client, base) = self.client()?;
         let mut request = client.request(method, format!("{base}{path}"));
-        if let Some(file) = &self.token_file {
-            let token = std::fs::read_to_string(file)
-                .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-            request = request.bearer_auth(token.trim());
+        if let Some(token) = token_of(self.token_file.as_deref())? {
+            request = request.bearer_auth(token.expose_secret());
         }
         if let Some(body) = body {
             request = request.json(&body);
@@ -166,6 +165,20 @@ pub fn show(
         }
         Err(why) => problems_found(&[why]),
     }
+}
+
+/// Prints one thing: as JSON, or through `print`.
+pub fn show_one(
+    found: Result<Value, String>,
+    as_json: bool,
+    print: impl FnOnce(&Value),
+) -> ExitCode {
+    match found {
+        Ok(found) if as_json => say(&found.to_string()),
+        Ok(found) => print(&found),
+        Err(why) => return problems_found(&[why]),
+    }
+    ExitCode::SUCCESS
 }
 
 /// A field as text; empty if it is not there.

@@ -1,7 +1,7 @@
 //! `alertbridge desk`: the built-in desk.
 
-use super::client::{Daemon, short, show, text};
-use super::{problems_found, say, table};
+use super::client::{Daemon, short, show, show_one, text};
+use super::{say, table};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -90,17 +90,8 @@ pub fn run(args: &Args) -> ExitCode {
             })
         }
         Verb::Show { number, json } => {
-            match daemon.get(&format!("/api/v1/desk/tickets/{number}")) {
-                Ok(found) if *json => {
-                    say(&found.to_string());
-                    ExitCode::SUCCESS
-                }
-                Ok(found) => {
-                    print(&found);
-                    ExitCode::SUCCESS
-                }
-                Err(why) => problems_found(&[why]),
-            }
+            let found = daemon.get(&format!("/api/v1/desk/tickets/{number}"));
+            show_one(found, *json, print)
         }
         Verb::Comment {
             number,

@@ -1,7 +1,7 @@
 //! `alertbridge explain`: why an incident, an alert or a ticket is what it is.
 
-use super::client::{Daemon, text};
-use super::{problems_found, say};
+use super::client::{Daemon, show_one, text};
+use super::say;
 use std::process::ExitCode;
 
 /// Arguments of `explain`.
@@ -18,15 +18,10 @@ pub struct Args {
 
 /// Prints the chain.
 pub fn run(args: &Args) -> ExitCode {
-    match args.daemon.get(&format!("/api/v1/explain/{}", args.id)) {
-        Ok(found) if args.json => {
-            say(&found.to_string());
-            ExitCode::SUCCESS
-        }
-        Ok(found) => {
-            say(text(&found, "text").trim_end());
-            ExitCode::SUCCESS
-        }
-        Err(why) => problems_found(&[why]),
-    }
+    let found = args.daemon.get(&format!("/api/v1/explain/{}", args.id));
+    show_one(
+        found,
+        args.json,
+        |found| say(text(found, "text").trim_end()),
+    )
 }

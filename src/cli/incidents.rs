@@ -1,7 +1,7 @@
 //! `alertbridge incidents`.
 
-use super::client::{Daemon, short, show, text};
-use super::{problems_found, say, table};
+use super::client::{Daemon, short, show, show_one, text};
+use super::{say, table};
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -23,17 +23,8 @@ pub struct Args {
 /// Lists incidents or shows one.
 pub fn run(args: &Args) -> ExitCode {
     if let Some(id) = &args.incident {
-        return match args.daemon.get(&format!("/api/v1/incidents/{id}")) {
-            Ok(incident) if args.json => {
-                say(&incident.to_string());
-                ExitCode::SUCCESS
-            }
-            Ok(incident) => {
-                print(&incident);
-                ExitCode::SUCCESS
-            }
-            Err(why) => problems_found(&[why]),
-        };
+        let found = args.daemon.get(&format!("/api/v1/incidents/{id}"));
+        return show_one(found, args.json, print);
     }
     let path = format!("/api/v1/incidents?state={}", args.state);
     let rows = args.daemon.list(&path, "incidents", "before");

@@ -31,8 +31,11 @@ mod verify;
 mod whatif;
 mod windows;
 
+use crate::config::Config;
 use clap::{Parser, Subcommand};
+use secrecy::SecretString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -138,6 +141,22 @@ fn complain(text: &str) {
 fn problems_found(problems: &[String]) -> ExitCode {
     problems.iter().for_each(|problem| complain(problem));
     ExitCode::FAILURE
+}
+
+/// Loads a configuration, or tells everything that is wrong with it.
+fn load_config(path: Option<&Path>) -> Result<Config, ExitCode> {
+    crate::config::load(path).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        problems_found(&told)
+    })
+}
+
+/// The token in a file, if there is one.
+fn token_of(file: Option<&Path>) -> Result<Option<SecretString>, String> {
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    Ok(Some(text.trim().into()))
 }
 
 /// Columns with a heading, as wide as they need to be.

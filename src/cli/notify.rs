@@ -1,11 +1,10 @@
 //! `alertbridge notify`: one command for Nagios, Icinga and shell scripts. 0 once the notification
 //! is safe in the spool, 75 if it cannot be spooled. Older entries go first.
 
-use super::{block_on, complain, problems_found, say};
+use super::{block_on, complain, problems_found, say, token_of};
 use crate::intake::notify::{self, Client};
 use crate::intake::pipe::EXIT_TRY_AGAIN;
 use crate::intake::spool::{Entry, Spool};
-use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -107,7 +106,7 @@ pub fn run(args: Args) -> ExitCode {
             return cannot(format!("cannot spool the notification: {error}"));
         }
     }
-    let delivered = token(&args).and_then(|token| {
+    let delivered = token_of(args.token_file.as_deref()).and_then(|token| {
         let client = Client::new(Duration::from_secs(args.timeout), token)
             .map_err(|error| error.to_string())?;
         block_on(notify::flush(&spool, &client))?.map_err(|error| error.to_string())
@@ -135,15 +134,6 @@ pub fn run(args: Args) -> ExitCode {
             ExitCode::SUCCESS
         }
     }
-}
-
-fn token(args: &Args) -> Result<Option<SecretString>, String> {
-    let Some(file) = &args.token_file else {
-        return Ok(None);
-    };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    Ok(Some(text.trim().into()))
 }
 
 fn entry(args: &Args) -> Result<Entry, String> {

@@ -1,7 +1,7 @@
 //! `alertbridge quarantine`: messages that could not be read or may not be believed.
 
-use super::client::{Daemon, short, show, text};
-use super::{problems_found, say, table};
+use super::client::{Daemon, short, show, show_one, text};
+use super::{say, table};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -75,24 +75,19 @@ pub fn run(args: &Args) -> ExitCode {
                 );
             })
         }
-        Verb::Show { seq, json } => match daemon.get(&format!("/api/v1/quarantine/{seq}")) {
-            Ok(row) if *json => {
-                say(&row.to_string());
-                ExitCode::SUCCESS
-            }
-            Ok(row) => {
+        Verb::Show { seq, json } => {
+            let found = daemon.get(&format!("/api/v1/quarantine/{seq}"));
+            show_one(found, *json, |row| {
                 say(&format!(
                     "{} from {} at {}: {}",
-                    text(&row, "seq"),
-                    text(&row, "source"),
-                    text(&row, "at"),
-                    text(&row, "reason")
+                    text(row, "seq"),
+                    text(row, "source"),
+                    text(row, "at"),
+                    text(row, "reason")
                 ));
-                say(&text(&row, "raw"));
-                ExitCode::SUCCESS
-            }
-            Err(why) => problems_found(&[why]),
-        },
+                say(&text(row, "raw"));
+            })
+        }
         Verb::Replay { seq } => daemon.tell(&format!("/api/v1/quarantine/{seq}/replay"), json!({})),
         Verb::Drop { seq, text } => {
             let path = format!("/api/v1/quarantine/{seq}/drop");

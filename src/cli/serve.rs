@@ -1,5 +1,6 @@
 //! `alertbridge serve`.
 
+use super::load_config;
 use super::problems_found;
 use crate::daemon::{self, Start};
 use crate::telemetry::logging::{self, LogFormat};
@@ -29,12 +30,9 @@ pub struct Args {
 
 /// Runs the daemon.
 pub fn run(args: Args) -> ExitCode {
-    let config = match crate::config::load(args.config.as_deref()) {
+    let config = match load_config(args.config.as_deref()) {
         Ok(config) => config,
-        Err(problems) => {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return problems_found(&told);
-        }
+        Err(code) => return code,
     };
     logging::start(args.log_format);
     let runtime = match tokio::runtime::Runtime::new() {

@@ -1,6 +1,6 @@
 //! `alertbridge sla explain`: the resolved targets of a contract.
 
-use super::{problems_found, say, table};
+use super::{load_config, problems_found, say, table};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,12 +26,9 @@ enum Verb {
 /// Prints the table.
 pub fn run(args: &Args) -> ExitCode {
     let Verb::Explain { contract, config } = &args.verb;
-    let config = match crate::config::load(Some(config)) {
+    let config = match load_config(Some(config)) {
         Ok(config) => config,
-        Err(problems) => {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return problems_found(&told);
-        }
+        Err(code) => return code,
     };
     let sla = &config.decisions.sla;
     let Some(found) = sla.contracts.get(contract) else {

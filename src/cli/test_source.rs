@@ -1,9 +1,10 @@
 //! `alertbridge test source NAME`: a problem and its recovery through the real door.
 
 use super::client::{Daemon, text};
-use super::{block_on, problems_found, say};
+use super::{block_on, problems_found, say, token_of};
 use crate::formats;
 use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,14 +72,9 @@ fn test(
         format!("kind `{kind}` has no test messages; use the sender's own test button")
     })?;
     let url = format!("{}/hooks/{name}", door.trim_end_matches('/'));
-    let token = token_file
-        .map(|file| {
-            std::fs::read_to_string(file)
-                .map_err(|error| format!("{} cannot be read: {error}", file.display()))
-        })
-        .transpose()?;
+    let token = token_of(token_file.map(PathBuf::as_path))?;
     for (what, body) in ["problem", "recovery"].into_iter().zip(messages) {
-        let answer = block_on(post(&url, token.as_deref(), body))??;
+        let answer = block_on(post(&url, token.as_ref(), body))??;
         say(&format!("{what}: {answer}"));
     }
     std::thread::sleep(Duration::from_millis(500));
@@ -95,7 +91,7 @@ fn test(
     Ok(())
 }
 
-async fn post(url: &str, token: Option<&str>, body: &str) -> Result<String, String> {
+async fn post(url: &str, token: Option<&SecretString>, body: &str) -> Result<String, String> {
     let client = Client::builder()
         .timeout(Duration::from_secs(10))
         .build()
@@ -105,7 +101,7 @@ async fn post(url: &str, token: Option<&str>, body: &str) -> Result<String, Stri
         .header("content-type", "application/json")
         .body(body.to_owned());
     if let Some(token) = token {
-        request = request.bearer_auth(token.trim());
+        request = request.bearer_auth(token.expose_secret());
     }
     let answer = request.send().await.map_err(|error| error.to_string())?;
     let status = answer.status();

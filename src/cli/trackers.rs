@@ -1,6 +1,6 @@
 //! `alertbridge trackers check`: speaks to each configured tracker.
 
-use super::{block_on, problems_found, say};
+use super::{block_on, load_config, problems_found, say};
 use crate::model::Time;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,12 +25,9 @@ enum Verb {
 /// Checks: 0 all is well, 1 something is not.
 pub fn run(args: &Args) -> ExitCode {
     let Verb::Check { config } = &args.verb;
-    let config = match crate::config::load(Some(config)) {
+    let config = match load_config(Some(config)) {
         Ok(config) => config,
-        Err(problems) => {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return problems_found(&told);
-        }
+        Err(code) => return code,
     };
     if config.trackers.is_empty() {
         say("No tracker is configured; tickets go to the built-in desk.");

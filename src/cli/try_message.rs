@@ -1,7 +1,7 @@
 //! `alertbridge try`: what a webhook body or mail would become.
 
-use super::{problems_found, say};
-use crate::config::{self, Config};
+use super::{load_config, say};
+use crate::config::Config;
 use crate::formats::mapped::Mapping;
 use crate::formats::{self, Request, Undecodable, view};
 use crate::model::Time;
@@ -29,13 +29,10 @@ pub struct Args {
 
 /// Runs the verb: 0 all decoded, 1 some could not be.
 pub fn run(args: &Args) -> ExitCode {
-    let known = match args.config.as_deref().map(|path| config::load(Some(path))) {
+    let known = match args.config.as_deref().map(|path| load_config(Some(path))) {
         None => None,
         Some(Ok(config)) => configured(&config, args.source.as_deref().unwrap_or("")),
-        Some(Err(found)) => {
-            let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
-            return problems_found(&lines);
-        }
+        Some(Err(code)) => return code,
     };
     let mut good = true;
     for file in &args.files {
@@ -94,14 +91,7 @@ fn webhook(
     received_at: Time,
 ) -> (Option<String>, Result<formats::Decoded, Undecodable>) {
     let dump = crate::intake::raw::Dump::read(bytes);
-    let plain = Request {
-        method: "POST",
-        path: "/",
-        query: "",
-        headers: &[],
-        body: bytes,
-        received_at,
-    };
+    let plain = Request::bare(bytes, received_at);
     let request = dump
         .as_ref()
         .map_or(plain, |dump| dump.request(received_at));

@@ -1,6 +1,6 @@
 //! `alertbridge whatif`: severity, services and accounts before it happens.
 
-use super::{problems_found, say};
+use super::{load_config, problems_found, say};
 use crate::inventory::{Health, Impact, Lives, what_if};
 use crate::model::Time;
 use std::path::PathBuf;
@@ -36,12 +36,9 @@ pub fn run(args: &Args) -> ExitCode {
         config,
         json,
     } = &args.act;
-    let config = match crate::config::load(Some(config)) {
+    let config = match load_config(Some(config)) {
         Ok(config) => config,
-        Err(problems) => {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            return problems_found(&told);
-        }
+        Err(code) => return code,
     };
     let inventory = &config.decisions.inventory;
     let mut found = Vec::new();

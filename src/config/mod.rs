@@ -14,8 +14,10 @@ use crate::intake::source::{SourceConfig, Sources};
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
 pub use files::MailReading;
+use read::Lists;
 pub use read::Problem;
 pub use sections::ConfigFile;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,8 @@ pub struct Config {
     pub read_at: Time,
     /// The texts that it was read from, for the journal: name and content.
     pub texts: Vec<(String, String)>,
+    /// Tells these texts from others.
+    pub digest: String,
 }
 
 /// Reads the file, the `conf.d/*.toml` beside it, and the environment; without a file the
@@ -68,7 +72,7 @@ pub fn load_with(
                 let beside = file.parent().unwrap_or(Path::new("."));
                 let (table, found) = read::file::<ConfigFile>(&shown, &text, beside);
                 problems.extend(found);
-                read::merge(&mut whole, table);
+                read::merge(&mut whole, table, Lists::Continued);
                 texts.push((shown, text));
             }
             Err(error) => problems.push(Problem {
@@ -78,7 +82,7 @@ pub fn load_with(
         }
     }
     match from_environment(environment) {
-        Ok(table) => overlay(&mut whole, table),
+        Ok(table) => read::merge(&mut whole, table, Lists::Replaced),
         Err(error) => problems.push(Problem::of("environment", error)),
     }
     if !problems.is_empty() {
@@ -88,7 +92,27 @@ pub fn load_with(
         .map_err(|error| vec![Problem::of("", error.to_string())])?;
     let mut config = put_together(file, &folder)?;
     config.texts.extend(texts);
+    config.digest = digest(&config.texts);
     Ok(config)
+}
+
+fn digest(texts: &[(String, String)]) -> String {
+    use std::fmt::Write;
+    let mut hash = Sha256::new();
+    for (name, text) in texts {
+        for part in [name, text] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    let bytes = hash.finalize();
+    bytes
+        .iter()
+        .take(16)
+        .fold(String::with_capacity(32), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn files(path: Option<&Path>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
@@ -123,18 +147,6 @@ fn from_environment(environment: Vec<(String, String)>) -> Result<toml::Table, S
     let read = config::Config::builder().add_source(source).build();
     read.and_then(config::Config::try_deserialize)
         .map_err(|error| error.to_string())
-}
-
-/// What the environment says replaces what the files say, lists included.
-fn overlay(into: &mut toml::Table, from: toml::Table) {
-    for (key, value) in from {
-        match (into.get_mut(&key), value) {
-            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => overlay(old, new),
-            (_, value) => {
-                into.insert(key, value);
-            }
-        }
-    }
 }
 
 fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
@@ -192,6 +204,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         mail: Arc::new(mail),
         read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
+        digest: String::new(),
     })
 }
 
@@ -276,7 +289,7 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
         if !known {
             let mut names: Vec<&str> = crate::formats::ALL.iter().map(|f| f.name()).collect();
             names.extend(file.mapping.keys().map(String::as_str));
-            let nearest = nearest(&source.kind, &names)
+            let nearest = read::nearest(&source.kind, &names, 0.7)
                 .map(|name| format!("; did you mean `{name}`?"))
                 .unwrap_or_default();
             let what = format!(
@@ -296,15 +309,6 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
     if let Err(clash) = Sources::new(file.source.clone(), []) {
         problems.push(Problem::of("source", clash.to_string()));
     }
-}
-
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(known, name), *known))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(alike, _)| *alike > 0.7)
-        .map(|(_, known)| known)
 }
 
 fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {

@@ -4,6 +4,7 @@
 //! is refused is noted and taken out, and the rest is tried again, so that one mistake does not
 //! hide the next.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::ops::Range;
@@ -78,6 +79,8 @@ pub fn file<T: DeserializeOwned>(
     if !problems.is_empty() {
         return (toml::Table::new(), problems);
     }
+    let table = toml::Table::deserialize(toml::Deserializer::from(tree.clone()));
+    let table = table.unwrap_or_default();
     let mut taken_out: Vec<String> = Vec::new();
     while problems.len() < PROBLEMS_MAX {
         let tried = T::deserialize(toml::Deserializer::from(tree.clone()));
@@ -115,8 +118,6 @@ pub fn file<T: DeserializeOwned>(
         }
     }
     problems.sort_by_key(|problem| problem.line);
-    let mut table: toml::Table = text.parse().unwrap_or_default();
-    anchor_table(&mut table, folder);
     (table, problems)
 }
 
@@ -237,11 +238,7 @@ fn told(message: &str) -> String {
         return message.to_owned();
     };
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(known, name), *known))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(alike, _)| *alike >= ALIKE);
+    let nearest = nearest(name, &known, ALIKE);
     let what = if message.starts_with("unknown field") {
         "unknown key"
     } else {
@@ -249,7 +246,7 @@ fn told(message: &str) -> String {
     };
     let listed = known.join(", ");
     match nearest {
-        Some((_, nearest)) => {
+        Some(nearest) => {
             format!("{what} `{name}`; did you mean `{nearest}`? Known here: {listed}")
         }
         None if known.is_empty() => format!("{what} `{name}`; none is known here"),
@@ -257,13 +254,36 @@ fn told(message: &str) -> String {
     }
 }
 
-/// Adds a file's content to what stood before: tables are merged, lists are continued, everything
-/// else is replaced.
-pub fn merge(into: &mut toml::Table, from: toml::Table) {
+/// The known name that is most like this one, if it is alike enough.
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str], alike: f64) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(known, name), *known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(found, _)| *found >= alike)
+        .map(|(_, known)| known)
+}
+
+/// What becomes of a list that stood before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lists {
+    /// It goes on: files add to each other.
+    Continued,
+    /// It is replaced: the environment has the last word.
+    Replaced,
+}
+
+/// Adds what comes later to what stood before: tables are merged, everything but lists is
+/// replaced.
+pub(super) fn merge(into: &mut toml::Table, from: toml::Table, lists: Lists) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
-            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
-            (Some(toml::Value::Array(old)), toml::Value::Array(new)) => old.extend(new),
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new, lists),
+            (Some(toml::Value::Array(old)), toml::Value::Array(new))
+                if lists == Lists::Continued =>
+            {
+                old.extend(new);
+            }
             (_, value) => {
                 into.insert(key, value);
             }
@@ -272,27 +292,6 @@ pub fn merge(into: &mut toml::Table, from: toml::Table) {
 }
 
 /// Makes the paths of secrets absolute: they are relative to the file that names them.
-fn anchor_table(table: &mut toml::Table, folder: &Path) {
-    for (_, value) in table.iter_mut() {
-        anchor_value(value, folder);
-    }
-}
-
-fn anchor_value(value: &mut toml::Value, folder: &Path) {
-    match value {
-        toml::Value::Table(table) => {
-            if let (1, Some(toml::Value::String(path))) = (table.len(), table.get_mut("file")) {
-                *path = folder.join(&*path).to_string_lossy().into_owned();
-            } else {
-                anchor_table(table, folder);
-            }
-        }
-        toml::Value::Array(items) => items.iter_mut().for_each(|item| anchor_value(item, folder)),
-        _ => {}
-    }
-}
-
-/// The same in the tree that knows its places.
 fn anchor_tree(table: &mut DeTable, folder: &Path) {
     let alone = table.len() == 1;
     for (key, value) in table.iter_mut() {
@@ -319,7 +318,6 @@ fn anchor_place(value: &mut DeValue, folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
     #[derive(Debug, Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
@@ -383,7 +381,11 @@ mod tests {
     #[test]
     fn files_continue_each_other() {
         let mut whole: toml::Table = "a = 1\nl = [1]\n[t]\nx = 1".parse().unwrap();
-        merge(&mut whole, "a = 2\nl = [2]\n[t]\ny = 1".parse().unwrap());
+        merge(
+            &mut whole,
+            "a = 2\nl = [2]\n[t]\ny = 1".parse().unwrap(),
+            Lists::Continued,
+        );
         let expected: toml::Table = "a = 2\nl = [1, 2]\n[t]\nx = 1\ny = 1".parse().unwrap();
         assert_eq!(whole, expected);
     }

@@ -135,9 +135,11 @@ impl EngineLoop {
         }
     }
 
-    /// How things stand, for the metrics.
+    /// How things stand, for the metrics; unless nothing moved.
     fn count(&mut self) {
-        self.gauges.store(Arc::new(self.engine.gauges()));
+        if self.gauges.load().cursor != self.engine.cursor() {
+            self.gauges.store(Arc::new(self.engine.gauges()));
+        }
         self.counted_at = Instant::now();
     }
 

@@ -21,7 +21,6 @@ use crate::store::{Journal, NewInput, StateStore, StoreError, codec};
 use crate::telemetry::metrics::{Metrics, Standing};
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -141,28 +140,17 @@ impl Daemon {
     /// Journals the generation of the configuration in force, if the journal has another one.
     pub async fn note_generation(&self) -> anyhow::Result<()> {
         let config = self.config();
-        let digest = digest(&config);
-        let known = self.store.state.things("generation", None, 10)?;
-        let known = known
-            .iter()
-            .filter(|(key, _)| key == "configuration")
-            .map(|(_, bytes)| codec::decode::<Generation>(bytes))
-            .next()
-            .transpose()?;
-        if known.is_some_and(|known| known.digest == digest) {
+        let known = self.store.state.thing("generation", "configuration")?;
+        let known: Option<Generation> = known.as_deref().map(codec::decode).transpose()?;
+        if known.is_some_and(|known| known.digest == config.digest) {
             return Ok(());
         }
-        let input = self.generation(&config, digest, "at the start".to_owned())?;
+        let input = self.generation(&config, "at the start".to_owned())?;
         self.store.journal.append(vec![input], Vec::new()).await?;
         Ok(())
     }
 
-    fn generation(
-        &self,
-        config: &Config,
-        digest: String,
-        note: String,
-    ) -> Result<NewInput, StoreError> {
+    fn generation(&self, config: &Config, note: String) -> Result<NewInput, StoreError> {
         let mut raw = Vec::new();
         for (name, text) in &config.texts {
             raw.extend_from_slice(format!("# {name}\n{text}\n").as_bytes());
@@ -171,7 +159,7 @@ impl Daemon {
             at: now(),
             input: Input::Generation(Generation {
                 of: GenerationOf::Configuration,
-                digest,
+                digest: config.digest.clone(),
                 note,
                 elements: self.moved_alerts(&config.decisions)?,
             }),
@@ -193,7 +181,7 @@ impl Daemon {
                 }
                 let text: AlertText = codec::decode(text)?;
                 let element = element_of(decisions, &text, alert.kind);
-                if element != self.name_of(alert.element)? {
+                if element != self.store.state.symbol(alert.element)? {
                     moved.push((alert.id.0, element));
                 }
             }
@@ -201,16 +189,6 @@ impl Daemon {
                 return Ok(moved);
             }
         }
-    }
-
-    fn name_of(&self, sym: crate::model::Sym) -> Result<String, StoreError> {
-        if sym.0 == 0 {
-            return Ok(String::new());
-        }
-        let before = format!("{:010}", sym.0 - 1);
-        let rows = self.store.state.things("symbol", Some(&before), 1)?;
-        let name = rows.into_iter().next().map(|(_, bytes)| bytes);
-        Ok(String::from_utf8_lossy(&name.unwrap_or_default()).into_owned())
     }
 
     /// Reads the configuration again and puts it in force, whole or not at all.
@@ -250,9 +228,8 @@ impl Daemon {
         let sources =
             doors::sources(new.file.source.clone()).map_err(|error| vec![error.to_string()])?;
         let changes = changes(&old, &new);
-        let new_digest = digest(&new);
-        if new_digest != digest(&old) {
-            self.change_generation(&new, new_digest, format!("{author}: {changes}"))
+        if new.digest != old.digest {
+            self.change_generation(&new, format!("{author}: {changes}"))
                 .await
                 .map_err(|why| vec![why])?;
         }
@@ -273,19 +250,14 @@ impl Daemon {
     }
 
     /// Journals a generation and waits until the engine decides by it.
-    async fn change_generation(
-        &self,
-        new: &Config,
-        digest: String,
-        note: String,
-    ) -> Result<(), String> {
+    async fn change_generation(&self, new: &Config, note: String) -> Result<(), String> {
         let input = self
-            .generation(new, digest.clone(), note)
+            .generation(new, note)
             .map_err(|error| error.to_string())?;
         self.pending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(digest.clone(), new.decisions.clone());
+            .insert(new.digest.clone(), new.decisions.clone());
         let appended = self.store.journal.append(vec![input], Vec::new()).await;
         let seq = match appended {
             Ok(places) => places.first().copied().unwrap_or_default(),
@@ -293,7 +265,7 @@ impl Daemon {
                 self.pending
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&digest);
+                    .remove(&new.digest);
                 return Err(error.to_string());
             }
         };
@@ -362,32 +334,13 @@ impl Daemon {
         let (sender, decoded) = match Dump::read(&raw) {
             Some(dump) => decoder.http(source, &dump.request(input.at)),
             None if source.config.kind == "mail" => decoder.mail(source, &raw, input.at),
-            None => {
-                let request = Request {
-                    method: "POST",
-                    path: "/",
-                    query: "",
-                    headers: &[],
-                    body: &raw,
-                    received_at: input.at,
-                };
-                decoder.http(source, &request)
-            }
+            None => decoder.http(source, &Request::bare(&raw, input.at)),
         };
         let decoded = decoded.map_err(|error| format!("still not readable: {}", error.reason))?;
         let events = decoded.events.len();
         let message = Message {
-            source: name,
-            scope: source.scope.clone(),
-            sender,
-            account: source.config.account.clone(),
-            events: decoded.events,
-            maintenance: decoded.maintenance,
-            replies: decoded.replies,
-            ignored: decoded.ignored,
-            problems: decoded.problems,
             replay_of: Some(seq),
-            sensitive: source.config.sensitive,
+            ..source.message(sender, decoded)
         };
         let input = NewInput {
             at: now(),
@@ -472,7 +425,7 @@ impl Operations for Daemon {
     }
 
     fn configuration_digest(&self) -> String {
-        digest(&self.config())
+        self.config().digest.clone()
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -536,28 +489,9 @@ fn changes(old: &Config, new: &Config) -> String {
     .into_iter()
     .flatten()
     .collect();
-    match (told.is_empty(), digest(old) == digest(new)) {
+    match (told.is_empty(), old.digest == new.digest) {
         (false, _) => format!("reloaded: {}", told.join(", ")),
         (true, true) => "reloaded: nothing is new".to_owned(),
         (true, false) => "reloaded: settings changed".to_owned(),
     }
-}
-
-fn digest(config: &Config) -> String {
-    let mut hash = Sha256::new();
-    for (name, text) in &config.texts {
-        for part in [name, text] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-    }
-    use std::fmt::Write;
-    let bytes = hash.finalize();
-    bytes
-        .iter()
-        .take(16)
-        .fold(String::with_capacity(32), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

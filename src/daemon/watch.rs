@@ -83,24 +83,21 @@ async fn watch_clock(daemon: &Daemon) {
 }
 
 async fn call_dead_man(daemon: &Daemon) {
-    let client = match reqwest::Client::builder().timeout(PING_TIME).build() {
-        Ok(client) => client,
-        Err(error) => {
-            tracing::error!(%error, "dead_man_not_called");
-            return;
-        }
-    };
     loop {
         let config = daemon.config();
         let watch = &config.file.watch;
         if let Some(url) = &watch.ping_url
             && daemon.ready().is_ok()
+            && let Err(error) = call(url.clone()).await
         {
-            let called = client.get(url.clone()).send().await;
-            if let Err(error) = called.and_then(reqwest::Response::error_for_status) {
-                tracing::warn!(error = %error.without_url(), "dead_man_not_called");
-            }
+            tracing::warn!(error = %error.without_url(), "dead_man_not_called");
         }
         tokio::time::sleep(watch.ping_every.unwrap_or(PING_EVERY)).await;
     }
+}
+
+/// A client for one call: it is needed once a minute, and only where a switch is configured.
+async fn call(url: url::Url) -> reqwest::Result<()> {
+    let client = reqwest::Client::builder().timeout(PING_TIME).build()?;
+    client.get(url).send().await?.error_for_status().map(drop)
 }

@@ -4,6 +4,7 @@
 
 use super::Engine;
 use super::state::Wake;
+use crate::inventory;
 use crate::model::figure::Family;
 use crate::model::incident::{Case, Effect, Ended, IncidentState};
 use crate::model::reason::Reason;
@@ -54,7 +55,7 @@ impl Engine {
         };
         let mut effects: BTreeMap<String, Effect> = BTreeMap::new();
         if let Some(impact) = self.impact_of(id) {
-            effects.extend(impact.effects);
+            effects = inventory::effects(&self.decisions.inventory, &impact.hits);
         }
         if effects.is_empty() {
             let named = incident.accounts.iter().cloned();

@@ -241,6 +241,18 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// A body of which nothing else is known.
+    pub fn bare(body: &'a [u8], received_at: Time) -> Request<'a> {
+        Request {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: &[],
+            body,
+            received_at,
+        }
+    }
+
     /// The first header of that (lower case) name.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers

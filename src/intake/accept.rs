@@ -384,22 +384,6 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn message(&self, sender: String, decoded: crate::formats::Decoded) -> Message {
-        Message {
-            source: self.source.config.name.clone(),
-            scope: self.source.scope.clone(),
-            sender,
-            account: self.source.config.account.clone(),
-            events: decoded.events,
-            maintenance: decoded.maintenance,
-            replies: decoded.replies,
-            ignored: decoded.ignored,
-            problems: decoded.problems,
-            replay_of: None,
-            sensitive: self.source.config.sensitive,
-        }
-    }
-
     /// A row for what a message says besides events.
     fn message_alone(
         &mut self,
@@ -418,8 +402,8 @@ impl<'a> Rows<'a> {
                 reason: "it holds no event".to_owned(),
             },
         };
-        let message = self.message(sender.clone(), decoded);
-        self.head = Some((self.message(sender, Default::default()), None));
+        let message = self.source.message(sender.clone(), decoded);
+        self.head = Some((self.source.message(sender, Default::default()), None));
         self.push(Input::Message(message), Some(raw), vec![(place, fate)]);
     }
 
@@ -432,7 +416,7 @@ impl<'a> Rows<'a> {
                 message.problems.extend(decoded.problems);
                 kept.get_or_insert(raw);
             }
-            None => self.head = Some((self.message(sender, decoded), Some(raw))),
+            None => self.head = Some((self.source.message(sender, decoded), Some(raw))),
         }
     }
 

@@ -3,7 +3,9 @@
 //! Configuration gives a list of [`SourceConfig`]; the doors use the [`Sources`] made of it, which
 //! is replaced as a whole at a reload. Invariant: a name and a key each lead to one source.
 
+use crate::formats::Decoded;
 use crate::formats::mapped::Mapping;
+use crate::model::Message;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -182,6 +184,23 @@ pub struct Source {
 }
 
 impl Source {
+    /// What a decoded message of this source says, for the journal.
+    pub fn message(&self, sender: String, decoded: Decoded) -> Message {
+        Message {
+            source: self.config.name.clone(),
+            scope: self.scope.clone(),
+            sender,
+            account: self.config.account.clone(),
+            events: decoded.events,
+            maintenance: decoded.maintenance,
+            replies: decoded.replies,
+            ignored: decoded.ignored,
+            problems: decoded.problems,
+            replay_of: None,
+            sensitive: self.config.sensitive,
+        }
+    }
+
     /// Whether anything has to be proven.
     pub fn has_credentials(&self) -> bool {
         !self.config.credentials.is_empty() || !self.config.keys.is_empty()

@@ -29,8 +29,8 @@ pub struct Impact {
     pub services: Vec<String>,
     /// Accounts of the services with the worst effect.
     pub accounts: Vec<String>,
-    /// The worst effect on each account, those of lesser effects included.
-    pub effects: BTreeMap<String, Effect>,
+    /// Services that count, with their condition.
+    pub hits: Vec<(Condition, u32)>,
     /// Parties among them, as counted for "several customers".
     pub parties: u32,
     /// The arithmetic of groups, and what is hit.
@@ -225,7 +225,7 @@ impl Health {
                 .map(|n| n.id.clone())
                 .collect(),
             accounts,
-            effects: effects(inventory, &counted),
+            hits: counted.iter().map(|hit| **hit).collect(),
             parties,
             sentences,
             next_failure: if held || worst == Some(Condition::AtRisk) {
@@ -337,8 +337,8 @@ fn severity_of(condition: Condition, parties: u32) -> Severity {
     }
 }
 
-/// The worst effect on each account of these services.
-fn effects(inventory: &Inventory, services: &[&(Condition, u32)]) -> BTreeMap<String, Effect> {
+/// The worst effect on each account of these services, those of lesser effects included.
+pub fn effects(inventory: &Inventory, services: &[(Condition, u32)]) -> BTreeMap<String, Effect> {
     let mut effects: BTreeMap<String, Effect> = BTreeMap::new();
     for (condition, number) in services {
         let effect = match condition {

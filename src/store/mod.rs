@@ -14,7 +14,7 @@ use crate::model::incident::TimelineEntry;
 pub use crate::model::saved::{
     AlertRow, CaseRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow,
 };
-use crate::model::{Input, Sequenced, Time};
+use crate::model::{Input, Sequenced, Sym, Time};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -201,6 +201,18 @@ pub trait StateStore: Send + Sync {
         after: usize,
         limit: usize,
     ) -> Result<Vec<TimelineEntry>, StoreError>;
+
+    /// One row of the rest.
+    fn thing(&self, kind: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The name of a symbol; empty for the empty one and one that is not known.
+    fn symbol(&self, sym: Sym) -> Result<String, StoreError> {
+        if sym == Sym(0) {
+            return Ok(String::new());
+        }
+        let name = self.thing("symbol", &format!("{:010}", sym.0))?;
+        Ok(String::from_utf8_lossy(&name.unwrap_or_default()).into_owned())
+    }
 
     /// Rows of one kind of the rest, by key, after `after` if given.
     fn things(

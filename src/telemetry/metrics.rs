@@ -74,7 +74,6 @@ pub struct Metrics {
     request_duration: HistogramVec,
     last_success: GaugeVec,
     heartbeat: GaugeVec,
-    notifications: IntCounterVec,
     reload_ok: IntGauge,
     reload_at: Gauge,
     set_aside: IntCounter,
@@ -162,10 +161,6 @@ impl Metrics {
                 ),
                 &["source"],
             )?,
-            notifications: IntCounterVec::new(
-                opts("notifications_total", "Notices sent to people."),
-                &["channel", "audience", "outcome"],
-            )?,
             reload_ok: IntGauge::with_opts(opts(
                 "config_last_reload_successful",
                 "Whether the last reload was taken.",
@@ -196,7 +191,7 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), MetricsError> {
-        let all: [Box<dyn Collector>; 16] = [
+        let all: [Box<dyn Collector>; 15] = [
             Box::new(self.received.clone()),
             Box::new(self.outcomes.clone()),
             Box::new(self.refused.clone()),
@@ -211,7 +206,6 @@ impl Metrics {
             Box::new(self.reload_at.clone()),
             Box::new(self.set_aside.clone()),
             Box::new(self.engine_lag.clone()),
-            Box::new(self.notifications.clone()),
             Box::new(self.record_delay.clone()),
         ];
         for collector in all {
@@ -297,14 +291,6 @@ impl Metrics {
     /// An input was applied that long after its acceptance.
     pub fn applied_after(&self, lag: Duration) {
         self.engine_lag.observe(lag.as_secs_f64());
-    }
-
-    /// A notice was sent, or not.
-    pub fn notified(&self, channel: &str, audience: &str, sent: bool) {
-        let outcome = if sent { "sent" } else { "failed" };
-        self.notifications
-            .with_label_values(&[channel, audience, outcome])
-            .inc();
     }
 
     /// What the engine counted.

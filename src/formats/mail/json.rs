@@ -50,14 +50,7 @@ fn is_deep(text: &str) -> bool {
 
 /// The text as the body of a webhook.
 fn webhook(body: &str, received_at: Time) -> Option<(String, Result<Decoded, Undecodable>)> {
-    let request = Request {
-        method: "POST",
-        path: "/",
-        query: "",
-        headers: &[],
-        body: body.as_bytes(),
-        received_at,
-    };
+    let request = Request::bare(body.as_bytes(), received_at);
     let format = formats::detect(&request)?;
     let decoded = formats::decode(format, &request).ok()?;
     Some((format.name().to_owned(), Ok(decoded)))

@@ -352,6 +352,19 @@ impl StateStore for SqliteState {
         bodies.iter().map(|body| codec::decode(body)).collect()
     }
 
+    fn thing(&self, kind: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.readers.with(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT kind, key, value, changed_at FROM things WHERE kind = ?1 AND key = ?2",
+            )?;
+            let rows = statement.query(params![kind, key])?;
+            Ok(thing_rows(rows)?
+                .into_iter()
+                .next()
+                .map(|(_, _, value)| value))
+        })
+    }
+
     fn things(
         &self,
         kind: &str,
