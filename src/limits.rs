@@ -85,6 +85,12 @@ pub const MAIL_MEMORY_BYTES_MAX: usize = 64 * 1024;
 pub const MAIL_IN_HAND_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Longest time a whole mail waits for room in memory, seconds.
 pub const MAIL_WAIT_SECONDS: u64 = 30;
+/// Longest check of a mail's author against the DNS, seconds.
+pub const SENDER_CHECK_SECONDS: u64 = 20;
+/// Longest wait for one DNS server, seconds.
+pub const DNS_SECONDS: u64 = 4;
+/// Most DNS answers that are remembered.
+pub const DNS_CACHE_ENTRIES: u64 = 4096;
 /// Most simultaneous SMTP or LMTP connections.
 pub const SMTP_CONNECTIONS_MAX: usize = 500;
 /// Most simultaneous SMTP or LMTP connections of one address.

@@ -111,6 +111,7 @@ impl Bench {
             account: None,
             events: vec![event],
             maintenance: vec![],
+            author: None,
             replies: vec![],
             ignored: None,
             problems: vec![],

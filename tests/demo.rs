@@ -22,7 +22,7 @@ fn a_bad_night_ends_in_few_tickets_with_the_right_severities() {
         "OPENS    S3  storage1",
         "CLOSES   S5  env-7",
         "OPENS    S3  edge-rtr1",
-        "Unreadable message from mail",
+        "In quarantine from mail",
         "26 messages, 5 tickets, 4 of them closed.",
     ] {
         assert!(told.contains(line), "{line} is missing in\n{told}");

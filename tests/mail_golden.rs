@@ -6,7 +6,7 @@
 mod mail_support;
 
 use alertbridge::formats::mail::read::{self, Mail};
-use alertbridge::formats::mail::{decode_bytes, words_of_person};
+use alertbridge::formats::mail::{Letter, Own, decode_bytes};
 use alertbridge::formats::view;
 use alertbridge::model::{AlertKey, EventState};
 use mail_support::{mails, received_at};
@@ -191,7 +191,7 @@ proptest! {
             damage(&mut raw, kind, a, b);
         }
         let received_at = received_at(&raw);
-        drop(words_of_person(&raw));
+        drop(Letter::read(&raw, &Own::default()));
         let (sender, outcome) = decode_bytes(&raw, received_at);
         let Ok(decoded) = outcome else {
             return Ok(());

@@ -3,7 +3,9 @@
 
 use super::read::{self, Problem};
 use super::sections::ConfigFile;
-use crate::formats::mail::Templates;
+use crate::formats::mail::{Own, Templates};
+use crate::intake::senders::{MailSection, MailTrust, SenderCheck, Senders};
+use crate::intake::verify::DnsCheck;
 use crate::inventory::{Inventory, InventoryFile};
 use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
 use crate::sla::{Sla, SlaSections};
@@ -11,12 +13,15 @@ use jiff::tz::TimeZoneDatabase;
 use serde::Deserialize;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How mails are read: templates, operators' own ones first.
 #[derive(Default)]
 pub struct MailReading {
     /// Operators' own templates and then the shipped ones; `None`: only the shipped ones.
     pub templates: Option<Templates>,
+    /// How our own mails are told from others.
+    pub own: Own,
 }
 
 /// Mail templates of the operator, before the shipped ones.
@@ -52,6 +57,46 @@ pub(super) fn mail_reading(
     }
     MailReading {
         templates: own.map(|own| own.then(Templates::shipped())),
+        own: own_mails(&file.mail),
+    }
+}
+
+/// How our own mails are told from others.
+fn own_mails(section: &MailSection) -> Own {
+    let lower = |words: &[String]| words.iter().map(|word| word.to_lowercase()).collect();
+    Own {
+        domains: lower(&section.own_domains),
+        addresses: lower(&section.own_addresses),
+        lists: section.lists.clone(),
+    }
+}
+
+/// Who may speak by mail: addresses of this file, and contacts of accounts.
+pub(super) fn mail_trust(
+    file: &ConfigFile,
+    inventory: &Inventory,
+    problems: &mut Vec<Problem>,
+) -> MailTrust {
+    let section = &file.mail;
+    let senders = Senders::new(section, inventory.mail_contacts()).unwrap_or_else(|found| {
+        problems.extend(found.into_iter().map(|what| Problem::of("mail", what)));
+        Senders::default()
+    });
+    let hostname = file.smtp.hostname.as_deref().unwrap_or("alertbridge");
+    let check = section
+        .verify
+        .then(|| DnsCheck::new(&section.resolvers, hostname));
+    let check = match check.transpose() {
+        Ok(check) => check.map(|check| Arc::new(check) as Arc<dyn SenderCheck>),
+        Err(what) => {
+            problems.push(Problem::of("mail.verify", what));
+            None
+        }
+    };
+    MailTrust {
+        senders,
+        check,
+        own: own_mails(section),
     }
 }
 

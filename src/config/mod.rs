@@ -10,6 +10,7 @@ mod trackers;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
+use crate::intake::senders::MailTrust;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
@@ -40,6 +41,8 @@ pub struct Config {
     pub trackers: BTreeMap<String, ConfiguredTracker>,
     /// Operators' own mail templates, and what tells our own mails.
     pub mail: Arc<MailReading>,
+    /// By what authors of mails are judged.
+    pub trust: Arc<MailTrust>,
     /// When it was read.
     pub read_at: Time,
     /// The texts that it was read from, for the journal: name and content.
@@ -172,6 +175,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     let sla = files::sla(&file, folder, &mut texts, &mut problems);
     let mail = files::mail_reading(&file, folder, &mut texts, &mut problems);
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
+    let trust = files::mail_trust(&file, &inventory, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -202,6 +206,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         tls,
         trackers,
         mail: Arc::new(mail),
+        trust: Arc::new(trust),
         read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
         digest: String::new(),

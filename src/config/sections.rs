@@ -4,6 +4,7 @@
 use super::read::Problem;
 use crate::engine::{RecurringConfig, Settings};
 use crate::formats::mapped::MappingConfig;
+use crate::intake::senders::MailSection;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
 use crate::model::Severity;
@@ -30,6 +31,8 @@ pub struct ConfigFile {
     pub lmtp: MailDoorSection,
     /// The operators' door.
     pub operators: OperatorsSection,
+    /// Who may speak by mail.
+    pub mail: MailSection,
     /// How long things are held and what counts as too much.
     pub engine: Settings,
     /// Who may speak.

@@ -4,7 +4,7 @@
 use super::operations::Daemon;
 use crate::api::{Api, Arrival, DoorRules};
 use crate::config::{Config, ConfigFile, MailReading};
-use crate::formats::mail::{Own, Templates};
+use crate::formats::mail::Templates;
 use crate::formats::{self, Request};
 use crate::intake::accept::Intake;
 use crate::intake::answers::StandardAnswers;
@@ -104,14 +104,15 @@ impl Decoder for Formats {
         (kind, outcome)
     }
 
+    fn ready(&self) {
+        Templates::shipped();
+    }
+
     fn mail(&self, _source: &Source, raw: &[u8], received_at: Time) -> Tried {
         let reading = self.0.load();
-        match &reading.templates {
-            Some(templates) => {
-                formats::mail::decode_with(raw, received_at, templates, &Own::default())
-            }
-            None => formats::mail::decode_bytes(raw, received_at),
-        }
+        let templates = reading.templates.as_ref();
+        let templates = templates.unwrap_or_else(|| Templates::shipped());
+        formats::mail::decode_with(raw, received_at, templates, &reading.own)
     }
 }
 
@@ -143,6 +144,8 @@ pub(super) fn intake(
         repeats: Repeats::new(limits::REPEAT_ENTRIES_MAX),
         fence: Arc::new(Fence::open(&store.dir)?),
         redactor: Arc::new(Redactor::new(&[])?).into(),
+        mail: ArcSwap::new(config.trust.clone()),
+        mail_ready: tokio::sync::OnceCell::new(),
     })
 }
 

@@ -237,6 +237,7 @@ impl Daemon {
         self.intake.repeats.forget();
         self.slots.replace(&new);
         self.mail.store(new.mail.clone());
+        self.intake.mail.store(new.trust.clone());
         // A tracker's secret may be new although its section is not.
         if !(new.trackers.is_empty() && old.trackers.is_empty()) {
             self.workers.start(&new.trackers).await;

@@ -134,6 +134,7 @@ impl Engine {
         let text = AlertText {
             source: message.source.clone(),
             scope: message.scope.clone(),
+            account: message.account.clone(),
             identity: event.identity.clone(),
             identity_version: ENCODING_VERSION,
             sender: message.sender.clone(),

@@ -5,7 +5,7 @@
 //! than its effects, the incidents merge.
 
 use super::{Decisions, Engine};
-use crate::inventory::{ElementId, Query, Resolution, beside};
+use crate::inventory::{ElementId, Inventory, Query, Resolution, beside};
 use crate::model::alert::AlertText;
 use crate::model::event::{ComponentKind, Event, SeverityHint};
 use crate::model::input::Message;
@@ -71,11 +71,20 @@ pub fn element_of(decisions: &Decisions, text: &AlertText, kind: Option<Componen
         event: &event,
     };
     let ruled = decisions.rules.evaluate(&facts);
-    resolve(decisions, &event, kind, ruled.element.as_deref())
-        .element
+    let found = resolve(decisions, &event, kind, ruled.element.as_deref()).element;
+    let account = text.account.as_deref();
+    found
+        .filter(|id| account.is_none_or(|account| belongs_to(&decisions.inventory, *id, account)))
         .map_or_else(String::new, |id| {
             decisions.inventory.element_name(id).to_owned()
         })
+}
+
+/// Whether an element serves this account and no other: a source that is bound to an account may
+/// raise and clear only what is its own.
+pub(super) fn belongs_to(inventory: &Inventory, element: ElementId, account: &str) -> bool {
+    let (_, accounts) = inventory.served_by(element, SERVED_WALK_MAX);
+    !accounts.is_empty() && accounts.iter().all(|of| *of == account)
 }
 
 fn resolve(
@@ -111,17 +120,18 @@ impl Engine {
         let kind = ruled.component_kind.or(event.component_kind);
         let mut resolution = resolve(&self.decisions, event, kind, ruled.element.as_deref());
         let mut element = self.element_name(&resolution);
+        let mut hint = ruled.hint.unwrap_or(event.severity_hint);
         let account = message.account.as_deref();
-        if let Some(account) = account
-            && !element.is_empty()
-            && !self.belongs_to(&element, account)
+        if let (Some(account), Some(id)) = (account, resolution.element)
+            && !belongs_to(&self.decisions.inventory, id, account)
         {
             resolution.how = format!("{element} is not {account}'s alone: its word does not count");
             element = String::new();
+            hint = SeverityHint::Unknown;
         }
         let host = event.host.as_deref().unwrap_or("").to_lowercase();
         let mut judged = Judged {
-            hint: ruled.hint.unwrap_or(event.severity_hint),
+            hint,
             kind,
             element,
             how: resolution.how,
@@ -141,17 +151,6 @@ impl Engine {
             judged.group = self.route_group(message, event, &facts);
         }
         judged
-    }
-
-    /// Whether an element serves this account and no other: a source that is bound to an account
-    /// may raise and clear only what is its own.
-    fn belongs_to(&self, element: &str, account: &str) -> bool {
-        let inventory = &self.decisions.inventory;
-        let id = inventory.element(element);
-        id.is_some_and(|id| {
-            let (_, accounts) = inventory.served_by(id, SERVED_WALK_MAX);
-            !accounts.is_empty() && accounts.iter().all(|of| *of == account)
-        })
     }
 
     fn element_name(&self, resolution: &Resolution) -> String {

@@ -285,6 +285,7 @@ impl Engine {
             sites: Vec::new(),
             services: Vec::new(),
             accounts: Vec::new(),
+            topic: String::new(),
             services_hit: 0,
             parties_hit: 0,
             group: None,

@@ -22,6 +22,7 @@
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `ticketing` | what the trackers should look like |
 //! | `request` | what people bring in: reports, questions, existing tickets |
+//! | `words` | what people write by mail: answers to tickets, requests, questions |
 //! | `people` | what operators and people in trackers do |
 //! | `gauges` | how things stand, for the metrics |
 //! | `explain` | nothing: it tells how all this was decided |
@@ -52,6 +53,7 @@ mod tally;
 mod ticketing;
 mod vote;
 mod windows;
+mod words;
 
 #[cfg(test)]
 mod tests;

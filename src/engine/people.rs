@@ -195,7 +195,7 @@ impl Engine {
         }
     }
 
-    fn acknowledge(&mut self, id: IncidentId, author: &str) {
+    pub(super) fn acknowledge(&mut self, id: IncidentId, author: &str) {
         let now = self.state.now;
         let Some(entry) = self.state.incidents.get_mut(&id) else {
             return;
@@ -465,7 +465,7 @@ impl Engine {
     }
 }
 
-fn note() -> CaseDid {
+pub(super) fn note() -> CaseDid {
     CaseDid::Reply {
         by: By::Staff,
         public: false,

@@ -1,19 +1,30 @@
 //! What people bring in themselves: a customer's report or question, words by mail, a ticket that
 //! exists already.
 
-use super::people::customer_wrote;
 use super::{Engine, next_period};
 use crate::model::incident::{Effect, IncidentState};
-use crate::model::input::Message;
-use crate::model::notice::Reply;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
 use crate::model::ticket::RemoteRef;
 use crate::model::{IncidentId, PersonRequest, RequestKind};
 
 impl Engine {
-    /// A person's request joins the open incident that hits its service; else it is one itself.
+    /// A person's request, with what came of it for people.
     pub(super) fn request(&mut self, author: &str, request: &PersonRequest) -> String {
+        match self.take_request(author, request, "") {
+            (id, true) => format!("joined {id}"),
+            (id, false) => format!("opened {id}"),
+        }
+    }
+
+    /// A person's request joins the open incident that hits its service (`true`); else it is one
+    /// itself.
+    pub(super) fn take_request(
+        &mut self,
+        author: &str,
+        request: &PersonRequest,
+        topic: &str,
+    ) -> (IncidentId, bool) {
         let hit = request.service.as_ref().and_then(|service| {
             self.state
                 .incidents
@@ -38,7 +49,7 @@ impl Engine {
                 self.release(id);
             }
             self.note_tickets(id, &text, false);
-            return format!("joined {id}");
+            return (id, true);
         }
         let source = self.state.intern("request");
         let (category, severity, effect) = match request.kind {
@@ -55,6 +66,7 @@ impl Engine {
             entry.basis = Basis::Person;
             entry.reported = true;
             entry.sensitive = request.sensitive;
+            topic.clone_into(&mut entry.topic);
             entry.opened_at = entry.opened_at.min(request.reported_at);
             entry.accounts = vec![request.account.clone()];
             entry.services = request.service.iter().cloned().collect();
@@ -69,7 +81,7 @@ impl Engine {
         self.decide_by(id, Reason::Reported, text, author);
         self.state.reported.insert(id);
         self.release(id);
-        format!("opened {id}")
+        (id, false)
     }
 
     pub(super) fn adopt(
@@ -111,44 +123,5 @@ impl Engine {
             format!("Ticket {key} in {tracker} was adopted."),
         );
         Ok(format!("{id} adopted {tracker} {key}"))
-    }
-
-    /// Words of a person by mail: an answer to a ticket, or a question of its own.
-    pub(super) fn apply_reply(&mut self, message: &Message, reply: &Reply) {
-        let by_tag = reply.ticket_tag.as_deref().and_then(|tag| {
-            let tag = tag.trim_start_matches('#').to_owned();
-            let id: Option<IncidentId> = tag.parse().ok();
-            id.filter(|id| self.state.incidents.contains_key(id))
-                .or_else(|| {
-                    self.state
-                        .by_remote
-                        .iter()
-                        .find(|((_, key), _)| *key == tag)
-                        .and_then(|(_, ticket)| self.state.tickets.get(ticket))
-                        .map(|ticket| ticket.incident)
-                })
-        });
-        if let Some(id) = by_tag {
-            let id = self.state.survivor(id);
-            self.wait(id, false, &reply.from);
-            self.tell_cases(id, None, &customer_wrote());
-            let text = format!("Mail from {}: {}", reply.from, reply.text);
-            self.decide_by(id, Reason::Note, text.clone(), &reply.from);
-            self.note_tickets(id, &text, false);
-            return;
-        }
-        let request = PersonRequest {
-            account: message
-                .account
-                .clone()
-                .unwrap_or_else(|| reply.from.clone()),
-            service: None,
-            kind: RequestKind::Inquiry,
-            reported_at: self.state.now,
-            summary: reply.subject.clone(),
-            text: reply.text.clone(),
-            sensitive: message.sensitive,
-        };
-        self.request(&reply.from, &request);
     }
 }

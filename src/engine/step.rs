@@ -229,7 +229,7 @@ impl Engine {
             return;
         }
         let title = format!(
-            "Unreadable message from {}: {}",
+            "In quarantine from {}: {}",
             undecoded.source,
             crate::model::text::bounded(&undecoded.summary, 120)
         );

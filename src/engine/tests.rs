@@ -61,6 +61,7 @@ impl Story {
             account: None,
             events,
             maintenance: Vec::new(),
+            author: None,
             replies: Vec::new(),
             ignored: None,
             problems: Vec::new(),

@@ -102,6 +102,7 @@ impl Engine {
             ),
             ("title", incident.title.clone()),
             ("category", incident.category.word().to_owned()),
+            ("topic", incident.topic.clone()),
         ];
         matcher.matches_fields(&fields)
     }

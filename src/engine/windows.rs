@@ -2,6 +2,7 @@
 //! when two together would be too much. What they keep quiet is decided in `quiet`.
 
 use super::Engine;
+use super::correlate::belongs_to;
 use super::state::{Silence, Wake, Window};
 use crate::inventory::ElementId;
 use crate::model::input::Message;
@@ -145,7 +146,12 @@ impl Engine {
     /// A carrier's notice becomes windows on the inventory's circuits; an older sequence never
     /// wins, and what is unclear goes to a person.
     pub(super) fn apply_notice(&mut self, message: &Message, notice: &MaintenanceNotice) {
-        let name = (notice.provider.clone(), notice.maintenance_id.clone());
+        // What one account announces neither moves nor ends what another does.
+        let provider = match &message.account {
+            Some(account) => format!("{account}/{}", notice.provider),
+            None => notice.provider.clone(),
+        };
+        let name = (provider, notice.maintenance_id.clone());
         let old: Vec<_> = self
             .state
             .windows
@@ -184,12 +190,22 @@ impl Engine {
             return;
         }
         let inventory = self.decisions.inventory.clone();
-        let elements: Vec<String> = notice
+        let named = notice
             .objects
             .iter()
-            .filter_map(|object| inventory.resolve_name(&object.id).element)
-            .map(|id| inventory.element_name(id).to_owned())
-            .collect();
+            .filter_map(|object| inventory.resolve_name(&object.id).element);
+        let (own, others): (Vec<_>, Vec<_>) = named.partition(|id| {
+            let account = message.account.as_deref();
+            account.is_none_or(|account| belongs_to(&inventory, *id, account))
+        });
+        let names = |ids: &[ElementId]| -> Vec<String> {
+            let names = ids.iter().map(|id| inventory.element_name(*id));
+            names.map(str::to_owned).collect()
+        };
+        let elements = names(&own);
+        if !others.is_empty() {
+            self.claims_others(message, notice, &names(&others));
+        }
         for span in &notice.windows {
             let Some(until) = span.ends_at else { continue };
             if until <= self.state.now {
@@ -211,6 +227,27 @@ impl Engine {
             self.warn_of_overlap(id);
         }
         self.review_all_quiet();
+    }
+
+    /// A notice of an account about what is not its own keeps nothing quiet; a person looks.
+    fn claims_others(
+        &mut self,
+        message: &Message,
+        notice: &MaintenanceNotice,
+        elements: &[String],
+    ) {
+        let account = message.account.as_deref().unwrap_or_default();
+        let source = self.state.intern(&message.source);
+        let title = format!("Maintenance notice of {account} about what is not theirs");
+        let text = format!(
+            "{}: {} is not {account}'s alone; nothing is kept quiet there.",
+            notice.summary,
+            elements.join(", ")
+        );
+        let id = self.open_own(&title, &text, Reason::Quarantined, source);
+        if let Some(incident) = self.state.incidents.get_mut(&id) {
+            incident.needs_triage = true;
+        }
     }
 
     /// Two maintenances that overlap and together take a group below its need are told of at

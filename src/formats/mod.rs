@@ -85,8 +85,8 @@ mod zabbix;
 
 use crate::limits::EVENTS_PER_MESSAGE_MAX;
 pub use crate::model::notice::{
-    MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
-    Reply,
+    Author, MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus,
+    MaintenanceWindow, Reply,
 };
 use crate::model::{Event, Time};
 use serde::{Deserialize, Serialize};
@@ -321,6 +321,8 @@ pub struct Decoded {
     pub maintenance: Vec<MaintenanceNotice>,
     /// Words of people: replies to tickets, questions.
     pub replies: Vec<Reply>,
+    /// Who wrote it; the door says it once it believes the author, a format never does.
+    pub author: Option<Author>,
     /// Why a message that was understood says nothing (heartbeat, test ping, own mail, ...).
     pub ignored: Option<String>,
     /// What was odd about the message as a whole, and which parts could not be read.

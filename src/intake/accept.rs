@@ -7,12 +7,13 @@
 use super::fence::Fence;
 use super::redact::Redactor;
 use super::repeat::{Claim, Repeats, Verdict, Waiting};
+use super::senders::MailTrust;
 use super::source::{Source, Sources};
 use super::{Clock, Decoder, IntakeMetrics, Tried};
 use crate::limits;
 use crate::model::text::{one_line, prefix};
 use crate::model::{AlertKey, Event, Input, Message, Outcome, Seen, Time, Undecoded};
-use crate::store::{Journal, NewInput, StoreError};
+use crate::store::{Journal, Mark, NewInput, StoreError};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,10 @@ pub struct Intake {
     pub fence: Arc<Fence>,
     /// The masks.
     pub redactor: ArcSwap<Redactor>,
+    /// By what authors of mails are judged; replaced as a whole at a reload.
+    pub mail: ArcSwap<MailTrust>,
+    /// Set once the decoder is ready for mails.
+    pub mail_ready: tokio::sync::OnceCell<()>,
 }
 
 /// One message on its way to the journal.
@@ -145,6 +150,16 @@ impl Intake {
         source: &Arc<Source>,
         deliveries: Vec<Delivery>,
     ) -> Result<Accepted, StoreError> {
+        self.accept_marked(source, deliveries, Vec::new()).await
+    }
+
+    /// The same, with marks that move in that transaction.
+    pub async fn accept_marked(
+        &self,
+        source: &Arc<Source>,
+        deliveries: Vec<Delivery>,
+        marks: Vec<Mark>,
+    ) -> Result<Accepted, StoreError> {
         let at = self.clock.now();
         let mut accepted = Accepted::default();
         let mut rows = Rows::new(source, at);
@@ -163,6 +178,7 @@ impl Intake {
                     if !clean {
                         redactor.decoded(&mut decoded);
                     }
+                    let scope = source.scope_of(decoded.author.as_ref());
                     let events = std::mem::take(&mut decoded.events);
                     accepted.problems.extend(decoded.problems.iter().cloned());
                     let says_more = !decoded.maintenance.is_empty() || !decoded.replies.is_empty();
@@ -173,7 +189,7 @@ impl Intake {
                         rows.head(sender.clone(), decoded, raw);
                     }
                     for event in events {
-                        let key = AlertKey::of(&source.scope, &event.identity);
+                        let key = AlertKey::of(&scope, &event.identity);
                         let place = accepted.push(event.dedup_key.clone());
                         pending.push(Pending { event, key, place });
                     }
@@ -197,7 +213,9 @@ impl Intake {
             source: &source.name,
             count: accepted.fates.len() as u64,
         };
-        let appended = self.append_all(source, rows, pending, &mut accepted).await;
+        let appended = self
+            .append_all(source, (rows, marks), pending, &mut accepted)
+            .await;
         if appended.is_err() {
             received.count = 0;
         }
@@ -209,15 +227,16 @@ impl Intake {
 
     /// Appends in rounds: what is news goes at once; what equals an append under way waits for it
     /// and is asked again. Nothing is held while waiting, so that two requests never wait for each
-    /// other.
+    /// other. With marks there is one round only, so that they move with all of it.
     async fn append_all(
         &self,
         source: &Arc<Source>,
-        mut rows: Rows<'_>,
+        (mut rows, mut marks): (Rows<'_>, Vec<Mark>),
         mut pending: Vec<Pending>,
         accepted: &mut Accepted,
     ) -> Result<(), StoreError> {
-        for round in 0..3 {
+        let first_round = if marks.is_empty() { 0 } else { 2 };
+        for round in first_round..3 {
             let mut claims = Claims {
                 repeats: &self.repeats,
                 claims: Vec::new(),
@@ -239,8 +258,9 @@ impl Intake {
                 }
             }
             let (inputs, places) = rows.inputs(news);
-            if !inputs.is_empty() {
-                let seqs = self.journal.append(inputs, Vec::new()).await?;
+            let marks = std::mem::take(&mut marks);
+            if !inputs.is_empty() || !marks.is_empty() {
+                let seqs = self.journal.append(inputs, marks).await?;
                 let done = self.clock.now();
                 let mut claims = std::mem::take(&mut claims.claims).into_iter();
                 for (seq, row) in seqs.into_iter().zip(places) {
@@ -402,8 +422,13 @@ impl<'a> Rows<'a> {
                 reason: "it holds no event".to_owned(),
             },
         };
+        let author = decoded.author.clone();
         let message = self.source.message(sender.clone(), decoded);
-        self.head = Some((self.source.message(sender, Default::default()), None));
+        let rest = crate::formats::Decoded {
+            author,
+            ..Default::default()
+        };
+        self.head = Some((self.source.message(sender, rest), None));
         self.push(Input::Message(message), Some(raw), vec![(place, fate)]);
     }
 

@@ -20,10 +20,12 @@ pub mod native;
 pub mod notify;
 pub mod patient;
 pub mod pipe;
+pub mod post;
 pub mod rate;
 pub mod raw;
 pub mod redact;
 pub mod repeat;
+pub mod senders;
 pub mod smtp;
 pub mod smtp_data;
 pub mod smtp_reply;
@@ -32,6 +34,7 @@ pub mod sns;
 pub mod source;
 pub mod spool;
 pub mod tls;
+pub mod verify;
 
 use crate::formats::{Decoded, Request, Undecodable};
 use crate::model::{Outcome, Time};
@@ -45,6 +48,9 @@ pub type Tried = (String, Result<Decoded, Undecodable>);
 pub trait Decoder: Send + Sync {
     /// Decodes one request of a source. Pure; may panic or take long, the fence holds it.
     fn http(&self, source: &Source, request: &Request) -> Tried;
+
+    /// Prepares what takes its time, before the first mail. Blocks.
+    fn ready(&self) {}
 
     /// Decodes one mail.
     fn mail(&self, source: &Source, raw: &[u8], received_at: Time) -> Tried;

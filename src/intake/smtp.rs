@@ -6,10 +6,11 @@
 //! has committed; a mail is refused for its size or its recipient, never for what it says.
 
 use super::Refused;
-use super::accept::{Delivery, Intake, summary_of};
+use super::accept::Intake;
 use super::auth::in_ranges;
 use super::listener::{Door, Peer, Stream};
 use super::rate::Limiter;
+use super::senders::Envelope;
 use super::smtp_data::Mail;
 use super::smtp_reply::{self as reply, Reply};
 use super::smtp_session::Session;
@@ -20,7 +21,6 @@ use crate::model::Outcome;
 use crate::store::StoreError;
 use futures_util::future::BoxFuture;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,7 +171,7 @@ impl SmtpDoor {
     pub(super) async fn store(
         &self,
         mail: Mail,
-        sender: &str,
+        envelope: &Envelope,
         recipients: &[Arc<Source>],
     ) -> Vec<Reply> {
         let all = |reply| vec![reply; recipients.len()];
@@ -194,7 +194,7 @@ impl SmtpDoor {
             let known = done.iter().find(|(other, _)| other.name == source.name);
             let reply = match known {
                 Some((_, reply)) => *reply,
-                None => self.store_for(source, &raw, sender).await,
+                None => self.store_for(source, &raw, envelope).await,
             };
             done.push((source, reply));
             replies.push(reply);
@@ -202,27 +202,17 @@ impl SmtpDoor {
         replies
     }
 
-    async fn store_for(&self, source: &Arc<Source>, raw: &bytes::Bytes, sender: &str) -> Reply {
-        let (decoder, apart) = (self.intake.decoder.clone(), source.clone());
-        let received_at = self.intake.clock.now();
-        let decode = move |raw: &[u8]| decoder.mail(&apart, raw, received_at);
-        let fence = &self.intake.fence;
-        let kind = &source.config.kind;
-        let tried = fence.decode_apart(kind, raw.clone(), decode).await;
-        let (group, summary) = match &tried.1 {
-            Ok(_) => (String::new(), String::new()),
-            Err(_) => {
-                let subject = subject_of(raw);
-                (format!("{sender} {subject}"), subject)
-            }
-        };
-        let delivery = Delivery {
-            tried,
-            raw: raw.to_vec(),
-            group,
-            summary,
-        };
-        match self.intake.accept(source, vec![delivery]).await {
+    async fn store_for(
+        &self,
+        source: &Arc<Source>,
+        raw: &bytes::Bytes,
+        envelope: &Envelope,
+    ) -> Reply {
+        let taken = self
+            .intake
+            .take_mail(source, raw.clone(), envelope, Vec::new())
+            .await;
+        match taken {
             Ok(_) => reply::ACCEPTED,
             Err(error) => {
                 tracing::warn!(source = %source.name, %error, "A mail could not be stored.");
@@ -234,19 +224,6 @@ impl SmtpDoor {
                 reply
             }
         }
-    }
-}
-
-/// The subject line for people; the first words of a mail that has none.
-fn subject_of(raw: &[u8]) -> String {
-    let parsed = catch_unwind(AssertUnwindSafe(|| {
-        mail_parser::MessageParser::default()
-            .parse_headers(raw)
-            .and_then(|mail| mail.subject().map(str::to_owned))
-    }));
-    match parsed {
-        Ok(Some(subject)) => summary_of(subject.as_bytes()),
-        _ => summary_of(raw),
     }
 }
 

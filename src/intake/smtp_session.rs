@@ -6,6 +6,7 @@
 
 use super::Refused;
 use super::listener::{Peer, Stream, secure};
+use super::senders::Envelope;
 use super::smtp::SmtpDoor;
 use super::smtp_data::{DataReader, Mail};
 use super::smtp_reply::{self as reply, Reply};
@@ -35,6 +36,7 @@ pub(super) struct Session<'a> {
     buffer: Vec<u8>,
     out: Vec<u8>,
     greeted: bool,
+    helo: String,
     sender: Option<String>,
     recipients: Vec<Arc<Source>>,
     chunks: Option<Mail>,
@@ -54,6 +56,7 @@ impl<'a> Session<'a> {
             buffer: Vec::new(),
             out: Vec::new(),
             greeted: false,
+            helo: String::new(),
             sender: None,
             recipients: Vec::new(),
             chunks: None,
@@ -172,6 +175,9 @@ impl<'a> Session<'a> {
         }
         self.reset();
         self.greeted = true;
+        if let Request::Ehlo { host } | Request::Lhlo { host } | Request::Helo { host } = request {
+            self.helo = host.clone().into_owned();
+        }
         if matches!(request, Request::Helo { .. }) {
             self.reply(reply::HELLO);
             return;
@@ -323,7 +329,13 @@ impl<'a> Session<'a> {
             tracing::warn!(%error, "A mail could not be kept while it arrived.");
             vec![reply::STORE_UNAVAILABLE; recipients.len()]
         } else {
-            self.door.store(mail, &sender, &recipients).await
+            let envelope = Envelope {
+                sender,
+                helo: self.helo.clone(),
+                peer: self.peer.user.is_none().then_some(self.peer.address),
+                direct: !self.door.settings.lmtp,
+            };
+            self.door.store(mail, &envelope, &recipients).await
         };
         if self.door.settings.lmtp {
             for reply in replies {

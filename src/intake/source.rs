@@ -6,9 +6,11 @@
 use crate::formats::Decoded;
 use crate::formats::mapped::Mapping;
 use crate::model::Message;
+use crate::model::notice::Author;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,13 +186,26 @@ pub struct Source {
 }
 
 impl Source {
+    /// The scope of an author's identities: authors of different accounts may use the same names,
+    /// and one must not clear what is another's.
+    pub fn scope_of(&self, author: Option<&Author>) -> Cow<'_, str> {
+        match author.and_then(|author| author.account.as_ref()) {
+            Some(account) if self.config.account.is_none() => {
+                Cow::Owned(format!("{}/{account}", self.scope))
+            }
+            _ => Cow::Borrowed(&self.scope),
+        }
+    }
+
     /// What a decoded message of this source says, for the journal.
     pub fn message(&self, sender: String, decoded: Decoded) -> Message {
+        let own = self.config.account.clone();
         Message {
             source: self.config.name.clone(),
-            scope: self.scope.clone(),
+            scope: self.scope_of(decoded.author.as_ref()).into_owned(),
             sender,
-            account: self.config.account.clone(),
+            account: own.or_else(|| decoded.author.as_ref()?.account.clone()),
+            author: decoded.author,
             events: decoded.events,
             maintenance: decoded.maintenance,
             replies: decoded.replies,

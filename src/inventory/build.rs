@@ -35,15 +35,21 @@ impl Inventory {
         }
         for entry in file.account {
             let managed = !entry.partner.is_empty();
+            let (partner, mail) = (entry.partner, entry.mail);
             let customer = if entry.customer.is_empty() {
                 entry.id.clone()
             } else {
                 entry.customer
             };
-            builder
-                .inventory
-                .accounts
-                .insert(entry.id, Account { customer, managed });
+            builder.inventory.accounts.insert(
+                entry.id,
+                Account {
+                    customer,
+                    managed,
+                    partner,
+                    mail,
+                },
+            );
         }
         for entry in &file.element {
             builder.alias(entry);

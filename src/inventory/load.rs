@@ -90,6 +90,8 @@ pub struct AccountEntry {
     pub customer: String,
     /// The partner that manages it; a managed account counts as its own.
     pub partner: String,
+    /// Addresses (`noc@example.net`) and domains (`@example.net`) that speak for it by mail.
+    pub mail: Vec<String>,
 }
 
 /// Something wrong with the inventory.
@@ -167,6 +169,7 @@ impl InventoryFile {
                     id: cell(1),
                     customer: cell(2),
                     partner: String::new(),
+                    mail: Vec::new(),
                 }),
                 other => problems.push(Problem {
                     place,

@@ -72,6 +72,8 @@ pub(super) enum NodeKind {
 pub(super) struct Account {
     pub customer: String,
     pub managed: bool,
+    pub partner: String,
+    pub mail: Vec<String>,
 }
 
 /// What a monitor says about the thing that has a problem.
@@ -207,6 +209,41 @@ impl Inventory {
             services.into_iter().collect(),
             accounts.into_iter().collect(),
         )
+    }
+
+    /// Addresses that speak for accounts by mail, each with its account.
+    pub fn mail_contacts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.accounts.iter().flat_map(|(id, account)| {
+            let addresses = account.mail.iter();
+            addresses.map(move |address| (address.as_str(), id.as_str()))
+        })
+    }
+
+    /// Whether an account may speak for another: for itself, and a partner for those it manages.
+    pub fn speaks_for(&self, account: &str, other: &str) -> bool {
+        let managed_by = || {
+            let other = self.accounts.get(other)?;
+            (!other.partner.is_empty()).then_some(other.partner.as_str())
+        };
+        account == other || managed_by() == Some(account)
+    }
+
+    /// Whether a service of that id is known.
+    pub fn has_service(&self, id: &str) -> bool {
+        self.service(id).is_some()
+    }
+
+    /// Whether an account subscribes to the service of that id.
+    pub fn subscribes(&self, account: &str, service: &str) -> bool {
+        self.service(service)
+            .is_some_and(|accounts| accounts.iter().any(|of| of == account))
+    }
+
+    fn service(&self, id: &str) -> Option<&[String]> {
+        match &self.node(*self.by_id.get(id)?)?.kind {
+            NodeKind::Service { accounts, .. } => Some(accounts),
+            NodeKind::Element | NodeKind::Group { .. } => None,
+        }
     }
 
     fn groups_of(&self, number: u32) -> impl Iterator<Item = u32> + '_ {

@@ -10,7 +10,7 @@
 //! | cable | element `cable/ID`, on which both ends depend; its label is an alias |
 //! | power feed | element `feed/NAME`, part of its site |
 //! | circuit | element of its id; a service of its tenant, if it has one |
-//! | tenant | account of its slug; `customer` and `partner` from custom fields of those names |
+//! | tenant | account of its slug; `customer`, `partner` and `mail` from custom fields of those names |
 
 use super::load::{
     AccountEntry, ElementEntry, GroupEntry, InventoryFile, Life, Problem, ServiceEntry,
@@ -137,6 +137,11 @@ impl Reader {
                 .unwrap_or("")
                 .to_owned(),
             partner: text(row, "/custom_fields/partner").unwrap_or("").to_owned(),
+            mail: text(row, "/custom_fields/mail")
+                .unwrap_or("")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
         };
         self.accounts.insert(entry.id.clone(), entry);
     }

@@ -110,6 +110,8 @@ pub struct AlertText {
     pub source: String,
     /// The scope of its identity.
     pub scope: String,
+    /// The account that its source or author is bound to.
+    pub account: Option<String>,
     /// The parts of its identity.
     pub identity: Identity,
     /// Version of the identity's encoding.

@@ -93,6 +93,8 @@ pub struct Incident {
     pub periods: Vec<ImpactPeriod>,
     /// What its next failure would cause, for an S4.
     pub next_failure: String,
+    /// What a person's words are about, by the operator's list; empty: nothing of it.
+    pub topic: String,
     /// Content that must not leave the bridge.
     pub sensitive: bool,
     /// Since when the facts are better than the severity says; it falls once that has held.

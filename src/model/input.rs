@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::event::Event;
 use super::identity::AlertKey;
-use super::notice::{MaintenanceNotice, Reply};
+use super::notice::{Author, MaintenanceNotice, Reply};
 use super::ticket::{DeliveryReport, PersonChange};
 use super::time::Time;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,8 @@ pub struct Message {
     /// The account that the source or address is bound to; it may raise and clear only that
     /// account's elements.
     pub account: Option<String>,
+    /// Who wrote it, for mails.
+    pub author: Option<Author>,
     /// The events.
     pub events: Vec<Event>,
     /// Maintenance notices.

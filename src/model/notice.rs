@@ -1,5 +1,6 @@
 //! What messages say besides events: planned work, and the words of people.
 
+use super::command::RequestKind;
 use super::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -95,4 +96,51 @@ pub struct Reply {
     pub ticket_tag: Option<String>,
     /// The message's own id, without angle brackets.
     pub message_id: Option<String>,
+}
+
+/// Who wrote a message, as far as a door could prove it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// The address, in lower case.
+    pub address: String,
+    /// Who it is to us.
+    pub speaker: Speaker,
+    /// The account that the address belongs to.
+    pub account: Option<String>,
+    /// What the words are about, by the operator's list: `billing`, `sales`; empty: nothing of it.
+    pub topic: String,
+    /// The request that the words ask for in so many words.
+    pub asked: Option<Asked>,
+}
+
+/// Who an author is to us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaker {
+    /// Not known; the door believes everybody.
+    #[default]
+    Unknown,
+    /// A monitoring system or a provider: no person's words.
+    Monitor,
+    /// Somebody of an account.
+    Customer,
+    /// One of our own people.
+    Engineer,
+}
+
+/// A request as a mail asks for it in its first lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The account that reports, if it is not the author's own.
+    pub account: Option<String>,
+    /// The service it is about.
+    pub service: Option<String>,
+    /// What is wrong.
+    pub kind: RequestKind,
+    /// When it was noticed.
+    pub reported_at: Option<Time>,
+    /// Content that must not leave the bridge.
+    pub sensitive: bool,
+    /// Lines that were not understood.
+    pub problems: Vec<String>,
 }

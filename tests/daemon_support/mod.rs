@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -132,6 +132,26 @@ impl Daemon {
             .0)
     }
 
+    /// Sends one mail over SMTP: the reply to its data.
+    pub fn mail(&self, to: &str, from: &str, mail: &str) -> String {
+        let mut stream = BufReader::new(self.connect("smtp").unwrap());
+        let mut last = String::new();
+        let end = if mail.ends_with("\r\n") { "" } else { "\r\n" };
+        for line in [
+            "EHLO monitor.example\r\n".to_owned(),
+            format!("MAIL FROM:<{from}>\r\n"),
+            format!("RCPT TO:<{to}>\r\n"),
+            "DATA\r\n".to_owned(),
+            format!("{mail}{end}.\r\n"),
+            "QUIT\r\n".to_owned(),
+        ] {
+            last = smtp_reply(&mut stream);
+            assert!(last.starts_with(['2', '3']), "before {line}: {last}");
+            stream.get_mut().write_all(line.as_bytes()).unwrap();
+        }
+        last
+    }
+
     /// All tickets of the desk, newest first.
     pub fn tickets(&self) -> Vec<Value> {
         let mut tickets = Vec::new();
@@ -166,6 +186,18 @@ impl Daemon {
     pub fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+}
+
+/// One whole reply.
+fn smtp_reply(stream: &mut BufReader<TcpStream>) -> String {
+    let mut reply = String::new();
+    loop {
+        let start = reply.len();
+        stream.read_line(&mut reply).unwrap();
+        if reply.as_bytes().get(start + 3) != Some(&b'-') {
+            return reply;
+        }
     }
 }
 

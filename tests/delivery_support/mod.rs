@@ -142,6 +142,7 @@ impl Bridge {
             account: None,
             events: vec![event],
             maintenance: Vec::new(),
+            author: None,
             replies: Vec::new(),
             ignored: None,
             problems: Vec::new(),

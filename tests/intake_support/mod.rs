@@ -256,6 +256,8 @@ pub fn bench(sources: Vec<SourceConfig>) -> Bench {
         repeats: Repeats::new(1000),
         fence: Arc::new(Fence::without_marks()),
         redactor: Arc::new(Redactor::new(&[]).unwrap()).into(),
+        mail: Default::default(),
+        mail_ready: Default::default(),
     });
     Bench {
         journal,

@@ -443,6 +443,7 @@ fn message(source: &str) -> Message {
         account: None,
         events: Vec::new(),
         maintenance: Vec::new(),
+        author: None,
         replies: Vec::new(),
         ignored: None,
         problems: Vec::new(),

@@ -38,6 +38,7 @@ pub fn message(key: &str, bytes: usize) -> Input {
         account: None,
         events: vec![event],
         maintenance: Vec::new(),
+        author: None,
         replies: Vec::new(),
         ignored: None,
         problems: Vec::new(),

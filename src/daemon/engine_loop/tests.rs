@@ -21,6 +21,7 @@ fn outage(host: &str) -> Input {
         account: None,
         events: vec![event],
         maintenance: Vec::new(),
+        author: None,
         replies: Vec::new(),
         ignored: None,
         problems: Vec::new(),

@@ -67,6 +67,7 @@ fn fail(engine: &mut Engine, seq: u64, at: i64, part: &str) {
         account: None,
         events: vec![event],
         maintenance: Vec::new(),
+        author: None,
         replies: Vec::new(),
         ignored: None,
         problems: Vec::new(),

@@ -48,7 +48,7 @@ impl Verdicts {
                     .strip_suffix(domain)
                     .is_some_and(|rest| rest.ends_with('.'))
         };
-        (self.dmarc == Verdict::Pass && self.dmarc_domain.as_deref().is_none_or(aligned))
+        (self.dmarc == Verdict::Pass && self.dmarc_domain.as_deref().is_some_and(aligned))
             || (self.dmarc != Verdict::Fail
                 && (self.dkim_domains.iter().any(|d| aligned(d))
                     || (self.spf == Verdict::Pass

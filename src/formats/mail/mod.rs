@@ -7,6 +7,7 @@
 //!
 //! Invariant: a part that cannot be read becomes a note in `problems`; the mail is never lost.
 
+mod asked;
 pub mod authentication;
 pub mod automatic;
 mod calendar;
@@ -14,6 +15,7 @@ mod charset;
 mod header;
 mod html;
 mod json;
+mod letter;
 mod notices;
 pub mod read;
 mod reply;
@@ -25,7 +27,7 @@ mod wrappers;
 mod zones;
 
 pub use automatic::Own;
-pub use reply::words_of_person;
+pub use letter::{Answers, Letter};
 pub use template::{TemplateError, Templates};
 
 use super::{Decoded, Undecodable};

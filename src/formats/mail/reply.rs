@@ -3,29 +3,23 @@
 //! the subject alone proves nothing.
 
 use super::automatic;
-use super::read::{self, Mail};
+use super::read::Mail;
 use super::text::{self, Subject};
 use crate::limits::EVENT_TEXT_BYTES_MAX;
 use crate::model::notice::Reply;
 use crate::model::text as bounded_text;
 
-/// A mail that no format matches as the words of whoever wrote it; `None` if no person did, as far
-/// as the mail tells.
-pub fn words_of_person(raw: &[u8]) -> Option<Reply> {
-    let mail = read::mail(raw)?;
+/// Whether a person wrote a mail, as far as it tells.
+pub(super) fn by_person(mail: &Mail, own: &automatic::Own) -> bool {
     let headers = &mail.headers;
-    let automatic = automatic::reason(&mail, &automatic::Own::default()).is_some()
+    let automatic = automatic::reason(mail, own).is_some()
         || headers
             .get("auto-submitted")
             .is_some_and(|value| !value.eq_ignore_ascii_case("no"))
         || ["list-id", "list-unsubscribe", "precedence", "feedback-id"]
             .iter()
             .any(|name| headers.get(name).is_some());
-    if automatic || headers.author_address().is_empty() {
-        return None;
-    }
-    let subject = text::subject(headers.subject(), &[]);
-    Some(of(&mail, &subject))
+    !automatic && !mail.encrypted && !headers.author_address().is_empty()
 }
 
 /// A mail as its author's words.

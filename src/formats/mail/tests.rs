@@ -217,11 +217,12 @@ fn several_from_fields_are_noted() {
 #[test]
 fn a_persons_mail_is_their_words_and_a_machines_is_not() {
     let mail = b"From: Kim <kim@example.org>\r\nSubject: no internet\r\n\r\nOur line is dead.\r\n";
-    let reply = words_of_person(mail).unwrap();
+    let own = Own::default();
+    let reply = Letter::read(mail, &own).unwrap().words.unwrap();
     assert_eq!(reply.from, "kim@example.org");
     assert_eq!(reply.text, "Our line is dead.");
     let machine = b"From: x@example.org\r\nAuto-Submitted: auto-generated\r\n\r\nx\r\n";
-    assert_eq!(words_of_person(machine), None);
+    assert_eq!(Letter::read(machine, &own).unwrap().words, None);
 }
 
 #[test]
