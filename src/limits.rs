@@ -85,6 +85,18 @@ pub const MAIL_MEMORY_BYTES_MAX: usize = 64 * 1024;
 pub const MAIL_IN_HAND_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Longest time a whole mail waits for room in memory, seconds.
 pub const MAIL_WAIT_SECONDS: u64 = 30;
+/// The same bytes without a Message-ID are the same mail for so long, seconds.
+pub const MAIL_SAME_SECONDS: u64 = 600;
+/// Most files of a Maildir that are looked at together.
+pub const MAILDIR_FILES_MAX: usize = 10_000;
+/// Longest wait before a mailbox that failed is tried again, seconds.
+pub const MAILBOX_BACK_OFF_SECONDS_MAX: u64 = 300;
+/// Longest wait for an IMAP server's answer, seconds.
+pub const IMAP_COMMAND_SECONDS: u64 = 60;
+/// Longest wait in IDLE, seconds; shorter than what routers forget connections after.
+pub const IMAP_IDLE_SECONDS: u64 = 240;
+/// An IMAP folder is looked through at least this often unless said, seconds.
+pub const IMAP_POLL_SECONDS: u64 = 120;
 /// Longest check of a mail's author against the DNS, seconds.
 pub const SENDER_CHECK_SECONDS: u64 = 20;
 /// Longest wait for one DNS server, seconds.

@@ -311,8 +311,27 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
             ));
         }
     }
+    check_mailboxes(file, problems);
     if let Err(clash) = Sources::new(file.source.clone(), []) {
         problems.push(Problem::of("source", clash.to_string()));
+    }
+}
+
+fn check_mailboxes(file: &ConfigFile, problems: &mut Vec<Problem>) {
+    let mut names = BTreeSet::new();
+    for mailbox in &file.mailbox {
+        let key = format!("mailbox `{}`", mailbox.name());
+        if !names.insert(mailbox.name()) {
+            let what = "two mailboxes have the name; give each its own";
+            problems.push(Problem::of(key.clone(), what));
+        }
+        problems.extend(mailbox.problem().map(|what| Problem::of(key.clone(), what)));
+        let source = mailbox.source();
+        let mut mails = file.source.iter().filter(|source| source.kind == "mail");
+        if source != "mail" && !mails.any(|configured| configured.name == source) {
+            let what = format!("source: there is no [[source]] `{source}` of kind `mail`");
+            problems.push(Problem::of(key, what));
+        }
     }
 }
 
@@ -329,7 +348,11 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             ));
         }
         let tracker = section.tracker.clone().unwrap_or_else(|| "desk".to_owned());
-        if !trackers.contains(&tracker) {
+        let of_cases = Some(&section.case_tracker).filter(|name| !name.is_empty());
+        for tracker in std::iter::once(&tracker).chain(of_cases) {
+            if trackers.contains(tracker) {
+                continue;
+            }
             let listed: Vec<&str> = trackers.iter().map(String::as_str).collect();
             let what = format!(
                 "tracker `{tracker}` is not configured; there are: {}",
@@ -354,6 +377,9 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             group_by: section.group_by.clone(),
             fallback: section.fallback.clone(),
             severities: section.severities.clone(),
+            case_tickets: section.case_tickets,
+            case_tracker: section.case_tracker.clone(),
+            case_queue: section.case_queue.clone(),
         });
     }
     for section in &file.route {

@@ -224,7 +224,7 @@ fn unix(
 pub(super) async fn open(
     config: &Config,
     data_dir: &Path,
-    intake: &Arc<Intake>,
+    (intake, in_hand): (&Arc<Intake>, InHand),
     api: &Arc<Api>,
     daemon: &Daemon,
 ) -> anyhow::Result<Doors> {
@@ -258,7 +258,6 @@ pub(super) async fn open(
 
     let spool = data_dir.join("mail-spool");
     std::fs::create_dir_all(&spool).context("cannot make the folder for large mails")?;
-    let in_hand = InHand::new(limits::MAIL_IN_HAND_BYTES_MAX);
     let mail_door = |section: &crate::config::sections::MailDoorSection,
                      address: SocketAddr,
                      lmtp: bool,

@@ -5,6 +5,7 @@
 //! | `mod` | start, doors, stop |
 //! | `delivery` | a worker for each tracker |
 //! | `engine_loop` | the engine's thread |
+//! | `mailboxes` | a reader for each mailbox |
 //! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
 //! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
@@ -14,12 +15,16 @@ mod doors;
 pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};
 mod engine_loop;
 mod keeping;
+mod mailboxes;
 mod operations;
 mod watch;
 
 use crate::api::Api;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::intake::mailbox::Reading;
+use crate::intake::smtp::InHand;
+use crate::limits;
 use crate::model::{Input, Time};
 use crate::store::sqlite::{SqliteStore, StoreOptions};
 use crate::store::{Journal, NewInput, StateStore};
@@ -28,6 +33,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use delivery::{Bells, Workers};
 use engine_loop::{EngineLoop, Turned};
+use mailboxes::Mailboxes;
 use operations::Daemon;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -106,6 +112,13 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
     let intake = doors::intake(&start.config, &store, metrics.clone(), mail.clone())?;
     let intake = Arc::new(intake);
+    let in_hand = InHand::new(limits::MAIL_IN_HAND_BYTES_MAX);
+    let reading = Reading {
+        intake: intake.clone(),
+        in_hand: in_hand.clone(),
+        metrics: metrics.clone(),
+    };
+    let mailboxes = Arc::new(Mailboxes::new(reading, metrics.clone()));
     let daemon = Arc::new(Daemon::new(operations::Parts {
         start: &start,
         store: store.clone(),
@@ -117,6 +130,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         turned,
         workers: workers.clone(),
         mail,
+        mailboxes: mailboxes.clone(),
     }));
     let api = Arc::new(Api {
         state: store.state.clone(),
@@ -130,7 +144,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     });
     daemon.attach(api.clone());
     daemon.note_generation().await?;
-    let doors = doors::open(&start.config, data_dir, &intake, &api, &daemon).await?;
+    let shared = (&intake, in_hand);
+    let doors = doors::open(&start.config, data_dir, shared, &api, &daemon).await?;
+    mailboxes.start(&start.config.file.mailbox).await;
     let repeats_stop = CancellationToken::new();
     let repeats = {
         let (intake, stop) = (intake.clone(), repeats_stop.clone());
@@ -145,6 +161,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     wait_for_signal(&daemon).await?;
 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    mailboxes.end().await;
     doors.end(DRAIN).await;
     repeats_stop.cancel();
     repeats.await.context("the repeat task failed")?;

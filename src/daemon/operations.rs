@@ -3,6 +3,7 @@
 use super::delivery::Workers;
 use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
+use super::mailboxes::Mailboxes;
 use super::{Start, now};
 use crate::api::{Api, Operations, SourceShown};
 use crate::config::{self, Config};
@@ -49,6 +50,8 @@ pub(super) struct Parts<'a> {
     pub workers: Arc<Workers>,
     /// How mails are read.
     pub mail: MailSlot,
+    /// The readers of mailboxes.
+    pub mailboxes: Arc<Mailboxes>,
 }
 
 /// The daemon as its doors see it.
@@ -68,6 +71,7 @@ pub(super) struct Daemon {
     pub slots: Slots,
     workers: Arc<Workers>,
     mail: MailSlot,
+    mailboxes: Arc<Mailboxes>,
     api: OnceLock<Arc<Api>>,
     reloading: tokio::sync::Mutex<()>,
 }
@@ -92,6 +96,7 @@ impl Daemon {
             turned: parts.turned,
             workers: parts.workers,
             mail: parts.mail,
+            mailboxes: parts.mailboxes,
             slots: Slots::default(),
             api: OnceLock::new(),
             reloading: tokio::sync::Mutex::new(()),
@@ -238,6 +243,9 @@ impl Daemon {
         self.slots.replace(&new);
         self.mail.store(new.mail.clone());
         self.intake.mail.store(new.trust.clone());
+        if !(new.file.mailbox.is_empty() && old.file.mailbox.is_empty()) {
+            self.mailboxes.start(&new.file.mailbox).await;
+        }
         // A tracker's secret may be new although its section is not.
         if !(new.trackers.is_empty() && old.trackers.is_empty()) {
             self.workers.start(&new.trackers).await;

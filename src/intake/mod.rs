@@ -1,7 +1,8 @@
 //! The doors: how requests and mails come in.
 //!
-//! In the flow this room stands first. A door ([`http`], [`smtp`], [`pipe`]) reads bytes within
-//! limits and finds the [`source`]; [`auth`] and [`rate`] say whether it may speak; [`fence`] runs
+//! In the flow this room stands first. A door ([`http`], [`smtp`], [`pipe`]) or the reader of a
+//! mailbox ([`imap`], [`maildir`]) reads bytes within limits and finds the [`source`]; [`auth`],
+//! [`rate`] and, for mails, [`senders`] say whether it may speak; [`fence`] runs
 //! the decoder; [`redact`] masks secrets; [`repeat`] takes out what changes nothing; [`accept`]
 //! appends the rest to the journal. Only then does the door answer. Decoders, answers of the
 //! drop-in receivers, the clock and the counters are handed in, so that this room knows no sender.
@@ -15,7 +16,10 @@ pub mod auth;
 pub mod body;
 pub mod fence;
 pub mod http;
+pub mod imap;
 pub mod listener;
+pub mod mailbox;
+pub mod maildir;
 pub mod native;
 pub mod notify;
 pub mod patient;

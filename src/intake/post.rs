@@ -72,13 +72,15 @@ impl Intake {
         let letter = Arc::new(OnceLock::new());
         let (shared, trust) = (letter.clone(), trust.clone());
         let decode = move |raw: &[u8]| {
-            let read = || shared.set(Letter::read(raw, &trust.own).unwrap_or_default());
+            let read = || {
+                let _ = shared.set(Letter::read(raw, &trust.own).unwrap_or_default());
+            };
             if !trust.senders.is_open() {
-                let _ = read();
+                read();
             }
             let tried = decoder.mail(&apart, raw, received_at);
             if tried.1.as_ref().is_ok_and(|d| !d.replies.is_empty()) {
-                let _ = read();
+                read();
             }
             tried
         };

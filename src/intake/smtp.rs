@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +86,17 @@ impl InHand {
     /// Room for that many bytes.
     pub fn new(bytes_max: usize) -> InHand {
         InHand(Arc::new(Semaphore::new(bytes_max / 1024)))
+    }
+
+    /// Room for a mail of that length while the permit is held; `None` if there is none in time.
+    pub(super) async fn room(
+        &self,
+        bytes: usize,
+        longest: Duration,
+    ) -> Option<SemaphorePermit<'_>> {
+        let kibibytes = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+        let room = timeout(longest, self.0.acquire_many(kibibytes)).await;
+        room.ok()?.ok()
     }
 }
 
@@ -175,10 +186,8 @@ impl SmtpDoor {
         recipients: &[Arc<Source>],
     ) -> Vec<Reply> {
         let all = |reply| vec![reply; recipients.len()];
-        let kibibytes = u32::try_from(mail.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let room = self.in_hand.0.acquire_many(kibibytes);
         let longest = Duration::from_secs(limits::MAIL_WAIT_SECONDS);
-        let Ok(Ok(_room)) = timeout(longest, room).await else {
+        let Some(_room) = self.in_hand.room(mail.len(), longest).await else {
             return all(reply::BUSY);
         };
         let raw = match mail.into_bytes() {

@@ -1,13 +1,13 @@
-//! TLS of the doors. Certificates are reloaded by swapping what new handshakes use; connections
+//! TLS of the doors, and of the mailboxes that the bridge reads. Certificates are reloaded by swapping what new handshakes use; connections
 //! that stand go on.
 
 use arc_swap::ArcSwapOption;
-use rustls::RootCertStore;
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What the next handshake uses; empty: no TLS.
@@ -81,6 +81,26 @@ pub fn server_config(
     builder
         .with_single_cert(chain, key)
         .map_err(|error| unusable(&error))
+}
+
+/// The client's side: the system's roots, and those of a PEM file. Reads files.
+pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    let unusable = |error: &dyn std::fmt::Display| TlsError::Unusable(error.to_string());
+    let mut roots = RootCertStore::empty();
+    // A root that cannot be read is one that nobody is trusted by.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        let pem = std::fs::read(path)
+            .map_err(|error| unusable(&format!("{}: {error}", path.display())))?;
+        for root in read_certificates(&pem, "certificate authority")? {
+            roots.add(root).map_err(|error| unusable(&error))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn read_certificates(

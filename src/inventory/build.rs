@@ -35,21 +35,18 @@ impl Inventory {
         }
         for entry in file.account {
             let managed = !entry.partner.is_empty();
-            let (partner, mail) = (entry.partner, entry.mail);
             let customer = if entry.customer.is_empty() {
                 entry.id.clone()
             } else {
                 entry.customer
             };
-            builder.inventory.accounts.insert(
-                entry.id,
-                Account {
-                    customer,
-                    managed,
-                    partner,
-                    mail,
-                },
-            );
+            let account = Account {
+                customer,
+                partner: entry.partner,
+                managed,
+                mail: entry.mail,
+            };
+            builder.inventory.accounts.insert(entry.id, account);
         }
         for entry in &file.element {
             builder.alias(entry);

@@ -5,6 +5,7 @@ use super::shown;
 use crate::delivery::DeliveryMetrics;
 use crate::engine::Figure;
 use crate::engine::gauges::Gauges;
+use crate::intake::mailbox::MailboxMetrics;
 use crate::intake::{IntakeMetrics, Refused};
 use crate::limits;
 use crate::model::{Outcome, Time};
@@ -12,7 +13,7 @@ use arc_swap::ArcSwap;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,6 +75,8 @@ pub struct Metrics {
     request_duration: HistogramVec,
     last_success: GaugeVec,
     heartbeat: GaugeVec,
+    mailbox_up: IntGaugeVec,
+    mailbox_looked: GaugeVec,
     reload_ok: IntGauge,
     reload_at: Gauge,
     set_aside: IntCounter,
@@ -161,6 +164,20 @@ impl Metrics {
                 ),
                 &["source"],
             )?,
+            mailbox_up: IntGaugeVec::new(
+                opts(
+                    "mailbox_up",
+                    "Whether a mailbox that the bridge reads could be read last time.",
+                ),
+                &["mailbox"],
+            )?,
+            mailbox_looked: GaugeVec::new(
+                opts(
+                    "mailbox_last_success_timestamp_seconds",
+                    "When a mailbox was last looked through whole; 0: never.",
+                ),
+                &["mailbox"],
+            )?,
             reload_ok: IntGauge::with_opts(opts(
                 "config_last_reload_successful",
                 "Whether the last reload was taken.",
@@ -191,7 +208,7 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), MetricsError> {
-        let all: [Box<dyn Collector>; 15] = [
+        let all: [Box<dyn Collector>; 17] = [
             Box::new(self.received.clone()),
             Box::new(self.outcomes.clone()),
             Box::new(self.refused.clone()),
@@ -202,6 +219,8 @@ impl Metrics {
             Box::new(self.request_duration.clone()),
             Box::new(self.last_success.clone()),
             Box::new(self.heartbeat.clone()),
+            Box::new(self.mailbox_up.clone()),
+            Box::new(self.mailbox_looked.clone()),
             Box::new(self.reload_ok.clone()),
             Box::new(self.reload_at.clone()),
             Box::new(self.set_aside.clone()),
@@ -273,6 +292,16 @@ impl Metrics {
 
     fn label<'a>(names: &'a BTreeSet<String>, source: &str) -> &'a str {
         names.get(source).map_or("other", String::as_str)
+    }
+
+    /// The mailboxes of a configuration, and no others. One that was not read yet is not up.
+    pub fn mailboxes<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        self.mailbox_up.reset();
+        self.mailbox_looked.reset();
+        for name in names {
+            self.mailbox_up.with_label_values(&[name]).set(0);
+            self.mailbox_looked.with_label_values(&[name]).set(0.0);
+        }
     }
 
     /// A reload was taken or refused.
@@ -356,6 +385,18 @@ impl IntakeMetrics for Metrics {
     fn refused(&self, door: &'static str, why: Refused) {
         self.refused.with_label_values(&[door, why.word()]).inc();
         tracing::debug!(door, why = why.word(), "message_refused");
+    }
+}
+
+impl MailboxMetrics for Metrics {
+    fn mailbox_up(&self, mailbox: &str, up: bool) {
+        let gauge = self.mailbox_up.with_label_values(&[mailbox]);
+        gauge.set(i64::from(up));
+    }
+
+    fn mailbox_looked(&self, mailbox: &str, at: Time) {
+        let gauge = self.mailbox_looked.with_label_values(&[mailbox]);
+        gauge.set(seconds(at));
     }
 }
 

@@ -15,6 +15,7 @@ use alertbridge::model::{Event, EventState, Identity, Input, Outcome, Sequenced,
 use alertbridge::store::{Journal, Mark, NewInput, StoreError};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
@@ -30,6 +31,7 @@ pub enum Mode {
 /// A journal in memory.
 pub struct FakeJournal {
     pub rows: Mutex<Vec<NewInput>>,
+    tried: AtomicUsize,
     mode: watch::Sender<Mode>,
 }
 
@@ -37,12 +39,18 @@ impl FakeJournal {
     pub fn new() -> Arc<FakeJournal> {
         Arc::new(FakeJournal {
             rows: Mutex::default(),
+            tried: AtomicUsize::new(0),
             mode: watch::Sender::new(Mode::Commit),
         })
     }
 
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// How many appends began.
+    pub fn tried(&self) -> usize {
+        self.tried.load(Ordering::SeqCst)
     }
 
     pub fn inputs(&self) -> Vec<Input> {
@@ -70,6 +78,7 @@ impl Journal for FakeJournal {
         inputs: Vec<NewInput>,
         _marks: Vec<Mark>,
     ) -> BoxFuture<'_, Result<Vec<u64>, StoreError>> {
+        self.tried.fetch_add(1, Ordering::SeqCst);
         let mut mode = self.mode.subscribe();
         Box::pin(async move {
             let now = *mode.wait_for(|mode| *mode != Mode::Hold).await.unwrap();

@@ -91,6 +91,7 @@ pub fn retire(store: &SqliteStore, keep: &Retention, now: Time) -> Result<Retire
     let before = now.minus(DAY * keep.timelines_days);
     retired.incidents = until_none(|limit| store.state.trim_incidents(before, limit))?;
     retired.deliveries = retire_attempts(store, now.minus(DAY * keep.deliveries_days))?;
+    retire_contents(store, now.minus(DAY * keep.deliveries_days))?;
     Ok(retired)
 }
 
@@ -103,6 +104,19 @@ fn until_none(mut some: impl FnMut(usize) -> Result<u64, StoreError>) -> Result<
             gone => all += gone,
         }
     }
+}
+
+/// What mailboxes held long ago does not come again; where they were read to, is kept.
+fn retire_contents(store: &SqliteStore, before: Time) -> Result<(), StoreError> {
+    let old = store.journal.marks_before("mailbox", before)?;
+    let contents: Vec<String> = old
+        .into_iter()
+        .filter(|key| key.contains("/content/"))
+        .collect();
+    for some in contents.chunks(usize::try_from(limits::TRIM_ROWS_MAX).unwrap_or(usize::MAX)) {
+        store.journal.drop_marks("mailbox", some.to_vec())?;
+    }
+    Ok(())
 }
 
 /// An attempt's mark makes a later attempt look before it creates: it stays for as long as its
