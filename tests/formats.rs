@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use alertbridge::formats::mail::{Templates, decode_bytes};
 use alertbridge::formats::{self, Detection, Request, view};
 use alertbridge::intake::raw::Dump;
 use alertbridge::model::{AlertKey, Event, EventState, Identity, Time};
@@ -319,6 +320,17 @@ This page is made from the registry in `src/formats/mod.rs`; a test compares it.
 | --- | --- | --- | --- | --- | --- |
 ";
 
+const MAILS_HEAD: &str = "
+## Mails
+
+What is read in mails without a word of configuration, in the order in which templates are tried;
+operators' own come first ([mail-templates.md](mail-templates.md)). Calendars (MAINTNOTE) and JSON
+attachments are read as well. Who may speak by mail: [mail.md](mail.md).
+
+| sender | template | says | identity | sample mails |
+| --- | --- | --- | --- | --- |
+";
+
 fn page() -> String {
     let mut page = PAGE_HEAD.to_owned();
     let messages = messages();
@@ -336,7 +348,37 @@ fn page() -> String {
         let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         page.push_str(&format!("| {} |\n", escaped.join(" | ")));
     }
+    page.push_str(MAILS_HEAD);
+    let read = mails_by_template();
+    for about in Templates::shipped().about() {
+        let cells = [
+            about.title.to_owned(),
+            format!("`{}`", about.name),
+            about.says.join(", "),
+            about.identity.join(", "),
+            read.get(about.name).copied().unwrap_or(0).to_string(),
+        ];
+        let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        page.push_str(&format!("| {} |\n", escaped.join(" | ")));
+    }
     page
+}
+
+/// How many of the sample mails each template reads.
+fn mails_by_template() -> BTreeMap<String, usize> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mail");
+    let mut read = BTreeMap::new();
+    for folder in ["samples", "own"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "eml") {
+                let raw = std::fs::read(path).unwrap();
+                let received_at = Time::parse_rfc3339("2026-01-01T00:00:00Z").unwrap();
+                *read.entry(decode_bytes(&raw, received_at).0).or_default() += 1;
+            }
+        }
+    }
+    read
 }
 
 #[test]

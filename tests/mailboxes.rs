@@ -1,12 +1,12 @@
 //! Mailboxes that the bridge reads: a Maildir, and IMAP folders of a real Dovecot (its address in
 //! `ALERTBRIDGE_TEST_IMAP`, see `tests/services/dovecot.sh`), over restarts and lost servers.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod daemon_support;
 mod intake_support;
 
-use alertbridge::intake::maildir::{self as intake_maildir, MaildirConfig};
 use alertbridge::intake::mailbox::{MailboxMetrics, Reading};
+use alertbridge::intake::maildir::{self as intake_maildir, MaildirConfig};
 use alertbridge::intake::smtp::InHand;
 use alertbridge::model::Time;
 use daemon_support::Daemon;

@@ -52,7 +52,7 @@ impl Intake {
         };
         let delivery = Delivery {
             tried,
-            raw: raw.to_vec(),
+            raw: Vec::from(raw),
             group,
             summary,
         };

@@ -20,6 +20,7 @@ use crate::limits;
 use crate::model::Outcome;
 use crate::store::StoreError;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -190,36 +191,40 @@ impl SmtpDoor {
         let Some(_room) = self.in_hand.room(mail.len(), longest).await else {
             return all(reply::BUSY);
         };
-        let raw = match mail.into_bytes() {
+        let mut raw = match mail.into_bytes() {
             Ok(raw) => bytes::Bytes::from(raw),
             Err(error) => {
                 tracing::warn!(%error, "A mail could not be read back from its spool file.");
                 return all(reply::STORE_UNAVAILABLE);
             }
         };
-        let mut done: Vec<(&Arc<Source>, Reply)> = Vec::new();
-        let mut replies = Vec::with_capacity(recipients.len());
-        for source in recipients {
-            let known = done.iter().find(|(other, _)| other.name == source.name);
-            let reply = match known {
-                Some((_, reply)) => *reply,
-                None => self.store_for(source, &raw, envelope).await,
+        let mut names: BTreeMap<&str, Reply> = BTreeMap::new();
+        let sources: BTreeMap<&str, &Arc<Source>> =
+            recipients.iter().map(|s| (&*s.name, s)).collect();
+        for (left, (name, source)) in (0..sources.len()).rev().zip(sources) {
+            // The last one gets the bytes themselves: large mails are copied for the others alone.
+            let bytes = match left {
+                0 => std::mem::take(&mut raw),
+                _ => raw.clone(),
             };
-            done.push((source, reply));
-            replies.push(reply);
+            names.insert(name, self.store_for(source, bytes, envelope).await);
         }
-        replies
+        let reply = |source: &Arc<Source>| names.get(&*source.name).copied();
+        recipients
+            .iter()
+            .map(|source| reply(source).unwrap_or(reply::STORE_UNAVAILABLE))
+            .collect()
     }
 
     async fn store_for(
         &self,
         source: &Arc<Source>,
-        raw: &bytes::Bytes,
+        raw: bytes::Bytes,
         envelope: &Envelope,
     ) -> Reply {
         let taken = self
             .intake
-            .take_mail(source, raw.clone(), envelope, Vec::new())
+            .take_mail(source, raw, envelope, Vec::new())
             .await;
         match taken {
             Ok(_) => reply::ACCEPTED,

@@ -56,6 +56,76 @@ pub struct Layout {
     pub ignored: Option<String>,
 }
 
+/// The documentation row of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About<'a> {
+    /// Name of the sender.
+    pub name: &'a str,
+    /// The product's name as people write it.
+    pub title: &'a str,
+    /// What its mails can say: `problem, acknowledged, recovery, ...`.
+    pub says: Vec<&'static str>,
+    /// The fields that its identity is made of.
+    pub identity: Vec<&'a str>,
+}
+
+impl Layout {
+    /// What the template says of itself.
+    pub fn about(&self) -> About<'_> {
+        let event = self.event.as_ref();
+        let identity = event
+            .map(|event| event.identity.as_slice())
+            .unwrap_or_default();
+        let mut names: Vec<&str> = Vec::new();
+        for format in identity {
+            for piece in format.split('{').skip(1) {
+                let name = piece.split(['|', ':', '?', '}']).next().unwrap_or(piece);
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        if event.is_some_and(|event| event.identity_labels) {
+            names.push("labels");
+        }
+        if self.maintenance.is_some() {
+            names.push("maintenance id");
+        }
+        About {
+            name: &self.name,
+            title: &self.title,
+            says: self.says(),
+            identity: names,
+        }
+    }
+
+    fn says(&self) -> Vec<&'static str> {
+        if self.ignored.is_some() {
+            return vec!["nothing (known, and no alert)"];
+        }
+        if self.maintenance.is_some() {
+            return vec!["planned work"];
+        }
+        let Some(state) = &self.state else {
+            return vec!["problem"];
+        };
+        let problem = matches!(state.otherwise, Otherwise::Firing) || !state.firing.is_empty();
+        [
+            ("problem", problem),
+            ("acknowledged", !state.acknowledged.is_empty()),
+            ("recovery", !state.resolved.is_empty()),
+            ("flapping", !state.flapping.is_empty()),
+            ("downtime", !state.downtime.is_empty()),
+            ("unreachable", !state.unreachable.is_empty()),
+            ("notice", !state.info.is_empty()),
+            ("test", !state.test.is_empty()),
+        ]
+        .into_iter()
+        .filter_map(|(word, said)| said.then_some(word))
+        .collect()
+    }
+}
+
 /// What must be there. Every pattern that is given must match, or one if `any` is set.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

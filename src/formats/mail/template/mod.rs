@@ -14,7 +14,7 @@ mod pieces;
 mod tests;
 
 pub use alerts::believable;
-pub use layout::Layout;
+pub use layout::{About, Layout};
 
 use super::read::Mail;
 use super::times::Clock;
@@ -107,6 +107,11 @@ impl Templates {
         self.all
             .iter()
             .map(|t| (t.layout.name.as_str(), t.layout.title.as_str()))
+    }
+
+    /// The documentation row of each template, in order.
+    pub fn about(&self) -> impl Iterator<Item = About<'_>> {
+        self.all.iter().map(|template| template.layout.about())
     }
 
     /// What the first template that fits makes of a mail; `None` if none fits.
