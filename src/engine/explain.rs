@@ -8,6 +8,7 @@ use crate::inventory::{Condition, ElementId, Health, Lives, Query};
 use crate::model::alert::{Alert, AlertText};
 use crate::model::event::Event;
 use crate::model::identity::Identity;
+use crate::model::incident::WITHHELD;
 use crate::model::incident::{Incident, IncidentState, TimelineEntry};
 use crate::model::reason::Reason;
 use crate::model::severity::Basis;
@@ -83,7 +84,7 @@ impl Explained {
 
 /// Explains an incident.
 pub fn explain(recorded: &Recorded) -> Explained {
-    let incident = recorded.incident;
+    let incident = &recorded.incident.clone().for_anybody();
     let severity = incident
         .severity
         .map_or("no severity".to_owned(), |s| s.to_string());
@@ -95,12 +96,27 @@ pub fn explain(recorded: &Recorded) -> Explained {
         incident.basis.word(),
         incident.title
     );
+    if incident.sensitive {
+        return Explained::of(head, withheld(recorded));
+    }
     let parts = [alerts(recorded), elements(recorded), effect(recorded)];
     let mut because: Vec<Explained> = parts.into_iter().collect();
     because.extend(waiting(recorded));
     because.extend(for_and_against(recorded));
     because.push(history(recorded));
     Explained::of(head, because)
+}
+
+/// Of something sensitive only the decisions are told, by name and time.
+fn withheld(recorded: &Recorded) -> Vec<Explained> {
+    let lines = recorded.timeline.iter().map(|entry| {
+        let (at, reason, seq) = (entry.at, entry.reason.word(), entry.seq);
+        Explained::leaf(format!("{at} {reason} (input {seq})"))
+    });
+    let count = recorded.alerts.len();
+    std::iter::once(Explained::leaf(format!("{count} alert(s) belong to it")))
+        .chain(lines)
+        .collect()
 }
 
 /// Explains one alert: event, identity, rules, element.
@@ -116,11 +132,16 @@ pub fn explain_alert(alert: &Alert, text: &AlertText, decisions: &Decisions) -> 
         _ => format!("{} since {}", alert.state.word(), alert.fired_at),
     };
     let summary = if text.sensitive {
-        "(content withheld)"
+        WITHHELD
     } else {
-        text.summary.as_str()
+        &text.summary
     };
     let head = format!("{} {state}: {summary}", alert.id);
+    if text.sensitive {
+        let (seq, index) = text.event;
+        let event = format!("Event {seq}.{index} by source {}.", text.source);
+        return Explained::of(head, vec![Explained::leaf(event)]);
+    }
     let word = text.severity.as_deref().unwrap_or("none");
     let (seq, index) = text.event;
     let received = format!(
