@@ -22,6 +22,7 @@ mod state_write;
 mod tail;
 mod trim;
 mod verify;
+mod view;
 mod wal;
 mod writer;
 
@@ -35,6 +36,7 @@ pub use retention::{Retention, Retired, retire};
 pub use state::{SqliteState, StateOptions};
 pub use state_seal::seal_found;
 pub use verify::{Verified, verify};
+pub use view::{JournalView, copy_state, in_use};
 
 use super::desk_store::DeskStore;
 use super::sealing::Keys;
