@@ -26,6 +26,7 @@ use crate::intake::mailbox::Reading;
 use crate::intake::smtp::InHand;
 use crate::limits;
 use crate::model::{Input, Time};
+use crate::store::sealing::Keys;
 use crate::store::sqlite::{SqliteStore, StoreOptions};
 use crate::store::{Journal, NewInput, StateStore};
 use crate::telemetry::metrics::Metrics;
@@ -66,7 +67,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let data_dir = &start.data_dir;
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
-    let store = open_store(data_dir).await?;
+    let keys = Keys::new(ArcSwap::new(start.config.keyring.clone()));
+    let store = open_store(data_dir, &keys).await?;
     let metrics = Arc::new(Metrics::new()?);
     let bells = Arc::new(Bells::default());
     let stop = CancellationToken::new();
@@ -102,12 +104,14 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         bells,
         stop.clone(),
     ));
-    workers.start(&start.config.trackers).await;
+    workers.start(&start.config).await;
     let retention = tokio::spawn(keeping::retire_hourly(
         store.clone(),
         start.config.file.retention,
         stop.clone(),
     ));
+
+    let sealing = tokio::spawn(keeping::seal_what_is_found(store.clone(), stop.clone()));
 
     let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
     let intake = doors::intake(&start.config, &store, metrics.clone(), mail.clone())?;
@@ -122,6 +126,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let daemon = Arc::new(Daemon::new(operations::Parts {
         start: &start,
         store: store.clone(),
+        keys,
         intake: intake.clone(),
         metrics,
         gauges,
@@ -169,6 +174,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     store.journal.wake();
     workers.end().await;
     retention.await.context("the retention task failed")?;
+    sealing.await.context("the sealing task failed")?;
     watching.await.context("the watching task failed")?;
     tokio::task::spawn_blocking(move || engine.join())
         .await?
@@ -180,9 +186,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
 }
 
 /// Opens the store and journals the start.
-async fn open_store(data_dir: &Path) -> anyhow::Result<Arc<SqliteStore>> {
+async fn open_store(data_dir: &Path, keys: &Keys) -> anyhow::Result<Arc<SqliteStore>> {
     let generation = format!("{:032x}", rand::random::<u128>());
-    let store = SqliteStore::open(data_dir, StoreOptions::default(), &generation)?;
+    let store = SqliteStore::open(data_dir, StoreOptions::with_keys(keys), &generation)?;
     let store = Arc::new(store);
     let restart = Input::Restart {
         version: env!("CARGO_PKG_VERSION").to_owned(),

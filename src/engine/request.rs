@@ -36,11 +36,13 @@ impl Engine {
             if let Some(entry) = self.state.incidents.get_mut(&id) {
                 entry.reported = true;
                 entry.reported_by_account(&request.account);
-                entry.sensitive |= request.sensitive;
                 if !entry.accounts.contains(&request.account) {
                     entry.accounts.push(request.account.clone());
                 }
                 entry.opened_at = entry.opened_at.min(request.reported_at);
+            }
+            if request.sensitive {
+                self.mark_sensitive(id);
             }
             let text = format!("Reported by {}: {}", request.account, request.summary);
             self.decide_by(id, Reason::Reported, text.clone(), author);

@@ -16,7 +16,7 @@ impl Engine {
         let author = message.author.clone().unwrap_or_default();
         let about = self.incident_of(reply);
         match about.filter(|id| self.may_write(&author, *id)) {
-            Some(id) => self.add_words(id, &author, reply),
+            Some(id) => self.add_words(message, id, &author, reply),
             None => self.own_words(message, &author, reply, about),
         }
     }
@@ -80,7 +80,10 @@ impl Engine {
             || services.any(|service| inventory.subscribes(account, service))
     }
 
-    fn add_words(&mut self, id: IncidentId, author: &Author, reply: &Reply) {
+    fn add_words(&mut self, message: &Message, id: IncidentId, author: &Author, reply: &Reply) {
+        if message.sensitive {
+            self.mark_sensitive(id);
+        }
         let text = format!("Mail from {}: {}", reply.from, reply.text);
         if author.speaker == Speaker::Engineer {
             self.acknowledge(id, &reply.from);
@@ -106,7 +109,7 @@ impl Engine {
             && let Some(id) = self.state.by_group.get(&group).copied()
             && self.incident_state(id).is_some_and(|state| state.is_open())
         {
-            self.add_words(id, author, reply);
+            self.add_words(message, id, author, reply);
             return;
         }
         let (request, doubts) = self.request_of(message, author, reply, refused);

@@ -200,6 +200,8 @@ impl Source {
     /// What a decoded message of this source says, for the journal.
     pub fn message(&self, sender: String, decoded: Decoded) -> Message {
         let own = self.config.account.clone();
+        let asked = decoded.author.as_ref().and_then(|a| a.asked.as_ref());
+        let sensitive = self.config.sensitive || asked.is_some_and(|asked| asked.sensitive);
         Message {
             source: self.config.name.clone(),
             scope: self.scope_of(decoded.author.as_ref()).into_owned(),
@@ -212,7 +214,7 @@ impl Source {
             ignored: decoded.ignored,
             problems: decoded.problems,
             replay_of: None,
-            sensitive: self.config.sensitive,
+            sensitive,
         }
     }
 

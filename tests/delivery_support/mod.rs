@@ -178,6 +178,7 @@ impl Bridge {
             ledger,
             pace: quick(),
             gate: Gate::default(),
+            presentation: Arc::default(),
         }
     }
 
