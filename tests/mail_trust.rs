@@ -32,6 +32,9 @@ const CONFIG: &str = r#"
 inventory = ["inventory.toml"]
 [engine]
 hold_outage = "0s"
+[[sealing.key]]
+id = 1
+key = { file = "seal" }
 [mail]
 own_domains = ["noc.example"]
 [[mail.trusted_server]]
@@ -59,6 +62,7 @@ queue = "Billing"
 
 fn start(dir: &tempfile::TempDir) -> Daemon {
     std::fs::write(dir.path().join("inventory.toml"), INVENTORY).unwrap();
+    std::fs::write(dir.path().join("seal"), "5a".repeat(32)).unwrap();
     Daemon::start_with(dir.path(), CONFIG, &[])
 }
 
@@ -278,7 +282,12 @@ fn a_persons_mail_is_an_inquiry_or_the_request_it_asks_for() {
         "Service: net-globex\r\nType: outage\r\nReported-At: 2026-01-02T03:04:05Z\r\n\
          Sensitive: yes\r\n\r\nNothing works.",
     );
-    let request = awaited(&daemon, "No internet");
+    daemon.until("the request", |_| {
+        let hit = |i: &Value| i["services"][0] == "net-globex";
+        incidents(&daemon).iter().any(hit)
+    });
+    let hit = |i: &Value| i["services"][0] == "net-globex";
+    let request = incidents(&daemon).into_iter().find(hit).unwrap();
     assert_eq!(request["severity"], "S2");
     assert_eq!(request["services"][0], "net-globex");
     assert_eq!(request["accounts"][0], "globex");

@@ -9,6 +9,7 @@ use crate::intake::verify::DnsCheck;
 use crate::inventory::{Inventory, InventoryFile};
 use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
 use crate::sla::{Sla, SlaSections};
+use crate::store::sealing::Keyring;
 use jiff::tz::TimeZoneDatabase;
 use serde::Deserialize;
 use std::io::Read;
@@ -75,6 +76,7 @@ fn own_mails(section: &MailSection) -> Own {
 pub(super) fn mail_trust(
     file: &ConfigFile,
     inventory: &Inventory,
+    keyring: &Keyring,
     problems: &mut Vec<Problem>,
 ) -> MailTrust {
     let section = &file.mail;
@@ -97,6 +99,7 @@ pub(super) fn mail_trust(
         senders,
         check,
         own: own_mails(section),
+        can_seal: keyring.can_seal(),
     }
 }
 

@@ -180,7 +180,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     let sla = files::sla(&file, folder, &mut texts, &mut problems);
     let mail = files::mail_reading(&file, folder, &mut texts, &mut problems);
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
-    let trust = files::mail_trust(&file, &inventory, &mut problems);
+    let trust = files::mail_trust(&file, &inventory, &keyring, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }

@@ -110,7 +110,18 @@ impl Intake {
         let standing = trust
             .senders
             .judge(letter, envelope, checked.as_ref(), bound_to);
-        apply(&standing, letter, (sender, outcome))
+        let (sender, outcome) = apply(&standing, letter, (sender, outcome));
+        let wants_seal = |decoded: &Decoded| {
+            let author = decoded.author.as_ref();
+            let asked = author.and_then(|author| author.asked.as_ref());
+            asked.is_some_and(|asked| asked.sensitive)
+        };
+        if !trust.can_seal && outcome.as_ref().is_ok_and(wants_seal) {
+            let reason = "it is marked as sensitive, and there is no key to seal it with: \
+                          configure [[sealing.key]], and look at it with `quarantine show`";
+            return (sender, Err(Undecodable::because(reason)));
+        }
+        (sender, outcome)
     }
 }
 
@@ -167,7 +178,12 @@ fn about(letter: &Letter) -> (String, String) {
         .chars()
         .filter(|c| !c.is_ascii_digit())
         .collect();
-    let summary = prefix(&letter.subject, limits::QUARANTINE_SUMMARY_BYTES_MAX).to_owned();
+    let sensitive = letter.asked.as_ref().is_some_and(|asked| asked.sensitive);
+    let shown = match sensitive {
+        true => "a mail marked as sensitive",
+        false => &letter.subject,
+    };
+    let summary = prefix(shown, limits::QUARANTINE_SUMMARY_BYTES_MAX).to_owned();
     (
         format!("{} {}", letter.author, subject.to_lowercase()),
         summary,

@@ -139,6 +139,8 @@ pub struct MailTrust {
     pub check: Option<Arc<dyn SenderCheck>>,
     /// How our own mails are told from others.
     pub own: Own,
+    /// Whether there is a key to seal with what an author marks as sensitive.
+    pub can_seal: bool,
 }
 
 /// Known addresses and how they are proven.

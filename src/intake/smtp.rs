@@ -198,18 +198,22 @@ impl SmtpDoor {
                 return all(reply::STORE_UNAVAILABLE);
             }
         };
-        let mut names: BTreeMap<&str, Reply> = BTreeMap::new();
-        let sources: BTreeMap<&str, &Arc<Source>> =
-            recipients.iter().map(|s| (&*s.name, s)).collect();
-        for (left, (name, source)) in (0..sources.len()).rev().zip(sources) {
+        let mut sources: Vec<&Arc<Source>> = Vec::new();
+        for source in recipients {
+            if !sources.iter().any(|other| other.name == source.name) {
+                sources.push(source);
+            }
+        }
+        let mut done: BTreeMap<&str, Reply> = BTreeMap::new();
+        for (left, source) in (0..sources.len()).rev().zip(sources) {
             // The last one gets the bytes themselves: large mails are copied for the others alone.
             let bytes = match left {
                 0 => std::mem::take(&mut raw),
                 _ => raw.clone(),
             };
-            names.insert(name, self.store_for(source, bytes, envelope).await);
+            done.insert(&source.name, self.store_for(source, bytes, envelope).await);
         }
-        let reply = |source: &Arc<Source>| names.get(&*source.name).copied();
+        let reply = |source: &Arc<Source>| done.get(&*source.name).copied();
         recipients
             .iter()
             .map(|source| reply(source).unwrap_or(reply::STORE_UNAVAILABLE))

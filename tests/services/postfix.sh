@@ -4,9 +4,10 @@
 # Installs Debian's packages if they are missing (as root), and runs a private instance with its own
 # configuration, queue and log on a free loopback port. Writes to DIR/env (default DIR:
 # target/services/postfix): ALERTBRIDGE_TEST_POSTFIX=HOST:PORT, ALERTBRIDGE_TEST_POSTFIX_CONFIG=its
-# folder. Where a mail goes stands in its domain: pPORT.smtp.example, pPORT.lmtp.example on this
-# machine, NAME.pipe.example to the command CONFIG/commands/NAME, alerts@mon.example.net by an alias
-# to CONFIG/commands/alias; tests put the commands there. Retries come after seconds. The Postfix of
+# folder, ALERTBRIDGE_TEST_POSTFIX_PORTS=A,B,C,D. Mails to 1.smtp.example go to port A of this
+# machine, to 1.lmtp.example to port B, of 2 to C and D; {one,two}.pipe.example to the command
+# CONFIG/commands/{one,two}, alerts@mon.example.net by an alias to CONFIG/commands/alias; tests put
+# the commands there and listen at the ports. Retries come after seconds. The Postfix of
 # the machine, if it runs one, is not touched.
 set -euo pipefail
 
@@ -70,15 +71,18 @@ free_port() {
 
 configure() {
   local t=$1 port=$2
-  mkdir -p "$t"/{etc/commands,queue,data}
+  mkdir -p "$t"/{etc/commands,queue,data,spool}
   chmod 755 "$t" "$t/etc"
   # Tests may run as somebody else than who started this.
-  chmod 1777 "$t/etc/commands"
+  chmod 1777 "$t/etc/commands" "$t/spool"
   chown postfix "$t/data"
-  cat >"$t/etc/transport" <<'TRANSPORT'
-/@p([0-9]+)\.smtp\.example$/ smtp:[127.0.0.1]:$1
-/@p([0-9]+)\.lmtp\.example$/ lmtp:inet:127.0.0.1:$1
-/@([a-z0-9-]+)\.pipe\.example$/ bridgepipe:$1
+  cat >"$t/etc/transport" <<TRANSPORT
+1.smtp.example smtp:[127.0.0.1]:$3
+1.lmtp.example lmtp:inet:127.0.0.1:$4
+2.smtp.example smtp:[127.0.0.1]:$5
+2.lmtp.example lmtp:inet:127.0.0.1:$6
+one.pipe.example bridgepipe:one
+two.pipe.example bridgepipe:two
 TRANSPORT
   printf 'alerts: "|%s/etc/commands/alias"\n' "$t" >"$t/etc/aliases"
   cp /etc/postfix/postfix-files /etc/postfix/dynamicmaps.cf "$t/etc/" 2>/dev/null || true
@@ -97,7 +101,8 @@ smtpd_relay_restrictions = permit_mynetworks, reject
 alias_maps = hash:$t/etc/aliases
 alias_database = hash:$t/etc/aliases
 local_recipient_maps =
-transport_maps = regexp:$t/etc/transport
+mail_spool_directory = $t/spool
+transport_maps = texthash:$t/etc/transport
 relay_domains = static:all
 recipient_delimiter = +
 queue_run_delay = 2s
@@ -124,7 +129,8 @@ start() {
   t=$(mktemp -d /var/tmp/alertbridge-postfix.XXXXXX)
   echo "$t" >"$dir/run"
   port=$(free_port)
-  configure "$t" "$port"
+  local to=("$(free_port)" "$(free_port)" "$(free_port)" "$(free_port)")
+  configure "$t" "$port" "${to[@]}"
   if ! postfix -c "$t/etc" start >>"$dir/start.log" 2>&1; then
     say "it did not start:"
     tail -n 20 "$dir/start.log" "$t/log" >&2 || true
@@ -138,6 +144,7 @@ start() {
   cat >"$dir/env" <<ENV
 ALERTBRIDGE_TEST_POSTFIX=127.0.0.1:$port
 ALERTBRIDGE_TEST_POSTFIX_CONFIG=$t/etc
+ALERTBRIDGE_TEST_POSTFIX_PORTS=$(IFS=,; echo "${to[*]}")
 ENV
 }
 
