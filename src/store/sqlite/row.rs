@@ -7,9 +7,9 @@ use super::connection::{ReadError, from_sql, to_sql};
 use crate::limits;
 use crate::model::input::ENCODING_VERSION;
 use crate::model::{Input, Sequenced, Time};
+use bytes::Bytes;
 use crc32fast::Hasher;
 use rusqlite::{CachedStatement, Row, params};
-use std::sync::Arc;
 
 /// Set in the version of a row whose payload is compressed.
 const COMPRESSED: u8 = 0x80;
@@ -18,18 +18,28 @@ const COMPRESSED_BYTES_MIN: usize = 1024;
 /// Rows that are not sealed have key 0.
 const KEY_NONE: i64 = 0;
 
-/// An input ready to be written.
+/// An input ready to be written. It is bytes alone: the input itself is dropped where it was made,
+/// so that its memory is used again at once by the thread that has it in its cache.
 pub(super) struct NewRow {
     /// When the bridge accepted it.
-    pub(super) at: Time,
-    /// The input itself, for the tail.
-    pub(super) input: Input,
+    at: Time,
+    kind: &'static str,
+    /// Where it came from; empty: from the bridge itself.
+    pub(super) source: String,
     version: u8,
     payload: Vec<u8>,
-    /// Bytes of the payload before it was compressed.
-    plain: usize,
     sum: u32,
     raw: Option<NewRaw>,
+}
+
+/// A committed input as the tail keeps it.
+#[derive(Clone)]
+pub(super) struct CommittedRow {
+    /// Its place.
+    pub(super) seq: u64,
+    at: Time,
+    version: u8,
+    payload: Bytes,
 }
 
 struct NewRaw {
@@ -55,12 +65,11 @@ impl NewRow {
         if payload.len() > limits::INPUT_BYTES_MAX {
             return Err(too_large("content", payload.len(), limits::INPUT_BYTES_MAX));
         }
-        let (version, plain) = (ENCODING_VERSION, payload.len());
-        let version = if plain < COMPRESSED_BYTES_MIN {
-            version
+        let version = if payload.len() < COMPRESSED_BYTES_MIN {
+            ENCODING_VERSION
         } else {
             payload = lz4_flex::block::compress_prepend_size(&payload);
-            version | COMPRESSED
+            ENCODING_VERSION | COMPRESSED
         };
         let raw = match new.raw {
             None => None,
@@ -81,20 +90,21 @@ impl NewRow {
                 })
             }
         };
+        let (kind, source) = (new.input.kind(), new.input.source().to_owned());
         let sum = sum_of(
             new.at.0,
-            new.input.kind(),
+            kind,
             i64::from(version),
             KEY_NONE,
-            new.input.source(),
+            &source,
             &payload,
         );
         Ok(NewRow {
             at: new.at,
-            input: new.input,
+            kind,
+            source,
             version,
             payload,
-            plain,
             sum,
             raw,
         })
@@ -103,11 +113,6 @@ impl NewRow {
     /// Bytes that it takes on disk, without the overhead of a row.
     pub(super) fn bytes(&self) -> u64 {
         (self.payload.len() + self.raw.as_ref().map_or(0, |raw| raw.body.len())) as u64
-    }
-
-    /// Bytes that it takes in memory, roughly: each text has an allocation of its own there.
-    pub(super) fn memory(&self) -> u64 {
-        (2 * self.plain + 512) as u64
     }
 
     /// Writes it at its place.
@@ -121,10 +126,10 @@ impl NewRow {
         inputs.execute(params![
             place,
             self.at.0,
-            self.input.kind(),
+            self.kind,
             self.version,
             KEY_NONE,
-            self.input.source(),
+            self.source,
             self.payload,
             with_place(self.sum, place),
         ])?;
@@ -142,14 +147,54 @@ impl NewRow {
         Ok(())
     }
 
-    /// As the engine takes it.
-    pub(super) fn into_sequenced(self, seq: u64) -> Arc<Sequenced> {
-        Arc::new(Sequenced {
+    /// As the tail keeps it.
+    pub(super) fn committed(self, seq: u64) -> CommittedRow {
+        CommittedRow {
             seq,
             at: self.at,
-            input: self.input,
+            version: self.version,
+            payload: Bytes::from(self.payload),
+        }
+    }
+}
+
+impl CommittedRow {
+    /// Bytes that it takes in memory.
+    pub(super) fn memory(&self) -> u64 {
+        (self.payload.len() + size_of::<CommittedRow>()) as u64
+    }
+
+    /// The input in it.
+    pub(super) fn read(&self) -> Result<Sequenced, StoreError> {
+        let input = decode(&self.payload, self.version & COMPRESSED != 0).map_err(|reason| {
+            StoreError::Unreadable {
+                what: format!("the input at {}", self.seq),
+                reason,
+            }
+        })?;
+        Ok(Sequenced {
+            seq: self.seq,
+            at: self.at,
+            input,
         })
     }
+}
+
+/// The input that a payload encodes, or why there is none.
+fn decode(payload: &[u8], compressed: bool) -> Result<Input, String> {
+    let plain;
+    let payload = if compressed {
+        let (size, body) =
+            lz4_flex::block::uncompressed_size(payload).map_err(|error| error.to_string())?;
+        if size > limits::INPUT_BYTES_MAX {
+            return Err(format!("it claims to be {size} bytes long"));
+        }
+        plain = lz4_flex::block::decompress(body, size).map_err(|error| error.to_string())?;
+        &plain
+    } else {
+        payload
+    };
+    postcard::from_bytes(payload).map_err(|error| error.to_string())
 }
 
 /// The statement for [`NewRow::insert`]'s inputs.
@@ -246,20 +291,7 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
         )));
     }
     let payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
-    let plain;
-    let payload = if compressed {
-        let (size, body) = lz4_flex::block::uncompressed_size(payload)
-            .map_err(|error| unreadable(error.to_string()))?;
-        if size > limits::INPUT_BYTES_MAX {
-            return Err(unreadable(format!("it claims to be {size} bytes long")));
-        }
-        plain = lz4_flex::block::decompress(body, size)
-            .map_err(|error| unreadable(error.to_string()))?;
-        &plain
-    } else {
-        payload
-    };
-    let input = postcard::from_bytes(payload).map_err(|error| unreadable(error.to_string()))?;
+    let input = decode(payload, compressed).map_err(unreadable)?;
     Ok(Sequenced {
         seq,
         at: Time(row.get(1)?),
