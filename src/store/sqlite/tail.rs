@@ -116,12 +116,13 @@ mod tests {
     use super::*;
     use crate::model::{Input, Time};
     use crate::store::NewInput;
+    use crate::store::sealing::Keyring;
     use crate::store::sqlite::row::NewRow;
 
     fn rows(seqs: std::ops::RangeInclusive<u64>) -> Vec<CommittedRow> {
         seqs.map(|seq| {
             let (at, input, raw) = (Time(0), Input::Due, None);
-            let new = NewRow::encode(NewInput { at, input, raw }).unwrap();
+            let new = NewRow::encode(NewInput { at, input, raw }, &Keyring::default()).unwrap();
             new.committed(seq)
         })
         .collect()
