@@ -40,11 +40,6 @@ pub(super) fn is_final(can: &Capabilities, status: TicketStatus) -> bool {
     }
 }
 
-/// The most of a body that is rendered: what the body cannot hold may go into a file.
-pub(super) fn body_bytes_max(can: &Capabilities) -> usize {
-    can.body_bytes_max.max(can.attachment_bytes_max)
-}
-
 /// The body as it fits, and the whole text as a file if it had to be cut and the tracker takes
 /// files.
 pub(super) fn body(can: &Capabilities, key: &str, text: String) -> (String, Vec<Attachment>) {

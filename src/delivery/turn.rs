@@ -200,8 +200,7 @@ impl Worker {
 
     /// What the ticket says when it is opened.
     fn body(&self, ticket: &WantedTicket, doubt: bool) -> Result<String, StoreError> {
-        let most = instead::body_bytes_max(self.tracker.capabilities());
-        let mut body = render::body(self.state.as_ref(), ticket, most)?;
+        let mut body = render::body(self.state.as_ref(), ticket, &self.presentation)?;
         if doubt {
             body.insert_str(
                 0,
@@ -343,11 +342,14 @@ impl Worker {
             ledger.not_sent.remove(&ticket.key);
         }
         let limits = self.tracker.capabilities();
-        let (mut body, attachments) = instead::body(limits, &ticket.key, body);
-        if let Some(before) = follows {
-            let line = format!("It follows ticket {}, which is closed.\n\n", before.key);
-            body.insert_str(0, &line);
-        }
+        let body = match follows {
+            Some(before) => format!(
+                "It follows ticket {}, which is closed.\n\n{body}",
+                before.key
+            ),
+            None => body,
+        };
+        let (body, attachments) = instead::body(limits, &ticket.key, body);
         let draft = Draft {
             key: ticket.key.clone(),
             fields: instead::fields(limits, &ticket.wanted),

@@ -179,6 +179,7 @@ impl Bridge {
             ledger,
             pace: quick(),
             gate: Gate::default(),
+            presentation: Arc::default(),
         }
     }
 
