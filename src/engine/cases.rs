@@ -3,6 +3,7 @@
 //! is told, each thing once.
 
 use super::Engine;
+use super::monthly::DUE;
 use super::state::Wake;
 use crate::inventory;
 use crate::model::figure::Family;
@@ -10,6 +11,7 @@ use crate::model::incident::{Case, Effect, Ended, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::{Category, IncidentId, Severity, Time};
 use crate::sla::log::{CaseDid, CaseEvent, CaseLog, EndedBy, VoidReason, unite};
+use crate::sla::report::CorrectionKind;
 use crate::sla::{ClockState, Contract, Stage, TargetName, View, evaluate};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,12 +46,12 @@ fn own_severity(incident: Severity, effect: Effect) -> Severity {
 }
 
 impl Engine {
-    fn has_contracts(&self) -> bool {
+    pub(super) fn has_contracts(&self) -> bool {
         !self.decisions.sla.contracts.is_empty()
     }
 
     /// Contracts that an incident concerns, with the worst effect on each.
-    fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, Effect)> {
+    pub(super) fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, Effect)> {
         let Some(incident) = self.state.incidents.get(&id) else {
             return Vec::new();
         };
@@ -102,8 +104,12 @@ impl Engine {
                     own_severity(severity, effect)
                 }
             });
-            let level = contract.severity_of(category, own.map(|own| contract.scale.of(own)));
             let key = (id, contract.name.clone());
+            let known = self.state.cases.get(&key);
+            let contract = known
+                .and_then(|case| self.contract_of(case))
+                .unwrap_or(contract);
+            let level = contract.severity_of(category, own.map(|own| contract.scale.of(own)));
             match self.state.cases.get(&key) {
                 None => {
                     let mut case = Case {
@@ -116,14 +122,16 @@ impl Engine {
                         wake_at: None,
                         told: Vec::new(),
                     };
+                    let told = self.clock_began(id, &contract, opened_at);
                     case.log.push(CaseEvent {
                         at: now,
                         what: CaseDid::Opened {
                             category,
                             severity: level,
-                            reported_at: (opened_at < now).then_some(opened_at),
+                            reported_at: (told < now).then_some(told),
                         },
                     });
+                    case.log.push(self.agree(&contract));
                     self.state.cases.insert(key.clone(), case);
                     self.state.dirty.cases.insert(key);
                 }
@@ -138,7 +146,7 @@ impl Engine {
         self.look_at_clocks(id);
     }
 
-    fn log_case(&mut self, key: &(IncidentId, String), at: Time, what: CaseDid) {
+    pub(super) fn log_case(&mut self, key: &(IncidentId, String), at: Time, what: CaseDid) {
         let Some(case) = self.state.cases.get_mut(key) else {
             return;
         };
@@ -159,7 +167,11 @@ impl Engine {
         self.state.dirty.cases.insert(key.clone());
     }
 
-    fn case_keys(&self, id: IncidentId, contract: Option<&str>) -> Vec<(IncidentId, String)> {
+    pub(super) fn case_keys(
+        &self,
+        id: IncidentId,
+        contract: Option<&str>,
+    ) -> Vec<(IncidentId, String)> {
         self.state
             .cases
             .range((id, String::new())..)
@@ -187,7 +199,8 @@ impl Engine {
     pub(super) fn reassess_cases(&mut self, id: IncidentId, severity: Severity) {
         let now = self.state.now;
         for key in self.case_keys(id, None) {
-            let contract = self.decisions.sla.contracts.get(&key.1);
+            let case = self.state.cases.get(&key);
+            let contract = case.and_then(|case| self.contract_of(case));
             let Some(to) = contract.map(|contract| contract.scale.of(severity)) else {
                 continue;
             };
@@ -261,9 +274,9 @@ impl Engine {
 
     fn view_of(&self, key: &(IncidentId, String)) -> Option<(Arc<Contract>, View)> {
         let case = self.state.cases.get(key)?;
-        let contract = self.decisions.sla.contracts.get(&case.contract)?;
-        let view = evaluate(&case.log, contract, second(self.state.now))?;
-        Some((contract.clone(), view))
+        let contract = self.contract_in_force(case)?;
+        let view = evaluate(&case.log, &contract, second(self.state.now))?;
+        Some((contract, view))
     }
 
     /// Looks at the clocks of an incident, tells what fell due, and sets the next look.
@@ -369,7 +382,9 @@ impl Engine {
             .filter(|word| !case.told.contains(word))
             .collect();
         for word in withdrawn {
-            self.add_figure(Family::SlaCorrections, &["withdrawn"], 1);
+            let breach = word.trim_start_matches("withdrawn/");
+            let due = self.told_due(key, breach);
+            self.correct(key, CorrectionKind::Withdrawn, breach, due);
             let text = format!("{}: a missed target was taken back: {word}.", key.1);
             self.decide(key.0, Reason::SlaBreached, text);
             self.note_told(key, word);
@@ -377,11 +392,14 @@ impl Engine {
     }
 
     fn tell_moments(&mut self, key: &(IncidentId, String), contract: &Contract, view: &View) {
-        let now = second(self.state.now);
+        let now = second(self.recorded_at());
         for moment in &view.moments {
             let word = moment.key();
             if self.was_told(key, &word) {
                 continue;
+            }
+            if moment.stage == Stage::Breached {
+                self.note_told(key, format!("{DUE}{word}/{}", moment.at));
             }
             self.note_told(key, word);
             let due = Time(moment.at.saturating_mul(1000));
@@ -410,6 +428,9 @@ impl Engine {
                     self.note_tickets(key.0, &text, false);
                     let labels = [contract.policy.as_str(), moment.target.word(), &sev];
                     self.add_figure(Family::SlaBreaches, &labels, 1);
+                    if !moment.retroactive {
+                        self.note_found_late(key, moment);
+                    }
                     self.out
                         .figures
                         .push(super::Figure::SlaRecorded(now.saturating_sub(moment.at)));

@@ -17,6 +17,7 @@ impl Engine {
             return;
         }
         self.state.cursor = sequenced.seq;
+        self.input_at = sequenced.at;
         self.serve_wakes(sequenced.at);
         self.state.now = self.state.now.max(sequenced.at);
         match &sequenced.input {
@@ -77,6 +78,7 @@ impl Engine {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let outcome = self.apply_event(message, (seq, index), event);
             self.count(source, &message.source, outcome);
+            self.count_for_contracts(message, event, outcome);
         }
         for notice in &message.maintenance {
             self.apply_notice(message, notice);
@@ -268,6 +270,7 @@ impl Engine {
         if was_stale {
             self.no_longer_stale(id);
         }
+        self.count_repeats(id, u64::from(seen.count));
     }
 
     /// An alert has not been repeated for longer than promised. It is marked, not resolved: the
@@ -314,6 +317,7 @@ impl Engine {
             GenerationOf::ZoneData => "zone_data",
         };
         self.save_thing("generation", kind.to_owned(), generation);
+        self.review_agreements(generation);
         for (alert, element) in &generation.elements {
             self.change_element(AlertId(*alert), element);
         }

@@ -271,6 +271,7 @@ impl Engine {
                 .figures
                 .push(Figure::TicketOpened { tracker, after_ms });
             self.count_ticket(incident, &ticket);
+            self.tell_ticketed(incident);
             let (reason, how) = match report.origin {
                 Some(Origin::Found | Origin::Adopted) => {
                     (Reason::TicketAdopted, "found by its key")
