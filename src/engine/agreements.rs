@@ -251,13 +251,13 @@ impl Engine {
     }
 
     /// Its ticket exists in a tracker.
-    pub(super) fn tell_ticketed(&mut self, id: IncidentId) {
+    pub(super) fn tell_ticketed(&mut self, id: IncidentId, contract: Option<&str>) {
         let known = |case: &Case<CaseLog>| {
             let mut events = case.log.iter();
             events.any(|event| event.what == CaseDid::Ticketed)
         };
         let now = self.state.now;
-        for key in self.case_keys(id, None) {
+        for key in self.case_keys(id, contract) {
             if !self.state.cases.get(&key).is_some_and(known) {
                 self.log_case(&key, now, CaseDid::Ticketed);
             }

@@ -5,7 +5,7 @@
 use super::Engine;
 use super::monthly::DUE;
 use super::state::Wake;
-use crate::inventory;
+use crate::inventory::{self, OnAccount};
 use crate::model::figure::Family;
 use crate::model::incident::{Case, Effect, Ended, IncidentState};
 use crate::model::reason::Reason;
@@ -35,7 +35,7 @@ fn second(at: Time) -> i64 {
 }
 
 /// The severity of a contract's own services, on the provider's scale.
-fn own_severity(incident: Severity, effect: Effect) -> Severity {
+pub(super) fn own_severity(incident: Severity, effect: Effect) -> Severity {
     match effect {
         // Several customers or one: the incident knows; this contract's outage is an outage.
         Effect::Down => incident.min(Severity::S2),
@@ -50,34 +50,41 @@ impl Engine {
         !self.decisions.sla.contracts.is_empty()
     }
 
-    /// Contracts that an incident concerns, with the worst effect on each.
-    pub(super) fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, Effect)> {
+    /// Contracts that an incident concerns, with what their accounts feel.
+    pub(super) fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, OnAccount)> {
         let Some(incident) = self.state.incidents.get(&id) else {
             return Vec::new();
         };
-        let mut effects: BTreeMap<String, Effect> = BTreeMap::new();
+        let nothing_known = || OnAccount {
+            effect: Effect::Unknown,
+            services: Vec::new(),
+        };
+        let mut effects: BTreeMap<String, OnAccount> = BTreeMap::new();
         if let Some(impact) = self.impact_of(id) {
             effects = inventory::effects(&self.decisions.inventory, &impact.hits);
         }
         if effects.is_empty() {
             let named = incident.accounts.iter().cloned();
-            effects.extend(named.map(|account| (account, Effect::Unknown)));
+            effects.extend(named.map(|account| (account, nothing_known())));
+        }
+        for account in &incident.reported_by {
+            effects.entry(account.clone()).or_insert_with(nothing_known);
         }
         let sla = &self.decisions.sla;
-        let mut concerned: BTreeMap<&str, (Arc<Contract>, Effect)> = BTreeMap::new();
-        for (account, effect) in &effects {
+        let mut concerned: BTreeMap<&str, (Arc<Contract>, OnAccount)> = BTreeMap::new();
+        for (account, felt) in &effects {
             for contract in sla.contracts_of(account) {
                 let entry = concerned
                     .entry(&contract.name)
-                    .or_insert_with(|| (contract.clone(), *effect));
-                entry.1 = entry.1.max(*effect);
+                    .or_insert_with(|| (contract.clone(), nothing_known()));
+                entry.1.unite(felt);
             }
         }
         if effects.is_empty()
             && let Some(contract) = sla.default_contract.as_ref()
             && let Some(contract) = sla.contracts.get(contract)
         {
-            concerned.insert(&contract.name, (contract.clone(), Effect::Unknown));
+            concerned.insert(&contract.name, (contract.clone(), nothing_known()));
         }
         concerned.into_values().take(CASES_MAX).collect()
     }
@@ -96,12 +103,12 @@ impl Engine {
         let (severity, category) = (incident.severity, incident.category);
         let person = incident.person_severity.is_some();
         let (opened_at, now) = (incident.opened_at, self.state.now);
-        for (contract, effect) in self.concerned(id) {
+        for (contract, felt) in self.concerned(id) {
             let own = severity.map(|severity| {
                 if person {
                     severity
                 } else {
-                    own_severity(severity, effect)
+                    own_severity(severity, felt.effect)
                 }
             });
             let key = (id, contract.name.clone());
@@ -121,6 +128,9 @@ impl Engine {
                         log: CaseLog::new(),
                         wake_at: None,
                         told: Vec::new(),
+                        services: felt.services,
+                        effect: felt.effect,
+                        customers: Vec::new(),
                     };
                     let told = self.clock_began(id, &contract, opened_at);
                     case.log.push(CaseEvent {
@@ -135,15 +145,28 @@ impl Engine {
                     self.state.cases.insert(key.clone(), case);
                     self.state.dirty.cases.insert(key);
                 }
-                Some(case) if case.severity != level => {
-                    if let Some(severity) = level {
+                Some(case) => {
+                    if let Some(severity) = level.filter(|_| case.severity != level) {
                         self.log_case(&key, from, CaseDid::Period { severity });
                     }
+                    self.follow_felt(&key, felt);
                 }
-                Some(_) => {}
             }
         }
         self.look_at_clocks(id);
+        self.want_case_tickets(id);
+    }
+
+    /// What the contract's accounts feel now.
+    fn follow_felt(&mut self, key: &(IncidentId, String), felt: OnAccount) {
+        let Some(case) = self.state.cases.get_mut(key) else {
+            return;
+        };
+        if (case.effect, &case.services) != (felt.effect, &felt.services) {
+            case.effect = felt.effect;
+            case.services = felt.services;
+            self.state.dirty.cases.insert(key.clone());
+        }
     }
 
     pub(super) fn log_case(&mut self, key: &(IncidentId, String), at: Time, what: CaseDid) {
@@ -209,6 +232,22 @@ impl Engine {
         self.look_at_clocks(id);
     }
 
+    /// A person saw one case's facts otherwise.
+    pub(super) fn reassess_case(
+        &mut self,
+        id: IncidentId,
+        contract: &str,
+        severity: Severity,
+        author: &str,
+    ) {
+        let scale = self.decisions.sla.contracts.get(contract).map(|c| c.scale);
+        let Some(scale) = scale else { return };
+        let to = scale.of(severity);
+        self.tell_cases(id, Some(contract), &CaseDid::Severity { to });
+        let text = format!("{contract}: severity {severity} by {author}.");
+        self.decide_by(id, Reason::PersonSeverity, text, author);
+    }
+
     /// The category changed.
     pub(super) fn recategorise_cases(&mut self, id: IncidentId, to: Category) {
         self.tell_cases(id, None, &CaseDid::Category { to });
@@ -272,7 +311,7 @@ impl Engine {
         self.look_at_clocks(into);
     }
 
-    fn view_of(&self, key: &(IncidentId, String)) -> Option<(Arc<Contract>, View)> {
+    pub(super) fn view_of(&self, key: &(IncidentId, String)) -> Option<(Arc<Contract>, View)> {
         let case = self.state.cases.get(key)?;
         let contract = self.contract_in_force(case)?;
         let view = evaluate(&case.log, &contract, second(self.state.now))?;
@@ -462,72 +501,6 @@ impl Engine {
             );
             self.decide(key.0, Reason::Escalated, text.clone());
             self.note_tickets(key.0, &text, false);
-        }
-    }
-
-    /// The incident is over for good: the figures of its cases are counted, once.
-    pub(super) fn close_cases(&mut self, id: IncidentId) {
-        for key in self.case_keys(id, None) {
-            self.log_case(&key, self.state.now, CaseDid::Closed);
-            if let Some((contract, view)) = self.view_of(&key) {
-                // Earlier cycles are seen as they stood at their end.
-                for next in view.cycles.iter().skip(1) {
-                    let log = self.state.cases.get(&key).map(|case| case.log.as_slice());
-                    if let Some(earlier) = evaluate(log.unwrap_or_default(), &contract, next - 1) {
-                        self.count_case(&contract, &earlier);
-                    }
-                }
-                self.count_case(&contract, &view);
-            }
-            self.clocks.remove(&key);
-        }
-        let old = self.state.clock_wakes.remove(&id);
-        self.state.rewake(old, None, Wake::Clocks(id));
-    }
-
-    fn count_case(&mut self, contract: &Contract, view: &View) {
-        let policy = contract.policy.as_str();
-        let sev = view.severity.map_or("none".to_owned(), |s| s.to_string());
-        let milli = |seconds: i64| u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
-        for clock in &view.clocks {
-            let target = clock.target.word();
-            let outcome = match clock.state {
-                ClockState::Met => "met",
-                ClockState::Breached => "breached",
-                ClockState::Void(_) => "void",
-                _ => continue,
-            };
-            self.add_figure(Family::SlaVerdicts, &[policy, target, &sev, outcome], 1);
-            if outcome == "void" {
-                continue;
-            }
-            if let Some(length) = clock.length.filter(|length| *length > 0) {
-                let used = milli(clock.counted) / u64::try_from(length).unwrap_or(1);
-                self.add_figure(Family::SlaUsedRatio, &[policy, target, &sev], used);
-            }
-            let Some(at) = clock.fulfilled_at else {
-                continue;
-            };
-            let took = milli(at - clock.start);
-            match clock.target {
-                TargetName::InitialResponse => {
-                    self.add_figure(Family::TimeToRespond, &[policy, &sev], took);
-                }
-                TargetName::Restore => {
-                    self.add_figure(Family::TimeToRestore, &[policy, &sev], took);
-                }
-                _ => {}
-            }
-        }
-        let (on_time, late) = (view.update.on_time, view.update.breaches);
-        let counts = [("on_time", on_time), ("late", late)];
-        for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-            let labels = [policy, sev.as_str(), outcome];
-            self.add_figure(Family::SlaUpdates, &labels, u64::from(count));
-        }
-        if view.waited > 0 {
-            let waited = u64::try_from(view.waited).unwrap_or(0);
-            self.add_figure(Family::CustomerWaitSeconds, &[&sev], waited);
         }
     }
 

@@ -23,6 +23,8 @@
 //! | `agreements` | under which terms a case stands, and what a change of them moves |
 //! | `monthly` | what a contract's month needs beside its cases |
 //! | `ticketing` | what the trackers should look like |
+//! | `case_tickets` | what each customer sees of a case, and does to it |
+//! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
 //! | `gauges` | how things stand, for the metrics |
@@ -32,6 +34,7 @@
 mod agreements;
 mod alert;
 mod baseline;
+mod case_tickets;
 mod cases;
 mod correlate;
 mod ending;
@@ -42,6 +45,7 @@ mod hold;
 mod incident;
 mod merge;
 mod monthly;
+mod names;
 mod people;
 mod quiet;
 mod recurring;
@@ -61,9 +65,9 @@ mod windows;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert};
+pub use explain::{Explained, Recorded, explain, explain_alert, recap};
 pub use recurring::{RecurringConfig, RecurringWindow};
-pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
+pub use settings::{CaseTickets, ClosedWhileFiring, Decisions, Route, Settings};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};
@@ -92,6 +96,7 @@ pub struct Engine {
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
+    names: std::sync::OnceLock<names::Names>,
     out: Said,
 }
 
@@ -166,6 +171,7 @@ impl Engine {
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
+            names: std::sync::OnceLock::new(),
             out: Said::default(),
         }
     }
@@ -180,6 +186,7 @@ impl Engine {
         self.decisions = decisions;
         self.months.clear();
         self.read_earlier_terms();
+        self.names = std::sync::OnceLock::new();
         self.rebuild_health();
     }
 

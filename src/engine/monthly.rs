@@ -1,14 +1,16 @@
-//! What a contract's month needs beside the logs of its cases: what became of its alerts, and
-//! verdicts that were found or taken back late.
+//! What a contract's month needs beside the logs of its cases: what became of its alerts, verdicts
+//! that were found or taken back late, and the figures of cases that are closed for good.
 
 use super::Engine;
 use super::quiet::SERVED_WALK_MAX;
+use super::state::Wake;
 use crate::model::figure::Family;
 use crate::model::input::Message;
 use crate::model::reason::Outcome;
 use crate::model::{AlertId, AlertKey, Event, IncidentId, Time};
+use crate::sla::log::CaseDid;
 use crate::sla::report::{AlertCounts, CorrectionKind, Month, StoredCorrection};
-use crate::sla::{Moment, Stage};
+use crate::sla::{ClockState, Contract, Moment, Stage, TargetName, View, evaluate};
 use jiff::tz::TimeZoneDatabase;
 use std::collections::BTreeSet;
 
@@ -200,6 +202,72 @@ impl Engine {
             .iter()
             .find_map(|told| told.strip_prefix(&start)?.parse().ok());
         due.map_or(self.state.now, Time::from_seconds)
+    }
+
+    /// The incident is over for good: the figures of its cases are counted, once.
+    pub(super) fn close_cases(&mut self, id: IncidentId) {
+        for key in self.case_keys(id, None) {
+            self.log_case(&key, self.state.now, CaseDid::Closed);
+            if let Some((contract, view)) = self.view_of(&key) {
+                // Earlier cycles are seen as they stood at their end.
+                for next in view.cycles.iter().skip(1) {
+                    let log = self.state.cases.get(&key).map(|case| case.log.as_slice());
+                    if let Some(earlier) = evaluate(log.unwrap_or_default(), &contract, next - 1) {
+                        self.count_case(&contract, &earlier);
+                    }
+                }
+                self.count_case(&contract, &view);
+            }
+            self.clocks.remove(&key);
+        }
+        let old = self.state.clock_wakes.remove(&id);
+        self.state.rewake(old, None, Wake::Clocks(id));
+    }
+
+    fn count_case(&mut self, contract: &Contract, view: &View) {
+        let policy = contract.policy.as_str();
+        let sev = view.severity.map_or("none".to_owned(), |s| s.to_string());
+        let milli = |seconds: i64| u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
+        for clock in &view.clocks {
+            let target = clock.target.word();
+            let outcome = match clock.state {
+                ClockState::Met => "met",
+                ClockState::Breached => "breached",
+                ClockState::Void(_) => "void",
+                _ => continue,
+            };
+            self.add_figure(Family::SlaVerdicts, &[policy, target, &sev, outcome], 1);
+            if outcome == "void" {
+                continue;
+            }
+            if let Some(length) = clock.length.filter(|length| *length > 0) {
+                let used = milli(clock.counted) / u64::try_from(length).unwrap_or(1);
+                self.add_figure(Family::SlaUsedRatio, &[policy, target, &sev], used);
+            }
+            let Some(at) = clock.fulfilled_at else {
+                continue;
+            };
+            let took = milli(at - clock.start);
+            match clock.target {
+                TargetName::InitialResponse => {
+                    self.add_figure(Family::TimeToRespond, &[policy, &sev], took);
+                }
+                TargetName::Restore => {
+                    self.add_figure(Family::TimeToRestore, &[policy, &sev], took);
+                }
+                _ => {}
+            }
+        }
+        let (on_time, late) = (view.update.on_time, view.update.breaches);
+        let counts = [("on_time", on_time), ("late", late)];
+        for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            let labels = [policy, sev.as_str(), outcome];
+            self.add_figure(Family::SlaUpdates, &labels, u64::from(count));
+        }
+        if view.waited > 0 {
+            let waited = u64::try_from(view.waited).unwrap_or(0);
+            self.add_figure(Family::CustomerWaitSeconds, &[&sev], waited);
+        }
     }
 
     /// The instant of the input at hand: deadlines that passed are served at their own instants,
