@@ -279,15 +279,10 @@ fn a_persons_mail_is_an_inquiry_or_the_request_it_asks_for() {
     write(
         "ops@globex.example",
         "No internet",
-        "Service: net-globex\r\nType: outage\r\nReported-At: 2026-01-02T03:04:05Z\r\n\
-         Sensitive: yes\r\n\r\nNothing works.",
+        "Service: net-globex\r\nType: outage\r\nReported-At: 2026-01-02T03:04:05Z\r\n\r\n\
+         Nothing works.",
     );
-    daemon.until("the request", |_| {
-        let hit = |i: &Value| i["services"][0] == "net-globex";
-        incidents(&daemon).iter().any(hit)
-    });
-    let hit = |i: &Value| i["services"][0] == "net-globex";
-    let request = incidents(&daemon).into_iter().find(hit).unwrap();
+    let request = awaited(&daemon, "No internet");
     assert_eq!(request["severity"], "S2");
     assert_eq!(request["services"][0], "net-globex");
     assert_eq!(request["accounts"][0], "globex");
@@ -310,4 +305,17 @@ fn a_persons_mail_is_an_inquiry_or_the_request_it_asks_for() {
     let told = timeline(&daemon, &refused["id"]);
     assert!(told.contains("may not report for `globex`"), "{told}");
     daemon.until("a ticket each", |tickets| tickets.len() == 3);
+
+    // What an author marks is shown to nobody who may not see it.
+    write(
+        "ops@globex.example",
+        "Our intruder",
+        "Type: inquiry\r\nSensitive: yes\r\n\r\nThe salary list is out.",
+    );
+    daemon.until("its ticket", |tickets| tickets.len() == 4);
+    let shown = format!("{:?} {:?}", incidents(&daemon), daemon.tickets());
+    assert!(
+        !shown.contains("salary") && !shown.contains("intruder"),
+        "{shown}"
+    );
 }
