@@ -23,6 +23,11 @@ pub fn run(args: &Args) -> ExitCode {
                 config.file.route.len(),
                 config.decisions.inventory.len(),
             ));
+            for name in config.file.netbox.keys() {
+                say(&format!(
+                    "netbox.{name}: not asked; what files name of it is checked when it is pulled"
+                ));
+            }
             ExitCode::SUCCESS
         }
         Err(code) => code,

@@ -154,6 +154,20 @@ fn load_config(path: Option<&Path>) -> Result<Config, ExitCode> {
     })
 }
 
+/// The same with the inventories that a daemon has pulled into its data directory.
+fn load_with_pulled(path: &Path, data_dir: &Path) -> Result<Config, ExitCode> {
+    let mut config = load_config(Some(path))?;
+    let (pulled, missing) = crate::config::kept_copies(&config, data_dir);
+    missing.iter().for_each(|what| complain(what));
+    match config.take_in(&pulled) {
+        Ok(()) => Ok(config),
+        Err(problems) => {
+            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Err(problems_found(&told))
+        }
+    }
+}
+
 /// The token in a file, if there is one.
 fn token_of(file: Option<&Path>) -> Result<Option<SecretString>, String> {
     let Some(file) = file else { return Ok(None) };
