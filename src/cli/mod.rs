@@ -70,7 +70,7 @@ enum Verb {
     Mail(mail::Args),
     /// Lists incidents, or shows one.
     Incidents(incidents::Args),
-    /// Says why an incident, an alert or a ticket is what it is.
+    /// Says why an incident, an alert, a ticket or an event is what it is.
     Explain(explain::Args),
     /// Prints a contract's month.
     Report(report::Args),
