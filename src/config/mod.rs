@@ -6,6 +6,7 @@
 mod files;
 mod pulled;
 pub mod read;
+mod sealing;
 pub mod sections;
 mod trackers;
 
@@ -15,6 +16,7 @@ use crate::intake::source::{SourceConfig, Sources};
 use crate::inventory::InventoryFile;
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
+use crate::store::sealing::Keyring;
 pub use files::MailReading;
 pub use pulled::{NetboxSection, Pulled, PulledByName, kept_copies};
 use read::Lists;
@@ -37,6 +39,8 @@ pub struct Config {
     pub file: ConfigFile,
     /// What the engine decides by.
     pub decisions: Decisions,
+    /// Keys for what is sensitive.
+    pub keyring: Arc<Keyring>,
     /// TLS of the doors that have it.
     pub tls: sections::DoorsTls,
     /// Ticket systems beside the built-in desk.
@@ -181,6 +185,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     check_doors(&file, &mut problems);
     map_sources(&mut file, &mut problems);
     check_sources(&file, &mut problems);
+    let keyring = sealing::keyring(&file, &mut problems);
     let tls = sections::DoorsTls::read(&file, folder, &mut problems);
     let rules = Ruleset::compile(file.rule.clone()).unwrap_or_else(|found| {
         problems.extend(found.into_iter().map(|what| Problem::of("rule", what)));
@@ -229,6 +234,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     Ok(Config {
         file,
         decisions,
+        keyring: Arc::new(keyring),
         tls,
         trackers,
         mail: Arc::new(mail),
@@ -389,6 +395,7 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             case_tickets: section.case_tickets,
             case_tracker: section.case_tracker.clone(),
             case_queue: section.case_queue.clone(),
+            sensitive: section.sensitive,
         });
     }
     for section in &file.route {

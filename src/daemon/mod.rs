@@ -25,6 +25,7 @@ use crate::api::{Accepted, Api};
 use crate::config::{Config, PulledByName, kept_copies};
 use crate::engine::Engine;
 use crate::model::{Input, Time};
+use crate::store::sealing::Keys;
 use crate::store::sqlite::{SqliteStore, StoreOptions};
 use crate::store::{Journal, NewInput, StateStore};
 use crate::telemetry::metrics::Metrics;
@@ -65,7 +66,8 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
         let shown = start.data_dir.display();
         format!("cannot make the data directory {shown}")
     })?;
-    let store = open_store(&start.data_dir).await?;
+    let keys = Keys::new(ArcSwap::new(start.config.keyring.clone()));
+    let store = open_store(&start.data_dir, &keys).await?;
     let pulled = take_in_kept(&mut start);
     let data_dir = &start.data_dir;
     let metrics = Arc::new(Metrics::new()?);
@@ -103,12 +105,14 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
         bells,
         stop.clone(),
     ));
-    workers.start(&start.config.trackers).await;
+    workers.start(&start.config).await;
     let retention = tokio::spawn(keeping::retire_hourly(
         store.clone(),
         start.config.file.retention,
         stop.clone(),
     ));
+
+    let sealing = tokio::spawn(keeping::seal_what_is_found(store.clone(), stop.clone()));
 
     let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
     let intake = doors::intake(&start.config, &store, metrics.clone(), mail.clone())?;
@@ -116,6 +120,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
     let daemon = Arc::new(Daemon::new(operations::Parts {
         start: &start,
         store: store.clone(),
+        keys,
         intake: intake.clone(),
         metrics,
         gauges,
@@ -161,6 +166,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
     store.journal.wake();
     workers.end().await;
     retention.await.context("the retention task failed")?;
+    sealing.await.context("the sealing task failed")?;
     watching.await.context("the watching task failed")?;
     pulling
         .await
@@ -190,9 +196,9 @@ fn take_in_kept(start: &mut Start) -> PulledByName {
 }
 
 /// Opens the store and journals the start.
-async fn open_store(data_dir: &Path) -> anyhow::Result<Arc<SqliteStore>> {
+async fn open_store(data_dir: &Path, keys: &Keys) -> anyhow::Result<Arc<SqliteStore>> {
     let generation = format!("{:032x}", rand::random::<u128>());
-    let store = SqliteStore::open(data_dir, StoreOptions::default(), &generation)?;
+    let store = SqliteStore::open(data_dir, StoreOptions::with_keys(keys), &generation)?;
     let store = Arc::new(store);
     let restart = Input::Restart {
         version: env!("CARGO_PKG_VERSION").to_owned(),
