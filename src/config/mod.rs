@@ -47,6 +47,8 @@ pub struct Config {
     pub trackers: BTreeMap<String, ConfiguredTracker>,
     /// Operators' own mail templates, and what tells our own mails.
     pub mail: Arc<MailReading>,
+    /// When it was read.
+    pub read_at: Time,
     /// The texts that it was read from, for the journal: name and content.
     pub texts: Vec<(String, String)>,
     /// Tells these texts from others.
@@ -238,6 +240,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         tls,
         trackers,
         mail: Arc::new(mail),
+        read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
         digest: String::new(),
         inventory_digest: inventory_digest(&inventory.parts),

@@ -15,6 +15,7 @@ use crate::intake::raw::Dump;
 use crate::limits;
 use crate::model::figure::Stored;
 use crate::model::input::{Generation, GenerationOf};
+use crate::model::review::Review;
 use crate::model::{Input, Message};
 use crate::store::sealing::Keys;
 use crate::store::sqlite::SqliteStore;
@@ -244,6 +245,13 @@ impl Daemon {
             self.change_generation(&new, of, note, consequences.moved)
                 .await
                 .map_err(|why| vec![why])?;
+            for line in self
+                .reviewed(&new.digest)
+                .map_err(|error| vec![error.to_string()])?
+            {
+                changes.push('\n');
+                changes.push_str(&line);
+            }
         }
         self.pulls_taken(&new, pulled);
         self.intake.sources.store(Arc::new(sources));
@@ -298,6 +306,14 @@ impl Daemon {
                  configuration comes into force when it does"
             )),
         }
+    }
+
+    /// What a generation did to agreements that are being kept.
+    fn reviewed(&self, digest: &str) -> Result<Vec<String>, StoreError> {
+        let review = self.store.state.thing("review", "latest")?;
+        let review: Option<Review> = review.as_deref().map(codec::decode).transpose()?;
+        let review = review.filter(|review| review.digest == digest);
+        Ok(review.map_or_else(Vec::new, |review| review.lines()))
     }
 
     fn standing(&self) -> Result<Standing, StoreError> {
