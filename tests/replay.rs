@@ -271,6 +271,7 @@ fn what_began_before_the_oldest_kept_input_is_counted_and_not_compared() {
             account: None,
             events: vec![event],
             maintenance: Vec::new(),
+            author: None,
             replies: Vec::new(),
             ignored: None,
             problems: Vec::new(),

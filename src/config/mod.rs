@@ -212,7 +212,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         NetboxSection::check(name, section, &mut problems);
     }
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
-    let trust = files::mail_trust(&file, &inventory, &keyring, &mut problems);
+    let trust = files::mail_trust(&file, &inventory.built, &keyring, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
