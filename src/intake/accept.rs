@@ -86,6 +86,8 @@ pub struct Accepted {
     pub dedup_keys: Vec<Option<String>>,
     /// What was odd about the message.
     pub problems: Vec<String>,
+    /// The row of the equal event before the first repeat.
+    pub repeat_of: Option<u64>,
 }
 
 impl Accepted {
@@ -234,7 +236,10 @@ impl Intake {
                         claims.claims.push(claim);
                         news.push(next);
                     }
-                    Verdict::Repeat => accepted.set(next.place, Fate::Duplicate),
+                    Verdict::Repeat(of) => {
+                        accepted.repeat_of.get_or_insert(of);
+                        accepted.set(next.place, Fate::Duplicate);
+                    }
                     Verdict::Wait(wait) => waiting.push((wait, next)),
                 }
             }
