@@ -349,7 +349,11 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             ));
         }
         let tracker = section.tracker.clone().unwrap_or_else(|| "desk".to_owned());
-        if !trackers.contains(&tracker) {
+        let of_cases = Some(&section.case_tracker).filter(|name| !name.is_empty());
+        for tracker in std::iter::once(&tracker).chain(of_cases) {
+            if trackers.contains(tracker) {
+                continue;
+            }
             let listed: Vec<&str> = trackers.iter().map(String::as_str).collect();
             let what = format!(
                 "tracker `{tracker}` is not configured; there are: {}",
@@ -374,6 +378,9 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             group_by: section.group_by.clone(),
             fallback: section.fallback.clone(),
             severities: section.severities.clone(),
+            case_tickets: section.case_tickets,
+            case_tracker: section.case_tracker.clone(),
+            case_queue: section.case_queue.clone(),
         });
     }
     for section in &file.route {

@@ -21,6 +21,8 @@
 //! | `vote` | when monitors contradict each other |
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `ticketing` | what the trackers should look like |
+//! | `case_tickets` | what each customer sees of a case, and does to it |
+//! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
 //! | `gauges` | how things stand, for the metrics |
@@ -29,6 +31,7 @@
 
 mod alert;
 mod baseline;
+mod case_tickets;
 mod cases;
 mod correlate;
 mod ending;
@@ -38,6 +41,7 @@ pub mod gauges;
 mod hold;
 mod incident;
 mod merge;
+mod names;
 mod people;
 mod quiet;
 mod recurring;
@@ -59,7 +63,7 @@ mod tests;
 pub use correlate::element_of;
 pub use explain::{Explained, Recorded, explain, explain_alert};
 pub use recurring::{RecurringConfig, RecurringWindow};
-pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
+pub use settings::{CaseTickets, ClosedWhileFiring, Decisions, Route, Settings};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};
@@ -81,6 +85,7 @@ pub struct Engine {
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
+    names: std::sync::OnceLock<names::Names>,
     out: Said,
 }
 
@@ -151,6 +156,7 @@ impl Engine {
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
+            names: std::sync::OnceLock::new(),
             out: Said::default(),
         }
     }
@@ -163,6 +169,7 @@ impl Engine {
     /// Decides by something else from now on. The input that follows says what changed.
     pub fn replace_decisions(&mut self, decisions: Decisions) {
         self.decisions = decisions;
+        self.names = std::sync::OnceLock::new();
         self.rebuild_health();
     }
 
