@@ -821,3 +821,51 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
     assert_eq!(ask("netapp", None), 401);
     assert_eq!(ask("netapp", Some("stranger")), 0, "the handshake ends");
 }
+
+#[test]
+fn a_message_is_tried_with_its_rules_and_severity_and_a_mail_is_told_by_its_first_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    let text = "[engine]\nhold_outage = \"5m\"\n[[source]]\nname = \"mine\"\nkind = \"native\"\n\
+                [[rule]]\nname = \"web is an outage\"\nmatch = [\"host=~web.*\"]\nhint = \"outage\"\n";
+    std::fs::write(&config, text).unwrap();
+    let message = dir.path().join("message.json");
+    std::fs::write(
+        &message,
+        r#"{"host":"web1","check":"http","summary":"no answer"}"#,
+    )
+    .unwrap();
+    let tried = |words: &[&std::ffi::OsStr]| -> Value {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_alertbridge"));
+        let output = command
+            .arg("try")
+            .arg("--json")
+            .args(words)
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let found = tried(&[
+        "--source".as_ref(),
+        "mine".as_ref(),
+        "--config".as_ref(),
+        config.as_os_str(),
+        message.as_os_str(),
+    ]);
+    let decided = &found["decided"][0];
+    assert_eq!(
+        decided["rules"][0]["name"], "1 `web is an outage`",
+        "{found}"
+    );
+    assert_eq!(decided["severity"], "S2", "{found}");
+    assert_eq!(decided["outcome"], "held", "{found}");
+    let alone = tried(&[message.as_os_str()]);
+    assert_eq!(alone["sender"], "native");
+    assert!(alone.get("decided").is_none(), "{alone}");
+    let mail = dir.path().join("mail");
+    std::fs::write(&mail, "From: a@example.net\r\nSubject: x\r\n\r\nhello\r\n").unwrap();
+    assert_eq!(tried(&[mail.as_os_str()])["kind"], "mail");
+    let http = dir.path().join("dump");
+    std::fs::write(&http, "POST /x HTTP/1.1\r\nFrom: a\r\n\r\n{}").unwrap();
+    assert_eq!(tried(&[http.as_os_str()])["kind"], "webhook");
+}

@@ -126,7 +126,7 @@ fn created(fields: Fields) -> Result<Event, Undecodable> {
         .severity(Some(priority), hint)
         .summary(message)
         .details(fields.text("description"))
-        .labels(fields.labels("details"))
+        .labels(fields.words("details"))
         .label("entity", entity)
         .label("source", fields.text("source"))
         .label("tags", (!tags.is_empty()).then(|| tags.join(",")))
