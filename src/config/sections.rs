@@ -2,6 +2,7 @@
 //! others have their types in their rooms.
 
 use super::read::Problem;
+pub use super::sealing::SealingSection;
 use crate::engine::{CaseTickets, RecurringConfig, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
@@ -48,6 +49,8 @@ pub struct ConfigFile {
     pub inventory: Vec<String>,
     /// Files with mail templates of one's own, relative to this file.
     pub mail_templates: Vec<String>,
+    /// Keys for what is sensitive.
+    pub sealing: SealingSection,
     /// Watching the bridge itself.
     pub watch: WatchSection,
     /// How many days things are kept; taken at the start.
@@ -136,6 +139,8 @@ pub struct OperatorsSection {
     pub plaintext: bool,
     /// Names by which the door is called, beside its addresses and `localhost`.
     pub hosts: Vec<String>,
+    /// Where people reach the board, for links in tickets.
+    pub url: Option<url::Url>,
     /// Who may do what over TCP.
     pub token: Vec<TokenSection>,
 }
@@ -151,6 +156,9 @@ pub struct TokenSection {
     /// The token.
     #[serde(deserialize_with = "crate::secret::one")]
     pub token: SecretString,
+    /// May see sensitive content; an administrator may anyhow.
+    #[serde(default)]
+    pub sensitive: bool,
 }
 
 /// `[[route]]`.
@@ -184,6 +192,8 @@ pub struct RouteSection {
     pub case_tracker: String,
     /// Where inside that tracker.
     pub case_queue: String,
+    /// What goes through it must not leave the bridge.
+    pub sensitive: bool,
 }
 
 /// `[watch]`: the bridge watches itself.

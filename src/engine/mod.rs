@@ -25,6 +25,7 @@
 //! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
+//! | `sensitive` | what must not leave the bridge |
 //! | `gauges` | how things stand, for the metrics |
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
@@ -47,6 +48,7 @@ mod quiet;
 mod recurring;
 mod request;
 mod saving;
+mod sensitive;
 mod settings;
 mod severity;
 pub mod state;
@@ -61,7 +63,7 @@ mod windows;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert};
+pub use explain::{Explained, Recorded, explain, explain_alert, recap};
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{CaseTickets, ClosedWhileFiring, Decisions, Route, Settings};
 
@@ -226,6 +228,7 @@ impl Engine {
         self.state
             .tell_by(incident, reason, text.clone(), author.to_owned());
         self.state.touch_incident(incident);
+        let text = self.outside(incident, &text);
         self.out.decided.push(Decided {
             incident,
             severity,
