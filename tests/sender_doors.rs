@@ -413,6 +413,7 @@ async fn pagerduty_clients_find_the_answers_and_limits_of_the_original() {
         assert_eq!(status, 202, "{action}");
         assert!(body.contains(&key), "{body}");
     }
+    assert!(door.bench.counts.odd.lock().unwrap().is_empty());
     let states: Vec<(EventState, Option<String>)> = door
         .bench
         .journal
@@ -444,6 +445,15 @@ async fn pagerduty_clients_find_the_answers_and_limits_of_the_original() {
         (400, Some("invalid event"))
     );
     assert!(body["errors"].is_array(), "{body}");
+    let mut odd = event.clone();
+    odd["payload"]["severity"] = "dreadful".into();
+    odd["event_action"] = "trigger".into();
+    assert_eq!(
+        send(odd).await.0,
+        202,
+        "an unknown word is no reason to lose it"
+    );
+    assert_eq!(door.bench.counts.odd.lock().unwrap()["team"], 1);
     event["payload"]["custom_details"] = "x".repeat(600 * 1024).into();
     assert_eq!(send(event.clone()).await.0, 413);
     let change = serde_json::json!({"routing_key": "r0uting", "payload": {"summary": "deploy"}});

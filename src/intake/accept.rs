@@ -151,6 +151,7 @@ impl Intake {
         let mut accepted = Accepted::default();
         let mut rows = Rows::new(source, at);
         let mut pending: Vec<Pending> = Vec::new();
+        let mut odd = 0;
         let redactor = self.redactor.load();
         for delivery in deliveries {
             let clean = redactor.is_clean(&delivery.raw);
@@ -175,6 +176,7 @@ impl Intake {
                         rows.head(sender.clone(), decoded, raw);
                     }
                     for event in events {
+                        odd += u64::from(!event.problems.is_empty());
                         let key = AlertKey::of(&source.scope, &event.identity);
                         let place = accepted.push(event.dedup_key.clone());
                         pending.push(Pending { event, key, place });
@@ -207,6 +209,9 @@ impl Intake {
         drop(received);
         appended?;
         self.count_outcomes(source, &accepted);
+        if odd > 0 {
+            self.metrics.odd(&source.name, odd);
+        }
         Ok(accepted)
     }
 

@@ -112,6 +112,10 @@ pub trait IntakeMetrics: Send + Sync {
     /// How received events ended, as far as that is known at the door.
     fn outcome(&self, source: &str, outcome: Outcome, count: u64);
 
+    /// Events that were taken although a field was missing, of a wrong type or not understood; each
+    /// says what.
+    fn odd(&self, source: &str, count: u64);
+
     /// Something was refused before it was received; the sender was told and may retry.
     fn refused(&self, door: &'static str, why: Refused);
 }

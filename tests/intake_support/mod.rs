@@ -189,6 +189,7 @@ pub struct Counts {
     pub received: Mutex<BTreeMap<String, u64>>,
     pub outcomes: Mutex<BTreeMap<(String, &'static str), u64>>,
     pub refused: Mutex<BTreeMap<&'static str, u64>>,
+    pub odd: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Counts {
@@ -230,6 +231,15 @@ impl IntakeMetrics for Counts {
     fn outcome(&self, source: &str, outcome: Outcome, count: u64) {
         let key = (source.to_owned(), outcome.word());
         *self.outcomes.lock().unwrap().entry(key).or_default() += count;
+    }
+
+    fn odd(&self, source: &str, count: u64) {
+        *self
+            .odd
+            .lock()
+            .unwrap()
+            .entry(source.to_owned())
+            .or_default() += count;
     }
 
     fn refused(&self, _door: &'static str, why: Refused) {
