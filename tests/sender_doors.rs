@@ -484,6 +484,39 @@ async fn pagerduty_clients_find_the_answers_and_limits_of_the_original() {
     assert!(last.1.contains("retry-after"), "{}", last.1);
 }
 
+#[tokio::test]
+async fn alertmanager_clients_are_told_of_faults_and_the_rest_is_stored() {
+    let door = open_real(vec![], Time(0), Arc::new(TableFetch::default())).await;
+    let sound = r#"{"labels":{"alertname":"A","host":"h"}}"#;
+    let send = |list: String| ask(&door, post("/api/v2/alerts", "", list));
+    let (status, _, body) = send(format!("[{sound}]")).await;
+    assert_eq!((status, body.as_str()), (200, ""));
+    assert_eq!(send("[]".to_owned()).await.0, 200);
+    let partly = format!(
+        r#"[{},{{"labels":{{"x":""}}}}]"#,
+        sound.replace("\"A\"", "\"B\"")
+    );
+    let (status, _, body) = send(partly).await;
+    assert_eq!(status, 400);
+    assert!(
+        serde_json::from_str::<String>(&body)
+            .unwrap()
+            .contains("member 2"),
+        "{body}"
+    );
+    let found: usize = door
+        .bench
+        .journal
+        .inputs()
+        .iter()
+        .map(|input| match input {
+            Input::Message(message) => message.events.len(),
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(found, 2);
+}
+
 /// Statuses of one request each.
 async fn statuses(door: &Door, path: &str, requests: &[(&str, &str)]) -> Vec<u16> {
     let mut found = Vec::new();
@@ -724,7 +757,7 @@ fn a_heartbeat_that_is_missed_opens_a_ticket_and_the_next_ping_ends_it() {
     let ping = || daemon.ask("http", "GET", "/hooks/jobs/v2/heartbeats/nightly/ping", "");
     assert_eq!(ping().unwrap().0, 202);
     let tickets = daemon.until("the heartbeat is missed", |tickets| !tickets.is_empty());
-    let title = tickets[0]["title"].as_str().unwrap();
+    let title = tickets[0]["subject"].as_str().unwrap();
     assert!(
         title.contains("Heartbeat nightly of jobs is missing"),
         "{title}"

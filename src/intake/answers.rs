@@ -86,7 +86,7 @@ impl Answers for StandardAnswers {
         match route {
             Route::Hook => Answer::json(200, hook(accepted)),
             Route::Native => Answer::json(202, native(accepted)),
-            Route::Alertmanager => Answer::json(200, ""),
+            Route::Alertmanager => alertmanager(accepted),
             Route::PagerDuty => pagerduty(request, accepted),
             Route::Opsgenie => opsgenie::accepted(request, accepted),
         }
@@ -132,6 +132,17 @@ pub(super) fn unreadable(accepted: &Accepted) -> Option<&str> {
         return None;
     };
     Some(reason)
+}
+
+/// As the original: what is sound is stored all the same, and the faults are told.
+fn alertmanager(accepted: &Accepted) -> Answer {
+    let members = accepted.problems.iter().map(String::as_str);
+    let mut faults: Vec<&str> = members.filter(|told| told.starts_with("member ")).collect();
+    faults.extend(unreadable(accepted));
+    if faults.is_empty() {
+        return Answer::json(200, "");
+    }
+    Answer::json(400, json!(faults.join("; ")).to_string())
 }
 
 fn pagerduty(request: &Request, accepted: &Accepted) -> Answer {

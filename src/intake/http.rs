@@ -139,6 +139,7 @@ impl HttpDoor {
         let method = head.method.as_str();
         if method == "OPTIONS"
             && route == Route::Hook
+            && head.headers.contains_key("webhook-request-origin")
             && let Some(source) = named.and_then(|name| self.named(name))
         {
             let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
