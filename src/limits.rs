@@ -206,3 +206,14 @@ pub const SNS_CERTIFICATES_MAX: usize = 64;
 pub const SNS_CERTIFICATE_SECONDS: u64 = 24 * 3600;
 /// Largest body of a PagerDuty event, bytes.
 pub const PAGERDUTY_BODY_BYTES_MAX: usize = 512 * 1024;
+
+/// Most names told of a list in one sentence.
+pub const NAMES_TOLD_MAX: usize = 5;
+/// A new inventory without more services than this needs a person's word, percent of those in use.
+pub const INVENTORY_SERVICES_LOST_PERCENT_MAX: usize = 10;
+/// The same for elements and groups.
+pub const INVENTORY_THINGS_LOST_PERCENT_MAX: usize = 25;
+/// The same for open incidents whose alerts would name no element any more.
+pub const INVENTORY_INCIDENTS_LOST_PERCENT_MAX: usize = 10;
+/// Most pages of one of NetBox's lists.
+pub const NETBOX_PAGES_MAX: usize = 10_000;

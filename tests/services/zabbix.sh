@@ -20,7 +20,7 @@ start() {
     say "cannot run: only root can start PostgreSQL and Zabbix as their own users"
     exit 3
   fi
-  need postgresql zabbix-server-pgsql zabbix-frontend-php zabbix-sender php-cli php-pgsql php-curl curl
+  need postgresql zabbix-server-pgsql zabbix-frontend-php zabbix-agent php-cli php-pgsql php-curl curl
   programs=$(echo /usr/lib/postgresql/*/bin)
   local up=$dir
   while [ "$up" != / ]; do chmod o+x "$up"; up=$(dirname "$up"); done
