@@ -194,3 +194,5 @@ pub const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
 pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
 /// Furthest that an SNS message may be ahead of our clock, seconds.
 pub const SNS_AHEAD_SECONDS_MAX: u64 = 15 * 60;
+/// Most alerts that still fire of a storm that is over; of more it stays one ticket.
+pub const STORM_REMAINS_MAX: u32 = 200;

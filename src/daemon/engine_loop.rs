@@ -8,9 +8,10 @@ use crate::engine::gauges::Gauges;
 use crate::engine::{Decisions, Engine};
 use crate::intake::IntakeMetrics;
 use crate::limits;
-use crate::model::{Input, Outcome, Sequenced};
+use crate::model::input::Remains;
+use crate::model::{Alert, IncidentId, Input, Outcome, Sequenced};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Journal, NewInput, StateStore};
+use crate::store::{Journal, NewInput, StateStore, StoreError, codec};
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,17 +122,29 @@ impl EngineLoop {
         if self.engine.next_wake().is_none_or(|due| due > at) {
             return;
         }
-        let input = NewInput {
-            at,
-            input: Input::Due,
-            raw: None,
-        };
-        if let Err(error) = self
-            .runtime
-            .block_on(self.store.journal.append(vec![input], Vec::new()))
-        {
+        if let Err(error) = self.append(Input::Due) {
             tracing::warn!(%error, "deadline_not_journaled");
             std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn append(&self, input: Input) -> Result<(), StoreError> {
+        let input = NewInput {
+            at: now(),
+            input,
+            raw: None,
+        };
+        let appended = self.store.journal.append(vec![input], Vec::new());
+        self.runtime.block_on(appended).map(drop)
+    }
+
+    /// What still fires of a storm that may be over, with the texts that the engine does not hold.
+    /// It asks again if this fails.
+    fn append_remains(&self, storm: IncidentId) {
+        let appended = remains_of(self.store.state.as_ref(), storm)
+            .and_then(|remains| self.append(Input::Remains(remains)));
+        if let Err(error) = appended {
+            tracing::warn!(%error, %storm, "remains_not_journaled");
         }
     }
 
@@ -306,11 +319,27 @@ impl EngineLoop {
                 "incident_decided"
             );
         }
+        for storm in said.remains {
+            self.append_remains(storm);
+        }
         for tracker in said.work.iter().collect::<BTreeSet<_>>() {
             self.bells.ring(tracker);
         }
         true
     }
+}
+
+/// The alerts of a storm that are active, and their texts.
+fn remains_of(state: &dyn StateStore, storm: IncidentId) -> Result<Remains, StoreError> {
+    let mut alerts = Vec::new();
+    let rows = state.alerts_of(storm, None, limits::STORM_REMAINS_MAX as usize + 1)?;
+    for (alert, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
+        let alert: Alert = codec::decode(alert)?;
+        if alert.state.is_active() {
+            alerts.push((alert, codec::decode(text)?));
+        }
+    }
+    Ok(Remains { storm, alerts })
 }
 
 /// Splits what was read, so that one transaction stays small also if each input says a lot.

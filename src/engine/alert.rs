@@ -152,6 +152,7 @@ impl Engine {
             problems: event.problems.clone(),
             event: place,
             sensitive: sensitive || message.sensitive,
+            account: message.account.clone(),
         };
         self.state.dirty.texts.insert(id, text);
         self.state.dirty.alerts.insert(id);

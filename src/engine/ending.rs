@@ -36,6 +36,7 @@ impl Engine {
         entry.active = entry.active.saturating_sub(1);
         let (left, state) = (entry.active, entry.state);
         self.state.touch_incident(incident);
+        self.stir_storm(incident);
         if !state.is_open() {
             return Outcome::Resolved;
         }
@@ -262,6 +263,7 @@ impl Engine {
             self.state.wakes.remove(&(at, Wake::Close(id)));
         }
         self.count_firing(id);
+        self.stir_storm(id);
         self.decide(id, reason, text.clone());
         let firing_during_gap = reason != Reason::Reopened;
         self.tell_cases(id, None, &CaseDid::Reopened { firing_during_gap });

@@ -14,6 +14,7 @@
 //! | `ending` | resolving, reopening, closing |
 //! | `severity` | how bad it is, from the inventory or from rules |
 //! | `storm` | when openings fold into one |
+//! | `unfold` | when a storm is over, and what remains of it |
 //! | `baseline` | what fires already at a source's first contact |
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
 //! | `windows` | silences, maintenance windows, notices of carriers |
@@ -50,6 +51,7 @@ mod step;
 mod storm;
 mod tally;
 mod ticketing;
+mod unfold;
 mod vote;
 mod windows;
 
@@ -91,6 +93,8 @@ pub struct Said {
     pub outcomes: Vec<(String, Outcome)>,
     /// Trackers that have something to do.
     pub work: Vec<String>,
+    /// Storms that may be over: the texts of what still fires of them are asked for, as an input.
+    pub remains: Vec<IncidentId>,
     /// Alerts that left memory: the repeat filter forgets them.
     pub forgotten: Vec<AlertKey>,
     /// Decisions for the log.

@@ -39,6 +39,7 @@ impl Engine {
             Input::ClockStep { .. } => self.give_grace(),
             Input::Restart { generation, .. } => self.apply_restart(generation),
             Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
+            Input::Remains(remains) => self.apply_remains(remains),
         }
     }
 
@@ -66,6 +67,7 @@ impl Engine {
                 }
                 Wake::SilenceEnd(id) => self.silence_ended(id),
                 Wake::WindowEdge(id) => self.window_edge(id),
+                Wake::StormEnd(id) => self.storm_may_end(id),
             }
         }
     }

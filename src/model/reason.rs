@@ -203,6 +203,8 @@ words!(
         CauseEnded = "cause_ended",
         /// The bridge's own trouble.
         SelfMonitoring = "self_monitoring",
+        /// The storm is over: what still fires has incidents of its own.
+        Unfolded = "unfolded",
     }
 );
 

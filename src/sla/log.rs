@@ -139,6 +139,19 @@ pub enum CaseDid {
 }
 
 impl CaseDid {
+    /// Whether it is an answer, a wait or another act of people on the case.
+    pub const fn is_of_people(&self) -> bool {
+        matches!(
+            self,
+            CaseDid::Reply { .. }
+                | CaseDid::Ack
+                | CaseDid::Assigned
+                | CaseDid::WaitStart
+                | CaseDid::WaitEnd
+                | CaseDid::Escalated { .. }
+        )
+    }
+
     /// At one instant: what stops comes before what pauses before what starts.
     const fn rank(&self) -> u8 {
         match self {
@@ -172,12 +185,7 @@ pub fn unite(survivor: &mut CaseLog, duplicate: &[CaseEvent], at: Time) {
             CaseDid::Absorb { reported_at } => {
                 reported = Some(reported.map_or(*reported_at, |known| known.min(*reported_at)));
             }
-            CaseDid::Reply { .. }
-            | CaseDid::Ack
-            | CaseDid::Assigned
-            | CaseDid::WaitStart
-            | CaseDid::WaitEnd
-            | CaseDid::Escalated { .. } => survivor.push(event.clone()),
+            what if what.is_of_people() => survivor.push(event.clone()),
             _ => {}
         }
     }

@@ -44,6 +44,12 @@ pub fn check(run: &Run, act: &Act) -> Vec<String> {
             wrong.push(format!("{reason} was told"));
         }
     }
+    for part in &step.noted {
+        let mut notes = run.state().tickets.values().flat_map(|t| &t.notes);
+        if !notes.any(|note| note.text.contains(part)) {
+            wrong.push(format!("no note says {part:?}"));
+        }
+    }
     if let Some(asked) = step.asked {
         let found = run.state().scalars.next_ticket;
         if found != asked as u64 {

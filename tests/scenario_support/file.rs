@@ -113,6 +113,8 @@ pub struct Step {
     pub told: Vec<String>,
     /// Reasons that must not.
     pub never: Vec<String>,
+    /// Parts of notes that tickets have got by now.
+    pub noted: Vec<String>,
     /// Tickets that were asked for so far, merged ones included.
     pub asked: Option<usize>,
     /// No ticket has more notes than this.

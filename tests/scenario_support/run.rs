@@ -6,16 +6,16 @@ use alertbridge::engine::Engine;
 use alertbridge::engine::state::State;
 use alertbridge::model::event::{Event, EventState};
 use alertbridge::model::identity::AlertKey;
-use alertbridge::model::input::{Input, Message, Sequenced};
+use alertbridge::model::input::{Input, Message, Remains, Sequenced};
 use alertbridge::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
 };
-use alertbridge::model::saved::{LoadedState, StateDelta};
+use alertbridge::model::saved::{LoadedState, StateDelta, decode_body};
 use alertbridge::model::{
-    AlertId, Command, Identity, Incident, IncidentId, PersonRequest, RequestKind, SeverityHint,
-    SilenceId, Time, WindowId,
+    Alert, AlertId, Command, Identity, Incident, IncidentId, PersonRequest, RequestKind,
+    SeverityHint, SilenceId, Time, WindowId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How the engine is driven.
@@ -332,7 +332,9 @@ impl Run {
             input,
         });
         let said = self.engine.take_said();
-        self.outcome = said.outcomes.last().map_or("", |(_, o)| o.word());
+        if let Some((_, outcome)) = said.outcomes.last() {
+            self.outcome = outcome.word();
+        }
         let delta = self.engine.take_delta();
         self.told
             .extend(delta.timeline.iter().map(|line| line.reason.word()));
@@ -340,6 +342,11 @@ impl Run {
         if self.mode == Mode::Restarted {
             let decisions = self.scenario.decisions.clone();
             self.engine = Engine::load(decisions, self.disk.loaded()).unwrap();
+        }
+        // As the daemon does.
+        for storm in said.remains {
+            let remains = self.disk.remains_of(storm);
+            self.input(Input::Remains(remains));
         }
     }
 
@@ -488,6 +495,9 @@ struct Disk {
     incidents: BTreeMap<u64, Option<Vec<u8>>>,
     tickets: BTreeMap<u64, Vec<u8>>,
     things: BTreeMap<(String, String), Vec<u8>>,
+    /// Active alerts and the texts of all.
+    active: BTreeSet<u64>,
+    texts: BTreeMap<u64, Vec<u8>>,
     log: Vec<String>,
 }
 
@@ -498,6 +508,14 @@ impl Disk {
         self.state.served_until = delta.served_until;
         for row in &delta.alerts {
             self.alerts.insert(row.id.0, row.body.clone());
+            if row.active {
+                self.active.insert(row.id.0);
+            } else {
+                self.active.remove(&row.id.0);
+            }
+            if let Some(text) = &row.text {
+                self.texts.insert(row.id.0, text.clone());
+            }
         }
         for row in &delta.incidents {
             let body = row.live.then(|| row.body.clone());
@@ -514,6 +532,16 @@ impl Disk {
                 self.things.insert(name, thing.value.clone());
             }
         }
+    }
+
+    fn remains_of(&self, storm: IncidentId) -> Remains {
+        let of_storm = |id: &u64| {
+            let alert: Alert = decode_body(&self.alerts[id]).unwrap();
+            let text = decode_body(&self.texts[id]).unwrap();
+            (alert.incident == Some(storm)).then_some((alert, text))
+        };
+        let alerts = self.active.iter().filter_map(of_storm).collect();
+        Remains { storm, alerts }
     }
 
     fn loaded(&self) -> LoadedState {
