@@ -19,6 +19,7 @@ mod door;
 mod explain;
 mod read;
 mod shown;
+mod silencing;
 mod write;
 
 pub use door::{Arrival, Caller, DoorRules, Role, serve};

@@ -2,7 +2,7 @@
 //! others have their types in their rooms.
 
 use super::read::Problem;
-use crate::engine::{RecurringConfig, Settings};
+use crate::engine::{CameAndWent, RecurringConfig, Reopen, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
@@ -177,6 +177,12 @@ pub struct RouteSection {
     pub fallback: String,
     /// Label or field names by which alerts without a known element are grouped.
     pub group_by: Vec<String>,
+    /// What becomes of a ticket whose problem comes back: `always`, `never`, `new_and_link` or
+    /// `{ within = "2h" }`.
+    pub reopen: Reopen,
+    /// What becomes of a problem that ended before its tracker took the ticket: `nothing` or
+    /// `closed_ticket`.
+    pub came_and_went: CameAndWent,
 }
 
 /// `[watch]`: the bridge watches itself.

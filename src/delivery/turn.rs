@@ -120,7 +120,10 @@ impl Worker {
         let mut turn = Turn::new(ticket);
         let remote = match &ticket.remote {
             Some(remote) => remote.clone(),
-            None if ticket.wanted.status.is_over() && self.never_sent(&ticket.key) => {
+            None if ticket.wanted.status.is_over()
+                && !ticket.also_when_over
+                && self.never_sent(&ticket.key) =>
+            {
                 // It came and went before anything reached the tracker.
                 self.forget(&ticket.key).await?;
                 turn.all_done(ticket);
@@ -365,6 +368,14 @@ impl Worker {
                 ..self.tracker.as_kept(&ticket.wanted)
             };
             let to = merge::target(&wanted, last.as_ref(), &current.fields, asked_again);
+            let reopens = current.fields.status.is_over() && !to.status.is_over();
+            if reopens && !self.tracker.capabilities().reopens {
+                // The engine sees that it stayed closed, and wants another.
+                turn.report.version_done = ticket.version_wanted;
+                turn.report.written = Some(ticket.wanted.clone());
+                turn.report.notes_done = ticket.notes.iter().map(|n| n.marker.clone()).collect();
+                return;
+            }
             if !self
                 .write_fields(remote, Some(&current.fields), &to, turn)
                 .await
@@ -372,6 +383,12 @@ impl Worker {
                 return;
             }
             turn.report.read = Some(to);
+            if reopens {
+                // A tracker's workflow may let this pass without doing it.
+                let read = self.call("read", self.tracker.read(remote)).await;
+                let Some(read) = turn.take(read) else { return };
+                turn.report.read = Some(read.fields);
+            }
             turn.report.version_done = ticket.version_wanted;
             turn.report.written = Some(ticket.wanted.clone());
         }

@@ -45,6 +45,7 @@ impl Engine {
             self.facts_since = Some(ended);
             self.one_member_less(incident, id, element, left);
             self.facts_since = None;
+            self.review_maintenance_of(incident);
             return Outcome::Resolved;
         }
         self.last_member_less(incident, id, state, ended)

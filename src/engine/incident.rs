@@ -169,6 +169,7 @@ impl Engine {
         } else {
             self.review_quiet(incident, Some(id));
         }
+        self.review_maintenance_of(incident);
     }
 
     /// Membership and tallies, without a word.

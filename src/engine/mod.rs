@@ -20,7 +20,9 @@
 //! | `windows` | silences, maintenance windows, notices of carriers |
 //! | `recurring` | windows that come again |
 //! | `vote` | when monitors contradict each other |
+//! | `maintenance` | when planned work pauses the clocks of an open incident |
 //! | `cases` | what each affected contract sees, and its clocks |
+//! | `reopening` | tickets whose problem comes back, or that are closed while it lasts |
 //! | `ticketing` | what the trackers should look like |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
@@ -38,10 +40,12 @@ mod flap;
 pub mod gauges;
 mod hold;
 mod incident;
+mod maintenance;
 mod merge;
 mod people;
 mod quiet;
 mod recurring;
+mod reopening;
 mod request;
 mod saving;
 mod settings;
@@ -61,17 +65,17 @@ mod tests;
 pub use correlate::element_of;
 pub use explain::{Explained, Recorded, explain, explain_alert};
 pub use recurring::{RecurringConfig, RecurringWindow};
-pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
+pub use settings::{CameAndWent, ClosedWhileFiring, Decisions, Reopen, Route, Settings};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};
 use crate::model::identity::AlertKey;
 use crate::model::incident::{Effect, ImpactPeriod};
 use crate::model::reason::{Outcome, Reason};
-use crate::model::{IncidentId, Severity, Time};
+use crate::model::{IncidentId, Severity, TicketId, Time};
 use crate::rules::Matcher;
 use state::{State, Wake};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The deciding part of the bridge.
 pub struct Engine {
@@ -83,6 +87,7 @@ pub struct Engine {
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
+    reopened_in_tracker: Option<TicketId>,
     out: Said,
 }
 
@@ -94,7 +99,7 @@ pub struct Said {
     /// Trackers that have something to do.
     pub work: Vec<String>,
     /// Storms that may be over: the texts of what still fires of them are asked for, as an input.
-    pub remains: Vec<IncidentId>,
+    pub remains: BTreeSet<IncidentId>,
     /// Alerts that left memory: the repeat filter forgets them.
     pub forgotten: Vec<AlertKey>,
     /// Decisions for the log.
@@ -155,6 +160,7 @@ impl Engine {
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
+            reopened_in_tracker: None,
             out: Said::default(),
         }
     }

@@ -11,7 +11,7 @@ use crate::model::saved::{
     encode_body,
 };
 use crate::model::ticket::WantedTicket;
-use crate::model::{AlertState, IncidentId, Sym, Time};
+use crate::model::{AlertState, IncidentId, Sym, TicketId, Time};
 use crate::sla::CaseLog;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -206,6 +206,12 @@ impl Engine {
                     let id = IncidentId(key.parse().unwrap_or_default());
                     state.wakes.insert((due, Wake::StormEnd(id)));
                     state.storm_ends.insert(id, due);
+                }
+                "closed_ticket" => {
+                    let at: Time = decode("a closed ticket", value)?;
+                    let id = TicketId(key.parse().unwrap_or_default());
+                    state.wakes.insert((at, Wake::ClosedTicket(id)));
+                    state.closed_tickets.insert(id, at);
                 }
                 "window" => {
                     let window: Window = decode("a window", value)?;

@@ -46,6 +46,8 @@ pub enum Wake {
     WindowEdge(WindowId),
     /// Nothing has stirred in a storm for long enough: what remains of it may be small.
     StormEnd(IncidentId),
+    /// A person closed a ticket while its alert fired.
+    ClosedTicket(TicketId),
 }
 
 /// What is known of a source.
@@ -222,6 +224,8 @@ pub struct State {
     pub storms: BTreeMap<u64, StormWatch>,
     /// When it is looked at next whether a storm is over.
     pub storm_ends: BTreeMap<IncidentId, Time>,
+    /// Tickets that a person closed while their alerts fired: when they are looked at next.
+    pub closed_tickets: BTreeMap<TicketId, Time>,
     /// Figures that survive a restart, by series.
     pub figures: BTreeMap<String, Stored>,
     /// Cases of live incidents, by contract.

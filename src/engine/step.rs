@@ -68,6 +68,7 @@ impl Engine {
                 Wake::SilenceEnd(id) => self.silence_ended(id),
                 Wake::WindowEdge(id) => self.window_edge(id),
                 Wake::StormEnd(id) => self.storm_may_end(id),
+                Wake::ClosedTicket(id) => self.still_closed(id),
             }
         }
     }

@@ -2,7 +2,7 @@
 //! later changes move what is wanted, and workers make the tracker follow.
 
 use super::state::Wake;
-use super::{Engine, Figure, Route};
+use super::{CameAndWent, Engine, Figure, Route};
 use crate::model::figure::Family;
 use crate::model::incident::{Incident, IncidentState};
 use crate::model::reason::Reason;
@@ -34,6 +34,7 @@ impl Engine {
             .get(&id)
             .is_some_and(|tickets| !tickets.is_empty())
         {
+            self.reopen_tickets(id);
             self.sync_tickets(id);
             return;
         }
@@ -129,7 +130,7 @@ impl Engine {
         false
     }
 
-    fn want_ticket(&mut self, incident: &Incident, route: &Route, suffix: &str) {
+    pub(super) fn want_ticket(&mut self, incident: &Incident, route: &Route, suffix: &str) {
         self.state.scalars.next_ticket += 1;
         self.state.dirty.scalars = true;
         let id = TicketId(self.state.scalars.next_ticket);
@@ -162,6 +163,7 @@ impl Engine {
             trouble: None,
             asked_at: self.state.now,
             shadow,
+            also_when_over: route.came_and_went == CameAndWent::ClosedTicket,
         };
         let text = if shadow {
             format!(
@@ -192,7 +194,7 @@ impl Engine {
         let Some(incident) = self.state.incidents.get(&id).cloned() else {
             return;
         };
-        for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
+        for ticket in self.current_tickets(id) {
             let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
                 continue;
             };
@@ -208,29 +210,34 @@ impl Engine {
 
     /// Adds a note to the tickets of an incident.
     pub(super) fn note_tickets(&mut self, id: IncidentId, text: &str, public: bool) {
+        for ticket in self.current_tickets(id) {
+            self.note_ticket(ticket, text, public);
+        }
+    }
+
+    /// Adds a note to one ticket.
+    pub(super) fn note_ticket(&mut self, id: TicketId, text: &str, public: bool) {
         let now = self.state.now;
         let seq = self.state.cursor;
-        for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
-            let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
-                continue;
-            };
-            let waiting = ticket.notes.iter().filter(|n| !n.done).count();
-            if waiting >= NOTES_WAITING_MAX {
-                continue;
-            }
-            let number = ticket.notes.len();
-            let key = ticket.key.get(..12).unwrap_or(&ticket.key);
-            let marker = format!("{key}-{seq}-{number}");
-            ticket.notes.push(TicketNote {
-                marker,
-                at: now,
-                text: bounded(text, NOTE_BYTES_MAX),
-                public,
-                done: false,
-            });
-            self.out.work.push(ticket.tracker.clone());
-            self.state.dirty.tickets.insert(ticket.id);
+        let Some(ticket) = self.state.tickets.get_mut(&id) else {
+            return;
+        };
+        let waiting = ticket.notes.iter().filter(|n| !n.done).count();
+        if waiting >= NOTES_WAITING_MAX {
+            return;
         }
+        let number = ticket.notes.len();
+        let key = ticket.key.get(..12).unwrap_or(&ticket.key);
+        let marker = format!("{key}-{seq}-{number}");
+        ticket.notes.push(TicketNote {
+            marker,
+            at: now,
+            text: bounded(text, NOTE_BYTES_MAX),
+            public,
+            done: false,
+        });
+        self.out.work.push(ticket.tracker.clone());
+        self.state.dirty.tickets.insert(ticket.id);
     }
 
     /// What came of working on a ticket.
@@ -239,6 +246,7 @@ impl Engine {
             return;
         };
         let incident = ticket.incident;
+        let before = ticket.clone();
         ticket.version_done = ticket.version_done.max(report.version_done);
         if report.written.is_some() {
             ticket.last_written.clone_from(&report.written);
@@ -279,12 +287,14 @@ impl Engine {
             };
             let text = format!("Ticket {} in {} {how}.", remote.key, ticket.tracker);
             self.decide(incident, reason, text);
+            self.tell_predecessor(&ticket);
         }
         for twin in &report.twins_closed {
             let text = format!("Ticket {} was a duplicate and is closed.", twin.key);
             self.decide(incident, Reason::TwinClosed, text);
         }
         self.follow_trouble(&ticket, was_trouble.is_some());
+        self.verify_reopened(&before, report);
     }
 
     /// Counts a ticket that exists, by the source that asked and its severity.

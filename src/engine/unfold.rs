@@ -23,8 +23,10 @@ use crate::model::{AlertId, IncidentId, Sym};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long until it is asked or tried again.
-const AGAIN: Duration = Duration::from_secs(60);
+/// How long until it is asked again, if no answer came.
+const ASKED_AGAIN: Duration = Duration::from_secs(600);
+/// How long until there is room for more tickets.
+const MORE: Duration = Duration::from_secs(60);
 
 /// One alert that remains.
 struct Remaining {
@@ -65,8 +67,8 @@ impl Engine {
         let entry = self.state.incidents.get(&id).filter(|i| i.state.is_open());
         let left = entry.map_or(0, |i| i.active);
         if (1..=limits::STORM_REMAINS_MAX).contains(&left) {
-            self.out.remains.push(id);
-            self.ask_storm_at(id, Some(AGAIN));
+            self.out.remains.insert(id);
+            self.ask_storm_at(id, Some(ASKED_AGAIN));
         } else {
             self.ask_storm_at(id, None);
         }
@@ -202,7 +204,7 @@ impl Engine {
         }
         self.decide(storm, Reason::Unfolded, text.clone());
         self.note_tickets(storm, &text, true);
-        self.ask_storm_at(storm, Some(AGAIN));
+        self.ask_storm_at(storm, Some(MORE));
     }
 
     /// An incident of its own for what was part of a storm: told already, so it is not held, and

@@ -43,6 +43,8 @@ pub struct WantedTicket {
     pub asked_at: Time,
     /// Written to the desk only, whatever the route's tracker.
     pub shadow: bool,
+    /// Opened, and closed, also if its problem is over before the tracker took it.
+    pub also_when_over: bool,
 }
 
 impl WantedTicket {

@@ -136,6 +136,10 @@ pub enum CaseDid {
     },
     /// The reopen window is over.
     Closed,
+    /// Planned work on what it is about begins.
+    MaintenanceStart,
+    /// Planned work on what it is about ends.
+    MaintenanceEnd,
 }
 
 impl CaseDid {
@@ -160,6 +164,8 @@ impl CaseDid {
             CaseDid::Void { .. } => 2,
             CaseDid::WaitStart => 3,
             CaseDid::WaitEnd => 4,
+            // As they came: planned work is left and entered again with a flapping neighbour.
+            CaseDid::MaintenanceStart | CaseDid::MaintenanceEnd => 4,
             CaseDid::Severity { .. } | CaseDid::Period { .. } | CaseDid::Category { .. } => 5,
             CaseDid::Reply { .. } => 6,
             CaseDid::Ack | CaseDid::Assigned => 7,

@@ -11,9 +11,11 @@ use alertbridge::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
 };
 use alertbridge::model::saved::{LoadedState, StateDelta, decode_body};
+use alertbridge::model::ticket::{Origin, RemoteRef};
 use alertbridge::model::{
-    Alert, AlertId, Command, Identity, Incident, IncidentId, PersonRequest, RequestKind,
-    SeverityHint, SilenceId, Time, WindowId,
+    Alert, AlertId, Command, DeliveryReport, Identity, Incident, IncidentId, PersonChange,
+    PersonDid, PersonRequest, RequestKind, SeverityHint, SilenceId, TicketStatus, Time,
+    WantedTicket, WindowId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,6 +46,8 @@ pub struct Run {
     names: BTreeMap<AlertKey, String>,
     pub outcome: &'static str,
     pub told: Vec<&'static str>,
+    /// Texts of notes on tickets.
+    pub noted: BTreeSet<String>,
 }
 
 struct ScenarioFacts {
@@ -87,6 +91,7 @@ impl Run {
             names: BTreeMap::new(),
             outcome: "",
             told: Vec::new(),
+            noted: BTreeSet::new(),
         };
         run.input(restart());
         run
@@ -135,6 +140,13 @@ impl Run {
             message.account.clone_from(&step.account);
             message.events.push(event);
             self.input(Input::Message(message));
+        } else if let Some(Person::Delivered | Person::DeliveredWithoutReopening) = &step.person {
+            let reopens = matches!(step.person, Some(Person::Delivered));
+            let tickets = self.state().tickets.values().filter(|t| t.has_work());
+            let reports: Vec<_> = tickets.map(|ticket| report(ticket, reopens)).collect();
+            for report in reports {
+                self.input(Input::Delivery(report));
+            }
         } else if let Some(person) = &step.person {
             let input = self.person(person);
             self.input(input);
@@ -259,11 +271,27 @@ impl Run {
                 alert: self.alert_of(&on),
             },
             notice @ Person::Notice { .. } => return self.notice(&notice),
+            Person::ClosedInTracker(on) => return self.in_tracker(&on, TicketStatus::Resolved),
+            Person::ReopenedInTracker(on) => return self.in_tracker(&on, TicketStatus::Open),
+            Person::Delivered | Person::DeliveredWithoutReopening => unreachable!(),
         };
         Input::Command {
             author: "ana".to_owned(),
             command,
         }
+    }
+
+    fn in_tracker(&self, on: &str, status: TicketStatus) -> Input {
+        let ticket = self.state().tickets_of[&self.incident_of(on)].last();
+        let ticket = &self.state().tickets[ticket.unwrap()];
+        Input::Person(PersonChange {
+            tracker: ticket.tracker.clone(),
+            remote: ticket.remote.as_ref().unwrap().key.clone(),
+            change_id: self.seq.to_string(),
+            at: self.now,
+            author: "ana".to_owned(),
+            what: PersonDid::Status(status),
+        })
     }
 
     fn resolve(&self, on: &str, false_alarm: bool) -> Command {
@@ -338,6 +366,10 @@ impl Run {
         let delta = self.engine.take_delta();
         self.told
             .extend(delta.timeline.iter().map(|line| line.reason.word()));
+        for row in &delta.tickets {
+            let ticket: WantedTicket = decode_body(&row.body).unwrap();
+            self.noted.extend(ticket.notes.into_iter().map(|n| n.text));
+        }
         self.disk.keep(&delta);
         if self.mode == Mode::Restarted {
             let decisions = self.scenario.decisions.clone();
@@ -432,6 +464,29 @@ impl Run {
             disk.keep(&engine.take_delta());
         }
         disk.log
+    }
+}
+
+/// What a worker reports of a ticket that it brought about.
+fn report(ticket: &WantedTicket, reopens: bool) -> DeliveryReport {
+    let mut read = ticket.wanted.clone();
+    let was_over = ticket.last_written.as_ref();
+    if !reopens && was_over.is_some_and(|fields| fields.status.is_over()) {
+        read.status = TicketStatus::Resolved;
+    }
+    DeliveryReport {
+        ticket: ticket.id,
+        version_done: ticket.version_wanted,
+        written: Some(ticket.wanted.clone()),
+        read: Some(read),
+        remote: Some(RemoteRef {
+            key: format!("T{}", ticket.id.0),
+            url: String::new(),
+        }),
+        origin: Some(Origin::Created),
+        notes_done: ticket.notes.iter().map(|n| n.marker.clone()).collect(),
+        trouble: None,
+        twins_closed: Vec::new(),
     }
 }
 
