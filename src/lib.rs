@@ -15,9 +15,11 @@
 //! | [`sla`] | policies, business calendars, clocks | no |
 //! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
 //! | [`trackers`] | one file a tracker behind one trait | yes |
+//! | [`relay`] | how letters leave: one mail server, for trackers and notices | yes |
 //! | [`api`] | board, REST, health, metrics | yes |
 //! | [`telemetry`] | every metric in one table; logging | no |
 //! | [`config`] | TOML files and environment, strict, all problems at once | loader only |
+//! | [`replay`] | the journal through another configuration: which tickets would be different | reads |
 //! | [`daemon`] | builds the rooms in order and tears them down in reverse | yes |
 //! | [`cli`] | one file a verb | yes |
 //!
@@ -35,6 +37,8 @@ pub mod intake;
 pub mod inventory;
 pub mod limits;
 pub mod model;
+pub mod relay;
+pub mod replay;
 pub mod rules;
 pub mod secret;
 pub mod sla;

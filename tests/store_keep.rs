@@ -34,6 +34,7 @@ fn append_at(store: &SqliteStore, runtime: &Runtime, at: Time, input: Input) -> 
 
 fn undecoded() -> Input {
     Input::Undecoded(Undecoded {
+        sensitive: false,
         source: "s".to_owned(),
         sender: String::new(),
         reason: "no format".to_owned(),
@@ -166,6 +167,7 @@ fn incident(id: u64, live: bool, at: Time, cursor: u64, ticket_key: &str) -> Sta
         asked_at: at,
         shadow: false,
         also_when_over: false,
+        language: "en".into(),
     };
     StateDelta {
         cursor,

@@ -5,6 +5,7 @@
 
 mod files;
 pub mod read;
+mod sealing;
 pub mod sections;
 mod trackers;
 
@@ -13,6 +14,7 @@ use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
+use crate::store::sealing::Keyring;
 pub use files::MailReading;
 use read::Lists;
 pub use read::Problem;
@@ -34,6 +36,8 @@ pub struct Config {
     pub file: ConfigFile,
     /// What the engine decides by.
     pub decisions: Decisions,
+    /// Keys for what is sensitive.
+    pub keyring: Arc<Keyring>,
     /// TLS of the doors that have it.
     pub tls: sections::DoorsTls,
     /// Ticket systems beside the built-in desk.
@@ -154,6 +158,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     check_doors(&file, &mut problems);
     map_sources(&mut file, &mut problems);
     check_sources(&file, &mut problems);
+    let keyring = sealing::keyring(&file, &mut problems);
     let tls = sections::DoorsTls::read(&file, folder, &mut problems);
     let rules = Ruleset::compile(file.rule.clone()).unwrap_or_else(|found| {
         problems.extend(found.into_iter().map(|what| Problem::of("rule", what)));
@@ -199,6 +204,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     Ok(Config {
         file,
         decisions,
+        keyring: Arc::new(keyring),
         tls,
         trackers,
         mail: Arc::new(mail),
@@ -324,7 +330,11 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             ));
         }
         let tracker = section.tracker.clone().unwrap_or_else(|| "desk".to_owned());
-        if !trackers.contains(&tracker) {
+        let of_cases = Some(&section.case_tracker).filter(|name| !name.is_empty());
+        for tracker in std::iter::once(&tracker).chain(of_cases) {
+            if trackers.contains(tracker) {
+                continue;
+            }
             let listed: Vec<&str> = trackers.iter().map(String::as_str).collect();
             let what = format!(
                 "tracker `{tracker}` is not configured; there are: {}",
@@ -351,6 +361,10 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             severities: section.severities.clone(),
             reopen: section.reopen,
             came_and_went: section.came_and_went,
+            case_tickets: section.case_tickets,
+            case_tracker: section.case_tracker.clone(),
+            case_queue: section.case_queue.clone(),
+            sensitive: section.sensitive,
         });
     }
     for section in &file.route {

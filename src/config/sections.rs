@@ -2,7 +2,8 @@
 //! others have their types in their rooms.
 
 use super::read::Problem;
-use crate::engine::{CameAndWent, RecurringConfig, Reopen, Settings};
+pub use super::sealing::SealingSection;
+use crate::engine::{CameAndWent, CaseTickets, RecurringConfig, Reopen, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
@@ -48,6 +49,8 @@ pub struct ConfigFile {
     pub inventory: Vec<String>,
     /// Files with mail templates of one's own, relative to this file.
     pub mail_templates: Vec<String>,
+    /// Keys for what is sensitive.
+    pub sealing: SealingSection,
     /// Watching the bridge itself.
     pub watch: WatchSection,
     /// How many days things are kept; taken at the start.
@@ -136,6 +139,8 @@ pub struct OperatorsSection {
     pub plaintext: bool,
     /// Names by which the door is called, beside its addresses and `localhost`.
     pub hosts: Vec<String>,
+    /// Where people reach the board, for links in tickets.
+    pub url: Option<url::Url>,
     /// Who may do what over TCP.
     pub token: Vec<TokenSection>,
 }
@@ -151,6 +156,9 @@ pub struct TokenSection {
     /// The token.
     #[serde(deserialize_with = "crate::secret::one")]
     pub token: SecretString,
+    /// May see sensitive content; an administrator may anyhow.
+    #[serde(default)]
+    pub sensitive: bool,
 }
 
 /// `[[route]]`.
@@ -183,6 +191,15 @@ pub struct RouteSection {
     /// What becomes of a problem that ended before its tracker took the ticket: `nothing` or
     /// `closed_ticket`.
     pub came_and_went: CameAndWent,
+    /// Which cases get a ticket of their own that the customer sees: `never`, `on_report`,
+    /// `always`.
+    pub case_tickets: CaseTickets,
+    /// The tracker of those tickets; the route's unless said.
+    pub case_tracker: String,
+    /// Where inside that tracker.
+    pub case_queue: String,
+    /// What goes through it must not leave the bridge.
+    pub sensitive: bool,
 }
 
 /// `[watch]`: the bridge watches itself.

@@ -1,8 +1,8 @@
 //! Delivery's workers: one for each tracker, started and ended as the configuration names them.
 
 use super::{keeping, now};
-use crate::config::ConfiguredTracker;
-use crate::delivery::{Gate, Ledger, Pace, Worker};
+use crate::config::Config;
+use crate::delivery::{Gate, Ledger, Pace, Presentation, Worker};
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::metrics::Metrics;
 use crate::trackers::Tracker;
@@ -67,7 +67,11 @@ impl Workers {
 
     /// Ends the workers that stand and starts one for each tracker; the desk is always there. A
     /// call that is under way is finished first: two workers never work for one tracker.
-    pub async fn start(&self, trackers: &BTreeMap<String, ConfiguredTracker>) {
+    pub async fn start(&self, config: &Config) {
+        let trackers = &config.trackers;
+        let presentation = Arc::new(Presentation {
+            board: config.file.operators.url.clone(),
+        });
         let mut running = self.running.lock().await;
         end(std::mem::take(&mut running)).await;
         let desk: Arc<dyn Tracker> = Arc::new(Desk::new(self.store.desk.clone(), now));
@@ -89,6 +93,7 @@ impl Workers {
                     ..Pace::default()
                 },
                 gate: Gate::default(),
+                presentation: presentation.clone(),
             };
             let stop = self.stop.child_token();
             let task = {

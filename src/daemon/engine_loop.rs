@@ -8,10 +8,9 @@ use crate::engine::gauges::Gauges;
 use crate::engine::{Decisions, Engine};
 use crate::intake::IntakeMetrics;
 use crate::limits;
-use crate::model::input::Remains;
-use crate::model::{Alert, IncidentId, Input, Outcome, Sequenced};
+use crate::model::{IncidentId, Input, Outcome, Sequenced};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Journal, NewInput, StateStore, StoreError, codec};
+use crate::store::{Journal, NewInput, StateStore, StoreError};
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,8 +140,8 @@ impl EngineLoop {
     /// What still fires of a storm that may be over, with the texts that the engine does not hold.
     /// It asks again if this fails.
     fn append_remains(&self, storm: IncidentId) {
-        let appended = remains_of(self.store.state.as_ref(), storm)
-            .and_then(|remains| self.append(Input::Remains(remains)));
+        let remains = self.store.state.remains_of(storm);
+        let appended = remains.and_then(|remains| self.append(Input::Remains(remains)));
         if let Err(error) = appended {
             tracing::warn!(%error, %storm, "remains_not_journaled");
         }
@@ -327,19 +326,6 @@ impl EngineLoop {
         }
         true
     }
-}
-
-/// The alerts of a storm that are active, and their texts.
-fn remains_of(state: &dyn StateStore, storm: IncidentId) -> Result<Remains, StoreError> {
-    let mut alerts = Vec::new();
-    let rows = state.alerts_of(storm, None, limits::STORM_REMAINS_MAX as usize + 1)?;
-    for (alert, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
-        let alert: Alert = codec::decode(alert)?;
-        if alert.state.is_active() {
-            alerts.push((alert, codec::decode(text)?));
-        }
-    }
-    Ok(Remains { storm, alerts })
 }
 
 /// Splits what was read, so that one transaction stays small also if each input says a lot.

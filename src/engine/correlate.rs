@@ -135,7 +135,7 @@ impl Engine {
             hold: ruled.hold,
             route: ruled.route,
             drop: ruled.drop,
-            sensitive: ruled.sensitive,
+            sensitive: ruled.sensitive || message.sensitive,
         };
         if judged.group.is_none() && judged.element.is_empty() {
             judged.group = self.route_group(message, event, &facts);

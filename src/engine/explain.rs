@@ -8,6 +8,7 @@ use crate::inventory::{Condition, ElementId, Health, Lives, Query};
 use crate::model::alert::{Alert, AlertText};
 use crate::model::event::Event;
 use crate::model::identity::Identity;
+use crate::model::incident::WITHHELD;
 use crate::model::incident::{Incident, IncidentState, TimelineEntry};
 use crate::model::reason::Reason;
 use crate::model::severity::Basis;
@@ -83,24 +84,53 @@ impl Explained {
 
 /// Explains an incident.
 pub fn explain(recorded: &Recorded) -> Explained {
-    let incident = recorded.incident;
+    let (incident, timeline) = (recorded.incident, recorded.timeline);
+    if incident.sensitive {
+        return withheld(incident, recorded.alerts.len(), timeline);
+    }
+    let parts = [alerts(recorded), elements(recorded), effect(incident)];
+    let mut because: Vec<Explained> = parts.into_iter().collect();
+    because.extend(waiting(incident, timeline));
+    because.extend(for_and_against(recorded));
+    because.push(history(timeline));
+    Explained::of(head(incident), because)
+}
+
+/// The same out of what was written down when it was decided, for decisions that are not at hand
+/// any more: without rules and the arithmetic of groups.
+pub fn recap(incident: &Incident, timeline: &[TimelineEntry]) -> Explained {
+    if incident.sensitive {
+        return withheld(incident, incident.members as usize, timeline);
+    }
+    let mut because = vec![effect(incident)];
+    because.extend(waiting(incident, timeline));
+    because.push(history(timeline));
+    Explained::of(head(incident), because)
+}
+
+fn head(incident: &Incident) -> String {
     let severity = incident
         .severity
         .map_or("no severity".to_owned(), |s| s.to_string());
-    let head = format!(
+    format!(
         "{} is {severity} ({}), {}, by {}: {}",
         incident.id,
         incident.reason_word.word(),
         incident.state.word(),
         incident.basis.word(),
         incident.title
-    );
-    let parts = [alerts(recorded), elements(recorded), effect(recorded)];
-    let mut because: Vec<Explained> = parts.into_iter().collect();
-    because.extend(waiting(recorded));
-    because.extend(for_and_against(recorded));
-    because.push(history(recorded));
-    Explained::of(head, because)
+    )
+}
+
+/// Of something sensitive only the decisions are told, by name and time.
+fn withheld(incident: &Incident, alerts: usize, timeline: &[TimelineEntry]) -> Explained {
+    let lines = timeline.iter().map(|entry| {
+        let (at, reason, seq) = (entry.at, entry.reason.word(), entry.seq);
+        Explained::leaf(format!("{at} {reason} (input {seq})"))
+    });
+    let belong = Explained::leaf(format!("{alerts} alert(s) belong to it"));
+    let because = std::iter::once(belong).chain(lines).collect();
+    Explained::of(head(&incident.clone().for_anybody()), because)
 }
 
 /// Explains one alert: event, identity, rules, element.
@@ -116,11 +146,16 @@ pub fn explain_alert(alert: &Alert, text: &AlertText, decisions: &Decisions) -> 
         _ => format!("{} since {}", alert.state.word(), alert.fired_at),
     };
     let summary = if text.sensitive {
-        "(content withheld)"
+        WITHHELD
     } else {
-        text.summary.as_str()
+        &text.summary
     };
     let head = format!("{} {state}: {summary}", alert.id);
+    if text.sensitive {
+        let (seq, index) = text.event;
+        let event = format!("Event {seq}.{index} by source {}.", text.source);
+        return Explained::of(head, vec![Explained::leaf(event)]);
+    }
     let word = text.severity.as_deref().unwrap_or("none");
     let (seq, index) = text.event;
     let received = format!(
@@ -315,8 +350,7 @@ fn resolve(facts: &Facts, decisions: &Decisions) -> Option<ElementId> {
     }
 }
 
-fn effect(recorded: &Recorded) -> Explained {
-    let incident = recorded.incident;
+fn effect(incident: &Incident) -> Explained {
     let mut because = vec![Explained::leaf(incident.reason.clone())];
     if incident.services_hit > 0 {
         let names: Vec<&str> = incident
@@ -367,10 +401,8 @@ fn effect(recorded: &Recorded) -> Explained {
     Explained::of(how, because)
 }
 
-fn waiting(recorded: &Recorded) -> Option<Explained> {
-    let incident = recorded.incident;
-    let mut because: Vec<Explained> = recorded
-        .timeline
+fn waiting(incident: &Incident, timeline: &[TimelineEntry]) -> Option<Explained> {
+    let mut because: Vec<Explained> = timeline
         .iter()
         .filter(|line| {
             matches!(
@@ -422,8 +454,8 @@ fn for_and_against(recorded: &Recorded) -> Option<Explained> {
     (!because.is_empty()).then(|| Explained::of("Evidence for and against", because))
 }
 
-fn history(recorded: &Recorded) -> Explained {
-    let lines = recorded.timeline.iter().filter(|line| {
+fn history(timeline: &[TimelineEntry]) -> Explained {
+    let lines = timeline.iter().filter(|line| {
         matches!(
             line.reason,
             Reason::FirstAlert

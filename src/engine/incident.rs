@@ -179,6 +179,7 @@ impl Engine {
         };
         alert.incident = Some(incident);
         let (hint, element, site) = (alert.hint, alert.element, alert.site);
+        let sensitive = alert.sensitive;
         self.state.dirty.alerts.insert(id);
         let members = self.state.members.entry(incident).or_default();
         members.insert(id);
@@ -186,6 +187,7 @@ impl Engine {
         self.member_active(incident, hint, element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
             entry.members = count;
+            entry.sensitive |= sensitive;
             if site != Sym(0) && !entry.sites.contains(&site) && entry.sites.len() < SITES_MAX {
                 entry.sites.push(site);
             }
@@ -211,6 +213,7 @@ impl Engine {
         self.enter(id, incident);
         self.count_firing(incident);
         self.evaluate_facts(incident);
+        self.mark_by_route(incident);
         let why = if judged.how.is_empty() {
             format!("{id}: {title}")
         } else {
@@ -324,6 +327,7 @@ impl Engine {
             person_facts: None,
             changed_at: now,
             hosts: Vec::new(),
+            reported_by: Vec::new(),
         };
         self.state.incidents.insert(id, incident);
         self.state.dirty.incidents.insert(id);

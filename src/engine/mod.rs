@@ -24,14 +24,18 @@
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `reopening` | tickets whose problem comes back, or that are closed while it lasts |
 //! | `ticketing` | what the trackers should look like |
+//! | `case_tickets` | what each customer sees of a case, and does to it |
+//! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
+//! | `sensitive` | what must not leave the bridge |
 //! | `gauges` | how things stand, for the metrics |
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
 mod alert;
 mod baseline;
+mod case_tickets;
 mod cases;
 mod correlate;
 mod ending;
@@ -42,12 +46,14 @@ mod hold;
 mod incident;
 mod maintenance;
 mod merge;
+mod names;
 mod people;
 mod quiet;
 mod recurring;
 mod reopening;
 mod request;
 mod saving;
+mod sensitive;
 mod settings;
 mod severity;
 pub mod state;
@@ -63,9 +69,11 @@ mod windows;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert};
+pub use explain::{Explained, Recorded, explain, explain_alert, recap};
 pub use recurring::{RecurringConfig, RecurringWindow};
-pub use settings::{CameAndWent, ClosedWhileFiring, Decisions, Reopen, Route, Settings};
+pub use settings::{
+    CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
+};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};
@@ -87,7 +95,8 @@ pub struct Engine {
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
-    reopened_in_tracker: Option<TicketId>,
+    touched_in_tracker: Option<TicketId>,
+    names: std::sync::OnceLock<names::Names>,
     out: Said,
 }
 
@@ -160,7 +169,8 @@ impl Engine {
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
-            reopened_in_tracker: None,
+            touched_in_tracker: None,
+            names: std::sync::OnceLock::new(),
             out: Said::default(),
         }
     }
@@ -173,6 +183,7 @@ impl Engine {
     /// Decides by something else from now on. The input that follows says what changed.
     pub fn replace_decisions(&mut self, decisions: Decisions) {
         self.decisions = decisions;
+        self.names = std::sync::OnceLock::new();
         self.rebuild_health();
     }
 
@@ -229,6 +240,7 @@ impl Engine {
         self.state
             .tell_by(incident, reason, text.clone(), author.to_owned());
         self.state.touch_incident(incident);
+        let text = self.outside(incident, &text);
         self.out.decided.push(Decided {
             incident,
             severity,

@@ -6,7 +6,7 @@ use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus};
-use crate::model::{Command, IncidentId, Time};
+use crate::model::{Command, IncidentId, TicketId, Time};
 use crate::sla::log::{By, CaseDid};
 
 impl Engine {
@@ -195,7 +195,7 @@ impl Engine {
         }
     }
 
-    fn acknowledge(&mut self, id: IncidentId, author: &str) {
+    pub(super) fn acknowledge(&mut self, id: IncidentId, author: &str) {
         let now = self.state.now;
         let Some(entry) = self.state.incidents.get_mut(&id) else {
             return;
@@ -248,7 +248,7 @@ impl Engine {
     }
 
     /// One contract's customer is waited for, or no longer.
-    fn wait_of_one(
+    pub(super) fn wait_of_one(
         &mut self,
         id: IncidentId,
         contract: &str,
@@ -265,6 +265,7 @@ impl Engine {
             (Reason::WaitEnded, "no longer waits for the customer")
         };
         self.decide_by(id, reason, format!("{contract}: {text}."), author);
+        self.sync_tickets(id);
         Ok(())
     }
 
@@ -363,19 +364,34 @@ impl Engine {
         Ok(text)
     }
 
-    /// What a person did to a ticket in its tracker.
+    /// What a person did to a ticket in its tracker. One that is opened again goes on, whatever its
+    /// route says.
     pub(super) fn apply_person(&mut self, change: &PersonChange) {
         let name = (change.tracker.clone(), change.remote.clone());
         let Some(ticket) = self.state.by_remote.get(&name).copied() else {
             return;
         };
-        let Some(incident) = self.state.tickets.get(&ticket).map(|t| t.incident) else {
+        self.touched_in_tracker = Some(ticket);
+        self.apply_person_to(ticket, change);
+        self.touched_in_tracker = None;
+    }
+
+    fn apply_person_to(&mut self, ticket: TicketId, change: &PersonChange) {
+        let Some(entry) = self.state.tickets.get(&ticket) else {
             return;
         };
-        let id = self.state.survivor(incident);
+        let contract = entry.contract.clone();
+        let id = self.state.survivor(entry.incident);
+        if let Some(contract) = contract {
+            self.apply_person_to_case(id, ticket, &contract, change);
+            return;
+        }
         let author = change.author.as_str();
         match &change.what {
-            PersonDid::Answered { text, promise } => self.answered(id, text, author, *promise),
+            PersonDid::Answered { text, promise } => {
+                self.answered(id, text, author, *promise);
+                self.note_tickets_but(id, Some(ticket), text, true);
+            }
             PersonDid::Noted { text } => {
                 self.acknowledge(id, author);
                 self.tell_cases(id, None, &note());
@@ -403,27 +419,39 @@ impl Engine {
                 self.set_severity(id, Some(*severity), "In the tracker.", author);
             }
             PersonDid::Status(status) => self.person_status(id, ticket, *status, author),
-            PersonDid::MergedInto(other) => {
-                if let Some(entry) = self.state.tickets.get_mut(&ticket) {
-                    entry.remote = Some(RemoteRef {
-                        key: other.clone(),
-                        url: String::new(),
-                    });
-                }
-                self.state
-                    .by_remote
-                    .insert((change.tracker.clone(), other.clone()), ticket);
-                self.state.dirty.tickets.insert(ticket);
-                let text = format!("Ticket {} was merged into {other}.", change.remote);
-                self.decide_by(id, Reason::Merged, text, author);
+            PersonDid::ClosedByCustomer => {
+                self.person_status(id, ticket, TicketStatus::Closed, author);
             }
+            PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
         }
+    }
+
+    /// A person merged the ticket into another one, which stands for it from now on.
+    pub(super) fn ticket_merged(
+        &mut self,
+        id: IncidentId,
+        ticket: TicketId,
+        change: &PersonChange,
+        other: &str,
+    ) {
+        if let Some(entry) = self.state.tickets.get_mut(&ticket) {
+            entry.remote = Some(RemoteRef {
+                key: other.to_owned(),
+                url: String::new(),
+            });
+        }
+        self.state
+            .by_remote
+            .insert((change.tracker.clone(), other.to_owned()), ticket);
+        self.state.dirty.tickets.insert(ticket);
+        let text = format!("Ticket {} was merged into {other}.", change.remote);
+        self.decide_by(id, Reason::Merged, text, &change.author);
     }
 
     fn person_status(
         &mut self,
         id: IncidentId,
-        ticket: crate::model::TicketId,
+        ticket: TicketId,
         status: TicketStatus,
         author: &str,
     ) {
@@ -434,7 +462,7 @@ impl Engine {
                 self.wait(id, false, author);
                 self.look_at_closed(ticket, None);
                 if state == Some(IncidentState::Resolved) {
-                    self.reopened_by_person(id, ticket, author);
+                    self.reopen(id, Reason::Reopened, format!("Reopened by {author}."));
                 } else if open {
                     self.acknowledge(id, author);
                 }
@@ -461,7 +489,7 @@ impl Engine {
     }
 }
 
-fn note() -> CaseDid {
+pub(super) fn note() -> CaseDid {
     CaseDid::Reply {
         by: By::Staff,
         public: false,

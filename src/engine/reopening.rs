@@ -3,6 +3,7 @@
 //! read back; then a new ticket follows the old one.
 
 use super::state::Wake;
+use super::ticketing::Wanted;
 use super::{ClosedWhileFiring, Engine, Reopen};
 use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::Reason;
@@ -38,7 +39,15 @@ impl Engine {
                 continue;
             };
             // What no tracker has yet is not reopened there.
-            let by_person = self.reopened_in_tracker == Some(ticket);
+            // A customer's own case may be over while the incident goes on.
+            let wanted = self.state.incidents.get(&id).and_then(|incident| {
+                let queue = &entry.wanted.queue;
+                self.fields_for(incident, entry.contract.as_deref(), queue)
+            });
+            if wanted.is_none_or(|fields| fields.status.is_over()) {
+                continue;
+            }
+            let by_person = self.touched_in_tracker == Some(ticket);
             if !entry.wanted.status.is_over() || entry.remote.is_none() || by_person {
                 continue;
             }
@@ -77,6 +86,14 @@ impl Engine {
             cycle: entry.cycle + 1,
             ..incident.clone()
         };
+        let queue = &entry.wanted.queue;
+        let Some(fields) = self.fields_for(&incident, entry.contract.as_deref(), queue) else {
+            return;
+        };
+        let tracker = match &entry.contract {
+            Some(_) if !route.case_tracker.is_empty() => &route.case_tracker,
+            _ => &route.tracker,
+        };
         let was = entry.remote.as_ref().map(|remote| {
             let url = if remote.url.is_empty() {
                 String::new()
@@ -91,7 +108,16 @@ impl Engine {
             entry.tracker
         );
         self.decide(id, Reason::NewTicket, text);
-        self.want_ticket(&incident, &route, "");
+        self.want(
+            &incident,
+            Wanted {
+                route: &route,
+                tracker,
+                contract: entry.contract.clone(),
+                language: entry.language.clone(),
+                fields,
+            },
+        );
         // `never` says nothing in either; every other new ticket says what it follows.
         if self.reopen_of(&entry.route) != Reopen::Never
             && let Some(new) = self.current_tickets(id).into_iter().find(|t| {
@@ -246,13 +272,6 @@ impl Engine {
                 self.look_at_closed(ticket, Some(at));
             }
         }
-    }
-
-    /// A person reopened a ticket in its tracker: that one goes on, whatever its route says.
-    pub(super) fn reopened_by_person(&mut self, id: IncidentId, ticket: TicketId, author: &str) {
-        self.reopened_in_tracker = Some(ticket);
-        self.reopen(id, Reason::Reopened, format!("Reopened by {author}."));
-        self.reopened_in_tracker = None;
     }
 }
 

@@ -196,6 +196,27 @@ pub struct Route {
     pub reopen: Reopen,
     /// What becomes of a problem that ended before its tracker took the ticket.
     pub came_and_went: CameAndWent,
+    /// Which cases get a ticket of their own that the customer sees.
+    pub case_tickets: CaseTickets,
+    /// The tracker of those tickets; empty: the route's.
+    pub case_tracker: String,
+    /// Where inside that tracker; empty: its default.
+    pub case_queue: String,
+    /// What goes through it must not leave the bridge.
+    pub sensitive: bool,
+}
+
+/// Which cases get a ticket of their own that the customer sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseTickets {
+    /// None.
+    #[default]
+    Never,
+    /// Those whose customer reported the trouble.
+    OnReport,
+    /// All.
+    Always,
 }
 
 impl Route {
@@ -213,6 +234,10 @@ impl Route {
             severities: Vec::new(),
             reopen: Reopen::Always,
             came_and_went: CameAndWent::Nothing,
+            case_tickets: CaseTickets::Never,
+            case_tracker: String::new(),
+            case_queue: String::new(),
+            sensitive: false,
         }
     }
 }

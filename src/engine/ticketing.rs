@@ -28,22 +28,49 @@ impl Engine {
         if incident.state != IncidentState::Open || incident.severity == Some(Severity::S5) {
             return;
         }
-        if self
-            .state
-            .tickets_of
-            .get(&id)
-            .is_some_and(|tickets| !tickets.is_empty())
-        {
+        self.mark_by_route(id);
+        let Some(incident) = self.state.incidents.get(&id).cloned() else {
+            return;
+        };
+        if self.tickets(id).any(|ticket| ticket.contract.is_none()) {
             self.reopen_tickets(id);
             self.sync_tickets(id);
             return;
         }
-        let incident = incident.clone();
         for route in self.routes_for(&incident) {
             if self.over_cap(&incident) {
                 continue;
             }
-            self.want_ticket(&incident, &route, "");
+            self.want_ticket(&incident, &route);
+        }
+    }
+
+    /// The tickets of an incident.
+    pub(super) fn tickets(&self, id: IncidentId) -> impl Iterator<Item = &WantedTicket> {
+        let ids = self.state.tickets_of.get(&id).into_iter().flatten();
+        ids.filter_map(|ticket| self.state.tickets.get(ticket))
+    }
+
+    /// Whether the route has opened a ticket: of the incident, or of one contract's case.
+    pub(super) fn has_ticket(&self, id: IncidentId, route: &str, contract: Option<&str>) -> bool {
+        self.tickets(id)
+            .any(|ticket| ticket.route == route && ticket.contract.as_deref() == contract)
+    }
+
+    /// The routes by which the incident's tickets were opened; those are kept for its life. Without
+    /// a ticket, the routes that match now.
+    pub(super) fn routes_of(&self, incident: &Incident) -> Vec<Route> {
+        let opened: Vec<Route> = self
+            .decisions
+            .routes
+            .iter()
+            .filter(|route| self.has_ticket(incident.id, &route.name, None))
+            .cloned()
+            .collect();
+        if opened.is_empty() {
+            self.routes_for(incident)
+        } else {
+            opened
         }
     }
 
@@ -130,7 +157,20 @@ impl Engine {
         false
     }
 
-    pub(super) fn want_ticket(&mut self, incident: &Incident, route: &Route, suffix: &str) {
+    fn want_ticket(&mut self, incident: &Incident, route: &Route) {
+        let wanted = Wanted {
+            route,
+            tracker: &route.tracker,
+            contract: None,
+            language: "en".to_owned(),
+            fields: fields_of(incident, &route.queue),
+        };
+        self.want(incident, wanted);
+    }
+
+    /// Asks for a ticket that does not exist yet.
+    pub(super) fn want(&mut self, incident: &Incident, wanted: Wanted<'_>) {
+        let route = wanted.route;
         self.state.scalars.next_ticket += 1;
         self.state.dirty.scalars = true;
         let id = TicketId(self.state.scalars.next_ticket);
@@ -139,21 +179,33 @@ impl Engine {
             &self.state.scalars.generation,
             incident.id,
             incident.cycle,
-            &format!("{}{suffix}", route.name),
+            &route.name,
+            wanted.contract.as_deref(),
         );
+        let of = wanted
+            .contract
+            .as_ref()
+            .map_or_else(String::new, |contract| format!(" for {contract}"));
+        let text = if shadow {
+            format!(
+                "Shadow: a ticket{of} in {} would open by route {}.",
+                wanted.tracker, route.name
+            )
+        } else {
+            format!(
+                "A ticket{of} in {} by route {}.",
+                wanted.tracker, route.name
+            )
+        };
         let ticket = WantedTicket {
             id,
             incident: incident.id,
-            contract: None,
+            contract: wanted.contract,
             route: route.name.clone(),
-            tracker: if shadow {
-                "desk".to_owned()
-            } else {
-                route.tracker.clone()
-            },
+            tracker: if shadow { "desk" } else { wanted.tracker }.to_owned(),
             cycle: incident.cycle,
             key,
-            wanted: fields_of(incident, &route.queue),
+            wanted: wanted.fields,
             version_wanted: 1,
             version_done: 0,
             last_written: None,
@@ -163,15 +215,8 @@ impl Engine {
             trouble: None,
             asked_at: self.state.now,
             shadow,
+            language: wanted.language,
             also_when_over: route.came_and_went == CameAndWent::ClosedTicket,
-        };
-        let text = if shadow {
-            format!(
-                "Shadow: a ticket in {} would open by route {}.",
-                route.tracker, route.name
-            )
-        } else {
-            format!("A ticket in {} by route {}.", ticket.tracker, route.name)
         };
         self.out.work.push(ticket.tracker.clone());
         self.state.tickets.insert(id, ticket);
@@ -189,16 +234,33 @@ impl Engine {
         self.decide(incident.id, reason, text);
     }
 
+    /// Our fields of the ticket of an incident, or of one contract's case.
+    pub(super) fn fields_for(
+        &self,
+        incident: &Incident,
+        contract: Option<&str>,
+        queue: &str,
+    ) -> Option<TicketFields> {
+        match contract {
+            None => Some(fields_of(incident, queue)),
+            Some(contract) => self.case_fields(incident, contract, queue),
+        }
+    }
+
     /// Moves what is wanted of the tickets that exist.
     pub(super) fn sync_tickets(&mut self, id: IncidentId) {
         let Some(incident) = self.state.incidents.get(&id).cloned() else {
             return;
         };
         for ticket in self.current_tickets(id) {
-            let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
+            let Some(ticket) = self.state.tickets.get(&ticket) else {
                 continue;
             };
-            let wanted = fields_of(&incident, &ticket.wanted.queue.clone());
+            let (number, queue) = (ticket.id, &ticket.wanted.queue);
+            let wanted = self.fields_for(&incident, ticket.contract.as_deref(), queue);
+            let (Some(wanted), Some(ticket)) = (wanted, self.state.tickets.get_mut(&number)) else {
+                continue;
+            };
             if wanted != ticket.wanted {
                 ticket.wanted = wanted;
                 ticket.version_wanted += 1;
@@ -208,20 +270,46 @@ impl Engine {
         }
     }
 
-    /// Adds a note to the tickets of an incident.
+    /// Adds a note to the tickets of an incident; a public one also to those of its cases.
     pub(super) fn note_tickets(&mut self, id: IncidentId, text: &str, public: bool) {
+        self.note_tickets_but(id, None, text, public);
+    }
+
+    /// The same, but for the ticket in which it stands already.
+    pub(super) fn note_tickets_but(
+        &mut self,
+        id: IncidentId,
+        but: Option<TicketId>,
+        text: &str,
+        public: bool,
+    ) {
         for ticket in self.current_tickets(id) {
-            self.note_ticket(ticket, text, public);
+            if but != Some(ticket) {
+                self.note_ticket(ticket, text, public);
+            }
         }
     }
 
-    /// Adds a note to one ticket.
+    /// Adds a note to one ticket, as those who see it may read it.
     pub(super) fn note_ticket(&mut self, id: TicketId, text: &str, public: bool) {
-        let now = self.state.now;
-        let seq = self.state.cursor;
-        let Some(ticket) = self.state.tickets.get_mut(&id) else {
+        let (now, seq) = (self.state.now, self.state.cursor);
+        let Some(ticket) = self.state.tickets.get(&id) else {
             return;
         };
+        let incident = ticket.incident;
+        let text = match &ticket.contract {
+            Some(contract) => self.note_for_case(incident, contract, text, public),
+            None => Some(text.to_owned()),
+        };
+        let text = text.map(|text| self.outside(incident, &text));
+        let (Some(text), Some(ticket)) = (text, self.state.tickets.get_mut(&id)) else {
+            return;
+        };
+        let mut waiting = ticket.notes.iter().filter(|note| !note.done);
+        if text == super::sensitive::WITHHELD && waiting.any(|note| note.text == text) {
+            // That there is news is said already.
+            return;
+        }
         let waiting = ticket.notes.iter().filter(|n| !n.done).count();
         if waiting >= NOTES_WAITING_MAX {
             return;
@@ -232,7 +320,7 @@ impl Engine {
         ticket.notes.push(TicketNote {
             marker,
             at: now,
-            text: bounded(text, NOTE_BYTES_MAX),
+            text: bounded(&text, NOTE_BYTES_MAX),
             public,
             done: false,
         });
@@ -278,7 +366,9 @@ impl Engine {
             self.out
                 .figures
                 .push(Figure::TicketOpened { tracker, after_ms });
-            self.count_ticket(incident, &ticket);
+            if ticket.contract.is_none() {
+                self.count_ticket(incident, &ticket);
+            }
             let (reason, how) = match report.origin {
                 Some(Origin::Found | Origin::Adopted) => {
                     (Reason::TicketAdopted, "found by its key")
@@ -333,7 +423,7 @@ impl Engine {
         let Some(ticket) = self.state.tickets.get(&id) else {
             return;
         };
-        if ticket.trouble.is_none() || ticket.remote.is_some() {
+        if ticket.trouble.is_none() || ticket.remote.is_some() || ticket.contract.is_some() {
             return;
         }
         let Some(incident) = self.state.incidents.get(&ticket.incident).cloned() else {
@@ -355,14 +445,7 @@ impl Engine {
         else {
             return;
         };
-        let taken = self
-            .state
-            .tickets_of
-            .get(&incident.id)
-            .into_iter()
-            .flatten()
-            .filter_map(|t| self.state.tickets.get(t))
-            .any(|t| t.route == fallback.name);
+        let taken = self.has_ticket(incident.id, &fallback.name, None);
         if !urgent || taken || !incident.state.is_open() {
             return;
         }
@@ -371,8 +454,22 @@ impl Engine {
             ticket.tracker, fallback.name
         );
         self.decide(incident.id, Reason::Fallback, text);
-        self.want_ticket(&incident, &fallback, "");
+        self.want_ticket(&incident, &fallback);
     }
+}
+
+/// A ticket to be asked for.
+pub(super) struct Wanted<'a> {
+    /// The route that asks.
+    pub route: &'a Route,
+    /// The tracker it goes to.
+    pub tracker: &'a str,
+    /// The contract, for the ticket of a case.
+    pub contract: Option<String>,
+    /// The language it is written in.
+    pub language: String,
+    /// Our fields.
+    pub fields: TicketFields,
 }
 
 /// Our fields of an incident's ticket.
@@ -392,7 +489,7 @@ fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
         IncidentState::Held | IncidentState::Open => TicketStatus::New,
     };
     let subject = if incident.sensitive {
-        format!("{} (content withheld)", incident.id)
+        format!("{} {}", incident.id, super::sensitive::WITHHELD)
     } else {
         incident.title.clone()
     };
@@ -404,8 +501,15 @@ fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
     }
 }
 
-/// The idempotency key: a short hash of generation, incident, cycle and route.
-fn ticket_key(generation: &str, incident: IncidentId, cycle: u32, route: &str) -> String {
+/// The idempotency key: a short hash of generation, incident, cycle and route, and of the contract
+/// for the ticket of a case.
+fn ticket_key(
+    generation: &str,
+    incident: IncidentId,
+    cycle: u32,
+    route: &str,
+    contract: Option<&str>,
+) -> String {
     use sha2::{Digest, Sha256};
     use std::fmt::Write;
     let mut hasher = Sha256::new();
@@ -414,7 +518,10 @@ fn ticket_key(generation: &str, incident: IncidentId, cycle: u32, route: &str) -
         &incident.0.to_string(),
         &cycle.to_string(),
         route,
-    ] {
+    ]
+    .into_iter()
+    .chain(contract)
+    {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part.as_bytes());
     }
@@ -425,13 +532,15 @@ fn ticket_key(generation: &str, incident: IncidentId, cycle: u32, route: &str) -
     key
 }
 
-/// The order of work of a ticket: creates before updates, S1 before S5, older first.
+/// The order of work of a ticket: creates before updates, S1 before S5, the incident's before those
+/// of its cases, older first.
 pub(super) fn work_order(ticket: &WantedTicket) -> Option<i64> {
     if !ticket.has_work() {
         return None;
     }
     let update = i64::from(ticket.remote.is_some());
     let severity = ticket.wanted.severity.map_or(3, |s| i64::from(s.number()));
+    let of_case = i64::from(ticket.contract.is_some());
     let age = ticket.asked_at.max(Time(0)).seconds();
-    Some((update * 10 + severity) * 100_000_000_000 + age)
+    Some((update * 20 + severity * 2 + of_case) * 100_000_000_000 + age)
 }

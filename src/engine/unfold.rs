@@ -20,6 +20,7 @@ use crate::model::input::{Message, Remains};
 use crate::model::reason::Reason;
 use crate::model::severity::Category;
 use crate::model::{AlertId, IncidentId, Sym};
+use crate::sla::CaseLog;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -230,5 +231,27 @@ impl Engine {
             self.hold_or_release(incident, one.id, Some(Duration::ZERO));
             self.answered_before(storm, incident);
         }
+    }
+    /// What was answered on a storm was answered on what comes out of it, from the time on at which
+    /// that began.
+    pub(super) fn answered_before(&mut self, storm: IncidentId, id: IncidentId) {
+        let since = self.state.incidents.get(&id).map(|i| i.opened_at);
+        for key in self.case_keys(storm, None) {
+            let (Some(before), Some(since)) = (self.state.cases.get(&key), since) else {
+                continue;
+            };
+            let words: CaseLog = before
+                .log
+                .iter()
+                .filter(|event| event.at >= since && event.what.is_of_people())
+                .cloned()
+                .collect();
+            let own = (id, key.1);
+            if let Some(case) = self.state.cases.get_mut(&own) {
+                case.log.extend(words);
+                self.state.dirty.cases.insert(own);
+            }
+        }
+        self.look_at_clocks(id);
     }
 }

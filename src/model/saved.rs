@@ -5,6 +5,7 @@ use super::incident::TimelineEntry;
 use super::time::Time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 
 /// Version of the encoding of bodies: one byte before each. A field that is added later stands at
 /// the end of its type and encodes as zeros while it says nothing; a body of an older version is
@@ -58,7 +59,17 @@ pub struct StateDelta {
     /// Other rows by kind and key (symbols, silences, windows, counters, quarantine, sources,
     /// audit, the engine's scalars); an empty value removes the row.
     pub things: Vec<ThingRow>,
+    /// Incidents with sensitive content: their rows and timeline lines are sealed.
+    pub sealed: BTreeSet<IncidentId>,
+    /// Alerts with sensitive content: their texts are sealed.
+    pub sealed_texts: BTreeSet<AlertId>,
+    /// Incidents that were not sensitive before: what is stored of them is sealed now, and the
+    /// journal's rows that it came from are named in things of the kind [`TO_SEAL`].
+    pub seal: BTreeSet<IncidentId>,
 }
+
+/// The kind of things that name a place in the journal that is to be sealed.
+pub const TO_SEAL: &str = "to_seal";
 
 /// One alert row.
 #[derive(Clone, Debug)]

@@ -43,6 +43,8 @@ pub struct WantedTicket {
     pub asked_at: Time,
     /// Written to the desk only, whatever the route's tracker.
     pub shadow: bool,
+    /// The language it is written in: `en`, `ja` or `fr`.
+    pub language: String,
     /// Opened, and closed, also if its problem is over before the tracker took it.
     pub also_when_over: bool,
 }
@@ -243,4 +245,6 @@ pub enum PersonDid {
     Severity(Severity),
     /// Merged into another ticket of the tracker.
     MergedInto(String),
+    /// The customer closed it.
+    ClosedByCustomer,
 }

@@ -11,21 +11,15 @@ use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
+use crate::relay::{self, Relay, RelayConfig, RelayTls, Sent};
 use futures_util::future::BoxFuture;
-use lettre::message::header::{Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MessageBuilder};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
-use secrecy::{ExposeSecret, SecretString};
+use lettre::message::Mailbox;
+use secrecy::SecretString;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a letter may take to be taken or refused.
-const SEND_SECONDS: u64 = 60;
 /// Longest subject of a letter, characters.
 const SUBJECT_CHARS_MAX: usize = 200;
 
@@ -44,7 +38,7 @@ pub struct MailConfig {
     pub port: u16,
     /// How the connection is protected.
     #[serde(default)]
-    pub tls: MailTls,
+    pub tls: RelayTls,
     /// A PEM file of a further certificate authority.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -65,19 +59,6 @@ pub struct MailConfig {
     /// The name in Message-IDs and greetings; the domain of `from` when it is not given.
     #[serde(default)]
     pub domain: Option<String>,
-}
-
-/// How a connection is protected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MailTls {
-    /// Not at all.
-    None,
-    /// By STARTTLS, or no letter is sent.
-    #[default]
-    Starttls,
-    /// From the first byte.
-    Tls,
 }
 
 fn port() -> u16 {
@@ -101,7 +82,7 @@ pub struct MailTracker {
     from: Mailbox,
     to: Mailbox,
     domain: String,
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    relay: Relay,
     capabilities: Capabilities,
 }
 
@@ -128,9 +109,18 @@ impl MailTracker {
             .domain
             .clone()
             .unwrap_or_else(|| from.email.domain().to_owned());
+        let relay = RelayConfig {
+            host: config.host.clone(),
+            port: config.port,
+            tls: config.tls,
+            ca_file: config.ca_file.clone(),
+            user: config.user.clone(),
+            password: config.password.clone(),
+            domain: domain.clone(),
+        };
         Ok(MailTracker {
             name: name.to_owned(),
-            transport: transport(&config, &domain)?,
+            relay: Relay::new(relay)?,
             from,
             to,
             domain,
@@ -161,46 +151,35 @@ impl MailTracker {
         text::subject(&about, &format!("[{key}]"), SUBJECT_CHARS_MAX)
     }
 
-    fn message(&self, letter: Letter<'_>) -> Result<Message, String> {
-        let first = self.first_id(letter.key);
-        let mut builder: MessageBuilder = Message::builder()
-            .from(self.from.clone())
-            .to(self.to.clone())
-            .subject(letter.subject);
-        if letter.id.is_empty() {
-            builder = builder.message_id(Some(first));
-        } else {
-            let id = format!("<{}.{}@{}>", letter.key, letter.id, self.domain);
-            builder = builder
-                .message_id(Some(id))
-                .in_reply_to(first.clone())
-                .references(first);
-        }
-        if self.config.auto_submitted {
-            builder = builder.header(AutoSubmitted);
-        }
-        let body = text::without_ticket_tags(&text::plain(&letter.body));
-        builder
-            .header(lettre::message::header::ContentType::TEXT_PLAIN)
-            .body(bounded(&body, self.capabilities.body_bytes_max))
-            .map_err(|error| format!("the letter could not be put together: {error}"))
-    }
-
     async fn send(&self, letter: Letter<'_>) -> Result<(), Called<()>> {
-        let message = self.message(letter).map_err(Called::refused)?;
-        // A server that is not there has certainly not taken the letter.
-        if let Err(error) = self.transport.test_connection().await {
-            return Err(Called::later(reason(&error)));
-        }
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_permanent() => Err(Called::refused(reason(&error))),
-            Err(error) if error.is_transient() => Err(Called::Later {
-                reason: reason(&error),
-                after: Some(Duration::from_secs(limits::TRACKER_UNAUTHORISED_SECONDS)),
+        let first = self.first_id(letter.key);
+        let (message_id, thread) = match letter.id {
+            "" => (first, None),
+            id => {
+                let own = format!("<{}.{id}@{}>", letter.key, self.domain);
+                (own, Some(first))
+            }
+        };
+        let body = text::without_ticket_tags(&text::plain(&letter.body));
+        let letter = relay::Letter {
+            from: self.from.clone(),
+            to: self.to.clone(),
+            reply_to: None,
+            subject: letter.subject,
+            body: bounded(&body, self.capabilities.body_bytes_max),
+            message_id,
+            thread,
+            automatic: self.config.auto_submitted,
+        };
+        match self.relay.send(&letter).await {
+            Sent::Taken => Ok(()),
+            Sent::Refused(reason) => Err(Called::refused(reason)),
+            Sent::Later { reason, asked } => Err(Called::Later {
+                reason,
+                after: asked.then_some(Duration::from_secs(limits::TRACKER_UNAUTHORISED_SECONDS)),
             }),
-            Err(error) => Err(Called::Unknown {
-                reason: reason(&error),
+            Sent::Unknown(reason) => Err(Called::Unknown {
+                reason,
                 after: None,
             }),
         }
@@ -277,74 +256,6 @@ fn digest(fields: &TicketFields) -> String {
         .collect()
 }
 
-fn transport(
-    config: &MailConfig,
-    domain: &str,
-) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
-    let tls = match config.tls {
-        MailTls::None => Tls::None,
-        MailTls::Starttls => Tls::Required(tls_parameters(config)?),
-        MailTls::Tls => Tls::Wrapper(tls_parameters(config)?),
-    };
-    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
-        .port(config.port)
-        .tls(tls)
-        .hello_name(ClientId::Domain(domain.to_owned()))
-        .timeout(Some(Duration::from_secs(SEND_SECONDS)));
-    if let Some(password) = &config.password {
-        if config.tls == MailTls::None && !is_loopback(&config.host) {
-            return Err("password: it would leave this machine in the clear; set `tls`".to_owned());
-        }
-        let password = password.expose_secret().to_owned();
-        builder = builder.credentials(Credentials::new(config.user.clone(), password));
-    }
-    Ok(builder.build())
-}
-
-fn tls_parameters(config: &MailConfig) -> Result<TlsParameters, String> {
-    let mut builder = TlsParameters::builder(config.host.clone());
-    if let Some(file) = &config.ca_file {
-        let shown = file.display();
-        let pem = std::fs::read(file).map_err(|error| format!("ca_file {shown}: {error}"))?;
-        let certificate = Certificate::from_pem(&pem);
-        let certificate = certificate.map_err(|error| format!("ca_file {shown}: {error}"))?;
-        builder = builder.add_root_certificate(certificate);
-    }
-    builder.build().map_err(|error| format!("tls: {error}"))
-}
-
-/// Whether a host is this machine.
-fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-/// What the server said, in one bounded line.
-fn reason(error: &lettre::transport::smtp::Error) -> String {
-    let text = crate::model::text::one_line(&error.to_string());
-    bounded(&text, limits::TRACKER_REASON_BYTES_MAX)
-}
-
-/// `Auto-Submitted: auto-generated`.
-#[derive(Clone)]
-struct AutoSubmitted;
-
-impl Header for AutoSubmitted {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Auto-Submitted")
-    }
-
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(AutoSubmitted)
-    }
-
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
-    }
-}
-
 impl Tracker for MailTracker {
     fn name(&self) -> &str {
         &self.name
@@ -384,17 +295,13 @@ impl Tracker for MailTracker {
 
     fn check(&self, _now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(async move {
-            let server = format!("{}:{}", self.config.host, self.config.port);
-            vec![match self.transport.test_connection().await {
-                Ok(true) => Ok(format!(
+            let server = self.relay.place();
+            vec![match self.relay.check().await {
+                Ok(()) => Ok(format!(
                     "{server} takes letters to {}; tickets cannot be searched or followed",
                     self.to
                 )),
-                Ok(false) => Err(format!("{server} answers, but not as a mail server should")),
-                Err(error) => Err(format!(
-                    "{server} does not take letters: {}",
-                    reason(&error)
-                )),
+                Err(reason) => Err(format!("{server} does not take letters: {reason}")),
             }]
         })
     }

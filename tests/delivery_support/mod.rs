@@ -183,6 +183,7 @@ impl Bridge {
             ledger,
             pace: quick(),
             gate: Gate::default(),
+            presentation: Arc::default(),
         }
     }
 
