@@ -23,6 +23,8 @@
 //! | `maintenance` | when planned work pauses the clocks of an open incident |
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `reopening` | tickets whose problem comes back, or that are closed while it lasts |
+//! | `agreements` | under which terms a case stands, and what a change of them moves |
+//! | `monthly` | what a contract's month needs beside its cases |
 //! | `ticketing` | what the trackers should look like |
 //! | `case_tickets` | what each customer sees of a case, and does to it |
 //! | `names` | whose name must not reach another customer |
@@ -33,6 +35,7 @@
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
+mod agreements;
 mod alert;
 mod baseline;
 mod case_tickets;
@@ -46,6 +49,7 @@ mod hold;
 mod incident;
 mod maintenance;
 mod merge;
+mod monthly;
 mod names;
 mod people;
 mod quiet;
@@ -82,8 +86,11 @@ use crate::model::incident::{Effect, ImpactPeriod};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{IncidentId, Severity, TicketId, Time};
 use crate::rules::Matcher;
+use crate::sla::Contract;
+use crate::sla::report::Month;
 use state::{State, Wake};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The deciding part of the bridge.
 pub struct Engine {
@@ -92,6 +99,10 @@ pub struct Engine {
     health: Health,
     tallies: BTreeMap<IncidentId, Tally>,
     clocks: BTreeMap<(IncidentId, String), Vec<cases::ClockShown>>,
+    earlier: BTreeMap<agreements::TermsKey, Arc<Contract>>,
+    unreviewed: BTreeMap<agreements::TermsKey, Arc<Contract>>,
+    months: BTreeMap<String, Month>,
+    input_at: Time,
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
@@ -166,6 +177,10 @@ impl Engine {
             health,
             tallies: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            unreviewed: BTreeMap::new(),
+            months: BTreeMap::new(),
+            input_at: Time::default(),
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
@@ -183,6 +198,8 @@ impl Engine {
     /// Decides by something else from now on. The input that follows says what changed.
     pub fn replace_decisions(&mut self, decisions: Decisions) {
         self.decisions = decisions;
+        self.months.clear();
+        self.read_earlier_terms();
         self.names = std::sync::OnceLock::new();
         self.rebuild_health();
     }

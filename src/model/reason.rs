@@ -205,6 +205,8 @@ words!(
         CauseEnded = "cause_ended",
         /// The bridge's own trouble.
         SelfMonitoring = "self_monitoring",
+        /// An edited calendar moved the due instant of a running clock.
+        DueMoved = "due_moved",
         /// The storm is over: what still fires has incidents of its own.
         Unfolded = "unfolded",
         /// The problem came back; its ticket stays closed and a new one follows it.

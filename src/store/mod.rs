@@ -186,6 +186,14 @@ pub trait StateStore: Send + Sync {
     /// Encoded cases of an incident.
     fn cases_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError>;
 
+    /// Encoded cases of a contract by incident, after `after` if given, at most `limit`.
+    fn cases_of_contract(
+        &self,
+        contract: &str,
+        after: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError>;
+
     /// Encoded tickets of an incident.
     fn tickets_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError>;
 
