@@ -106,7 +106,12 @@ pub fn load_with(
     }
     let file = ConfigFile::deserialize_from(whole)
         .map_err(|error| vec![Problem::of("", error.to_string())])?;
-    let mut config = put_together(file, &folder)?;
+    let mut config = put_together(file, &folder).map_err(|mut problems| {
+        for problem in problems.iter_mut().filter(|found| found.file.is_empty()) {
+            read::locate(problem, &texts);
+        }
+        problems
+    })?;
     config.texts.extend(texts);
     config.digest = digest(&config.texts);
     Ok(config)
