@@ -4,10 +4,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use alertbridge::formats::mail::{Templates, decode_bytes};
 #[path = "format_support/properties.rs"]
 mod properties;
 
+use alertbridge::formats::mail::{Templates, decode_bytes};
 use alertbridge::formats::{self, Detection, Request, view};
 use alertbridge::intake::raw::Dump;
 use alertbridge::model::{Event, EventState, Identity, Time};

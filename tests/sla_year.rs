@@ -412,6 +412,7 @@ fn alert(element: &str, state: EventState, hint: SeverityHint) -> Input {
         account: None,
         events: vec![event],
         maintenance: vec![],
+        author: None,
         replies: vec![],
         ignored: None,
         problems: vec![],

@@ -39,6 +39,7 @@ fn one(config: &Config, (source, sender): (&str, &str), event: &Event, at: Time)
             .unwrap_or_else(|| source.to_owned()),
         sender: sender.to_owned(),
         account: configured.and_then(|one| one.account.clone()),
+        author: None,
         events: vec![event.clone()],
         maintenance: Vec::new(),
         replies: Vec::new(),

@@ -182,7 +182,6 @@ impl Engine {
         let text = AlertText {
             source: message.source.clone(),
             scope: message.scope.clone(),
-            account: message.account.clone(),
             identity: event.identity.clone(),
             identity_version: ENCODING_VERSION,
             sender: message.sender.clone(),

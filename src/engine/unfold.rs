@@ -114,6 +114,7 @@ impl Engine {
             scope: text.scope.clone(),
             sender: text.sender.clone(),
             account: text.account.clone(),
+            author: None,
             events: Vec::new(),
             maintenance: Vec::new(),
             replies: Vec::new(),

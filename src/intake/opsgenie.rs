@@ -171,6 +171,7 @@ mod tests {
             scope: "a".to_owned(),
             sender: "opsgenie".to_owned(),
             account: None,
+            author: None,
             events: vec![event],
             maintenance: Vec::new(),
             replies: Vec::new(),

@@ -132,8 +132,6 @@ pub struct AlertText {
     pub source: String,
     /// The scope of its identity.
     pub scope: String,
-    /// The account that its source or author is bound to.
-    pub account: Option<String>,
     /// The parts of its identity.
     pub identity: Identity,
     /// Version of the identity's encoding.
