@@ -11,6 +11,7 @@ mod explain;
 mod incidents;
 mod inventory;
 mod mail;
+mod notices;
 mod notify;
 mod outbox;
 mod promote;
@@ -20,6 +21,7 @@ mod reload;
 mod report;
 mod request;
 mod restore;
+mod security;
 mod serve;
 mod silences;
 mod sla;
@@ -103,8 +105,12 @@ enum Verb {
     Desk(desk::Args),
     /// Messages that could not be read.
     Quarantine(quarantine::Args),
-    /// Tickets that wait for their tracker.
+    /// Tickets and notices that wait for their tracker or server.
     Outbox(outbox::Args),
+    /// Who is told what, and when.
+    Notices(notices::Args),
+    /// Security messages that a person has to release.
+    Security(security::Args),
     /// What each source said, and what became of it.
     Sources(sources::Args),
     /// Sends test messages through the real door.
@@ -224,6 +230,8 @@ pub fn run() -> ExitCode {
         Verb::Desk(args) => desk::run(&args),
         Verb::Quarantine(args) => quarantine::run(&args),
         Verb::Outbox(args) => outbox::run(&args),
+        Verb::Notices(args) => notices::run(&args),
+        Verb::Security(args) => security::run(&args),
         Verb::Sources(args) => sources::run(&args),
         Verb::Test(args) => test_source::run(&args),
         Verb::Audit(args) => audit::run(&args),

@@ -4,6 +4,7 @@
 //! come all at once.
 
 mod files;
+mod notices;
 pub mod read;
 pub mod sections;
 mod trackers;
@@ -12,6 +13,7 @@ use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
 use crate::model::Time;
+use crate::notices::Ways;
 use crate::rules::{Matcher, Ruleset};
 pub use files::MailReading;
 use read::Lists;
@@ -40,6 +42,10 @@ pub struct Config {
     pub trackers: BTreeMap<String, ConfiguredTracker>,
     /// Operators' own mail templates, and what tells our own mails.
     pub mail: Arc<MailReading>,
+    /// How notices get out.
+    pub ways: Arc<Ways>,
+    /// What is not wrong, and worth a look.
+    pub warnings: Vec<Problem>,
     /// When it was read.
     pub read_at: Time,
     /// The texts that it was read from, for the journal: name and content.
@@ -172,8 +178,12 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     let sla = files::sla(&file, folder, &mut texts, &mut problems);
     let mail = files::mail_reading(&file, folder, &mut texts, &mut problems);
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
+    let told = notices::build(&file, folder, &sla, &inventory, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
+    }
+    for warning in &told.warnings {
+        tracing::warn!(key = warning.key, what = warning.what, "notices_look_wrong");
     }
     let expected = file
         .source
@@ -195,6 +205,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         baseline,
         recurring,
         sla: Arc::new(sla),
+        notices: Arc::new(told.plan),
     };
     Ok(Config {
         file,
@@ -202,6 +213,8 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         tls,
         trackers,
         mail: Arc::new(mail),
+        ways: Arc::new(told.ways),
+        warnings: told.warnings,
         read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
         digest: String::new(),

@@ -96,7 +96,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         bells,
         stop.clone(),
     ));
-    workers.start(&start.config.trackers).await;
+    workers
+        .start(&start.config.trackers, &start.config.ways)
+        .await;
     let retention = tokio::spawn(keeping::retire_hourly(
         store.clone(),
         start.config.file.retention,

@@ -237,9 +237,11 @@ impl Daemon {
         self.intake.repeats.forget();
         self.slots.replace(&new);
         self.mail.store(new.mail.clone());
-        // A tracker's secret may be new although its section is not.
-        if !(new.trackers.is_empty() && old.trackers.is_empty()) {
-            self.workers.start(&new.trackers).await;
+        // A tracker's or mail server's secret may be new although its section is not.
+        let told = |config: &Config| config.decisions.notices.is_on();
+        let idle = new.trackers.is_empty() && old.trackers.is_empty();
+        if !idle || told(&new) || told(&old) {
+            self.workers.start(&new.trackers, &new.ways).await;
         }
         if let Some(api) = self.api.get() {
             api.rules.store(Arc::new(doors::operator_rules(&new.file)));

@@ -7,10 +7,11 @@ use super::state::Wake;
 use crate::inventory;
 use crate::model::figure::Family;
 use crate::model::incident::{Case, Effect, Ended, IncidentState};
+use crate::model::outgoing::NoticeKind;
 use crate::model::reason::Reason;
 use crate::model::{Category, IncidentId, Severity, Time};
 use crate::sla::log::{CaseDid, CaseEvent, CaseLog, EndedBy, VoidReason, unite};
-use crate::sla::{ClockState, Contract, Stage, TargetName, View, evaluate};
+use crate::sla::{ClockState, Contract, Moment, Stage, TargetName, View, evaluate};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -94,6 +95,7 @@ impl Engine {
         let (severity, category) = (incident.severity, incident.category);
         let person = incident.person_severity.is_some();
         let (opened_at, now) = (incident.opened_at, self.state.now);
+        let mut changed = Vec::new();
         for (contract, effect) in self.concerned(id) {
             let own = severity.map(|severity| {
                 if person {
@@ -125,15 +127,20 @@ impl Engine {
                         },
                     });
                     self.state.cases.insert(key.clone(), case);
-                    self.state.dirty.cases.insert(key);
+                    self.state.dirty.cases.insert(key.clone());
+                    changed.push(key);
                 }
                 Some(case) if case.severity != level => {
                     if let Some(severity) = level {
                         self.log_case(&key, from, CaseDid::Period { severity });
+                        changed.push(key);
                     }
                 }
                 Some(_) => {}
             }
+        }
+        for key in changed {
+            self.tell_case_changed(&key);
         }
         self.look_at_clocks(id);
     }
@@ -159,7 +166,11 @@ impl Engine {
         self.state.dirty.cases.insert(key.clone());
     }
 
-    fn case_keys(&self, id: IncidentId, contract: Option<&str>) -> Vec<(IncidentId, String)> {
+    pub(super) fn case_keys(
+        &self,
+        id: IncidentId,
+        contract: Option<&str>,
+    ) -> Vec<(IncidentId, String)> {
         self.state
             .cases
             .range((id, String::new())..)
@@ -191,7 +202,11 @@ impl Engine {
             let Some(to) = contract.map(|contract| contract.scale.of(severity)) else {
                 continue;
             };
+            let before = self.state.cases.get(&key).and_then(|case| case.severity);
             self.log_case(&key, now, CaseDid::Severity { to });
+            if before != Some(to) {
+                self.tell_case_changed(&key);
+            }
         }
         self.look_at_clocks(id);
     }
@@ -255,6 +270,7 @@ impl Engine {
             }
             self.state.dirty.cases.insert(survivor);
         }
+        self.tell_merged(from, into);
         self.end_cases(from, Ended::Merged, now);
         self.look_at_clocks(into);
     }
@@ -342,14 +358,14 @@ impl Engine {
         self.clocks.insert(key, shown);
     }
 
-    fn was_told(&self, key: &(IncidentId, String), what: &str) -> bool {
+    pub(super) fn was_told(&self, key: &(IncidentId, String), what: &str) -> bool {
         self.state
             .cases
             .get(key)
             .is_some_and(|case| case.told.iter().any(|told| told == what))
     }
 
-    fn note_told(&mut self, key: &(IncidentId, String), what: String) {
+    pub(super) fn note_told(&mut self, key: &(IncidentId, String), what: String) {
         if let Some(case) = self.state.cases.get_mut(key) {
             case.told.push(what);
             self.state.dirty.cases.insert(key.clone());
@@ -393,6 +409,7 @@ impl Engine {
                     let text = format!("{}: {what} is at risk since {due}.", contract.name);
                     self.decide(key.0, Reason::SlaAtRisk, text.clone());
                     self.note_tickets(key.0, &text, false);
+                    self.tell_moment(key, contract, moment, NoticeKind::Warning);
                 }
                 Stage::AtRisk => {}
                 Stage::Breached if moment.soft => {
@@ -410,12 +427,29 @@ impl Engine {
                     self.note_tickets(key.0, &text, false);
                     let labels = [contract.policy.as_str(), moment.target.word(), &sev];
                     self.add_figure(Family::SlaBreaches, &labels, 1);
+                    self.tell_moment(key, contract, moment, NoticeKind::Breach);
                     self.out
                         .figures
                         .push(super::Figure::SlaRecorded(now.saturating_sub(moment.at)));
                 }
             }
         }
+    }
+
+    /// Staff hear of a target that is at risk or was missed; customers read it in their report.
+    fn tell_moment(
+        &mut self,
+        key: &(IncidentId, String),
+        contract: &Contract,
+        moment: &Moment,
+        kind: NoticeKind,
+    ) {
+        let first = contract.levels.first();
+        let contact = first.map_or("", |level| level.contact.as_str());
+        self.tell_staff_of_case(key, kind, &moment.key(), contact, |facts| {
+            moment.target.word().clone_into(&mut facts.target);
+            facts.until = Some(Time::from_seconds(moment.at));
+        });
     }
 
     fn tell_rises(&mut self, key: &(IncidentId, String), contract: &Contract, view: &View) {
@@ -441,6 +475,7 @@ impl Engine {
             );
             self.decide(key.0, Reason::Escalated, text.clone());
             self.note_tickets(key.0, &text, false);
+            self.tell_rise(key, contact, rise.level, rise.reason);
         }
     }
 

@@ -229,6 +229,7 @@ impl Engine {
         self.wake(until, Wake::Close(id));
         self.decide(id, reason, text);
         self.end_cases(id, how, at);
+        self.tell_ended(id, how, at);
         self.sync_tickets(id);
         self.note_tickets(id, text, true);
     }
@@ -288,6 +289,7 @@ impl Engine {
                 self.want_tickets(id);
                 let now = self.state.now;
                 self.follow_cases(id, now);
+                self.tell_reopened(id);
                 self.note_reopened(id, &text);
             }
         }
@@ -327,6 +329,7 @@ impl Engine {
         }
         incident.state = IncidentState::Closed;
         self.close_cases(id);
+        self.forget_mark(id);
         self.decide(id, Reason::ReopenWindowOver, "The reopen window is over.");
         self.state.dirty.closed.push(id);
         for alert in self.state.members.remove(&id).unwrap_or_default() {

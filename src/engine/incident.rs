@@ -28,6 +28,7 @@ impl Engine {
             return outcome;
         }
         if let Some((incident, reason)) = self.find_incident(id, judged) {
+            self.mark_judged(incident, judged);
             self.join(id, incident, reason);
             self.merge_explained(id, judged, incident);
             return if new {
@@ -242,6 +243,7 @@ impl Engine {
                 entry.routes.push(route.clone());
             }
         }
+        self.mark_judged(incident, judged);
         if element != Sym(0) {
             return;
         }

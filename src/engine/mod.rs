@@ -23,6 +23,11 @@
 //! | `ticketing` | what the trackers should look like |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
+//! | `telling` | notices: wanted, sent, given up |
+//! | `told_cases` | what customers, partners and staff are told of cases |
+//! | `told_windows` | what customers are told of planned work |
+//! | `security` | messages that a person has to release |
+//! | `paging` | who is called, again and again, until somebody answers |
 //! | `gauges` | how things stand, for the metrics |
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
@@ -38,18 +43,23 @@ pub mod gauges;
 mod hold;
 mod incident;
 mod merge;
+mod paging;
 mod people;
 mod quiet;
 mod recurring;
 mod request;
 mod saving;
+pub mod security;
 mod settings;
 mod severity;
 pub mod state;
 mod step;
 mod storm;
 mod tally;
+pub mod telling;
 mod ticketing;
+mod told_cases;
+pub mod told_windows;
 mod vote;
 mod windows;
 
@@ -65,6 +75,7 @@ use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};
 use crate::model::identity::AlertKey;
 use crate::model::incident::{Effect, ImpactPeriod};
+use crate::model::outgoing::Audience;
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{IncidentId, Severity, Time};
 use crate::rules::Matcher;
@@ -127,6 +138,15 @@ pub enum Figure {
     DetectionDelay(i64),
     /// A breach was recorded so many seconds after its due instant.
     SlaRecorded(i64),
+    /// A notice was sent or given up.
+    Notified {
+        /// How it went: `mail` or the pager's kind.
+        channel: String,
+        /// Whom it was for.
+        audience: Audience,
+        /// Whether it was sent.
+        sent: bool,
+    },
 }
 
 /// What the members of an incident add up to. Derived; rebuilt when loading.
@@ -215,6 +235,9 @@ impl Engine {
         author: &str,
     ) {
         let text = text.into();
+        if self.decisions.notices.is_on() {
+            self.state.telling.review.insert(incident);
+        }
         let severity = self.state.incidents.get(&incident).and_then(|i| i.severity);
         self.state
             .tell_by(incident, reason, text.clone(), author.to_owned());

@@ -54,6 +54,9 @@ impl Engine {
                 public,
             } => {
                 let id = self.known_incident(*incident)?;
+                if let Some(why) = self.unclear_promise(id, text).filter(|_| *public) {
+                    return Err(why);
+                }
                 if *public {
                     self.answered(id, text, author, None);
                 } else {
@@ -174,6 +177,13 @@ impl Engine {
                 self.quarantine_handled(*seq, &format!("dropped by {author}: {text}"));
                 Ok(format!("{seq} dropped"))
             }
+            Command::RetryNotice { notice } => self.retry_notice(*notice),
+            Command::DropNotice { notice, text } => self.drop_notice(*notice, author, text),
+            Command::MarkSecurity { incident, text } => self.mark_security(*incident, text, author),
+            Command::ReleaseSecurity { security, text } => {
+                self.release_security(*security, text, author)
+            }
+            Command::DropSecurity { security, text } => self.drop_security(*security, text, author),
             Command::Desk { number, text } => Ok(format!("desk ticket {number}: {text}")),
         }
     }
@@ -195,7 +205,7 @@ impl Engine {
         }
     }
 
-    fn acknowledge(&mut self, id: IncidentId, author: &str) {
+    pub(super) fn acknowledge(&mut self, id: IncidentId, author: &str) {
         let now = self.state.now;
         let Some(entry) = self.state.incidents.get_mut(&id) else {
             return;
@@ -203,6 +213,7 @@ impl Engine {
         let first = entry.acknowledged_at.is_none();
         entry.acknowledged_at.get_or_insert(now);
         entry.needs_triage = false;
+        self.page_answered(id, author);
         if first {
             self.decide_by(
                 id,
@@ -274,13 +285,29 @@ impl Engine {
             entry.answered_at.get_or_insert(now);
         }
         self.acknowledge(id, author);
-        let answer = CaseDid::Reply {
+        let answer = |promise| CaseDid::Reply {
             by: By::Staff,
             public: true,
             promise,
         };
-        self.tell_cases(id, None, &answer);
+        let unclear = match promise {
+            Some(_) => None,
+            None => self.unclear_promise(id, text),
+        };
+        if promise.is_some() || unclear.is_some() {
+            self.tell_cases(id, None, &answer(promise));
+        } else {
+            // A wall time is each contract's own.
+            for key in self.case_keys(id, None) {
+                let promise = self.promised_to(&key, text);
+                self.tell_cases(id, Some(&key.1), &answer(promise));
+            }
+        }
         self.decide_by(id, Reason::Answered, text, author);
+        self.tell_answer(id, text, promise);
+        if let Some(why) = unclear {
+            self.return_promise(id, author, &why);
+        }
     }
 
     fn set_severity(
@@ -465,7 +492,7 @@ impl Engine {
     }
 }
 
-fn note() -> CaseDid {
+pub(super) fn note() -> CaseDid {
     CaseDid::Reply {
         by: By::Staff,
         public: false,

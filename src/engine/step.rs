@@ -39,7 +39,9 @@ impl Engine {
             Input::ClockStep { .. } => self.give_grace(),
             Input::Restart { generation, .. } => self.apply_restart(generation),
             Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
+            Input::Notice(report) => self.apply_notice_report(report),
         }
+        self.review_pages();
     }
 
     /// Serves the deadlines that have passed, each at its own instant, in order.
@@ -66,6 +68,7 @@ impl Engine {
                 }
                 Wake::SilenceEnd(id) => self.silence_ended(id),
                 Wake::WindowEdge(id) => self.window_edge(id),
+                Wake::Page(id) => self.page_due(id),
             }
         }
     }

@@ -4,6 +4,7 @@ use super::command::Command;
 use super::event::Event;
 use super::identity::AlertKey;
 use super::notice::{MaintenanceNotice, Reply};
+use super::outgoing::NoticeReport;
 use super::ticket::{DeliveryReport, PersonChange};
 use super::time::Time;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,8 @@ pub enum Input {
         /// What went wrong.
         reason: String,
     },
+    /// What came of sending a notice.
+    Notice(NoticeReport),
 }
 
 impl Input {
@@ -83,6 +86,7 @@ impl Input {
             Input::ClockStep { .. } => "clock_step",
             Input::Restart { .. } => "restart",
             Input::Poisoned { .. } => "poisoned",
+            Input::Notice(_) => "notice",
         }
     }
 

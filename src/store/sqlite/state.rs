@@ -25,7 +25,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// Kinds of things that only grow; they are listed, not loaded.
-const KINDS_NOT_LOADED: [&str; 3] = ["audit", "quarantine", "quarantine_handled"];
+const KINDS_NOT_LOADED: [&str; 5] = [
+    "audit",
+    "notice",
+    "quarantine",
+    "quarantine_handled",
+    "security_over",
+];
 
 /// How the state store behaves.
 #[derive(Clone, Debug)]
