@@ -20,6 +20,7 @@
 //! | [`api`] | board, REST, health, metrics | yes |
 //! | [`telemetry`] | every metric in one table; logging | no |
 //! | [`config`] | TOML files and environment, strict, all problems at once | loader only |
+//! | [`replay`] | the journal through another configuration: which tickets would be different | reads |
 //! | [`daemon`] | builds the rooms in order and tears them down in reverse | yes |
 //! | [`cli`] | one file a verb | yes |
 //!
@@ -39,6 +40,7 @@ pub mod limits;
 pub mod model;
 pub mod notices;
 pub mod relay;
+pub mod replay;
 pub mod rules;
 pub mod secret;
 pub mod sla;

@@ -150,7 +150,7 @@ impl Bench {
         let (plan, problems) = text.compile(&sla, &zones, &|_| Ok(()));
         assert!(problems.iter().all(|p| p.warning), "{problems:?}");
         let decisions = Decisions {
-            notices: Arc::new(plan.with_names(&sla, &inventory)),
+            notices: Arc::new(plan),
             inventory: Arc::new(inventory),
             routes: vec![Route::desk()],
             sla: Arc::new(sla),
@@ -337,7 +337,7 @@ fn an_incident_is_told_from_its_opening_to_its_end_once_each() {
     };
     assert_eq!(
         words("ops@acme.example"),
-        "We replace the power supply that […] shares."
+        "We replace the power supply that [another customer] shares."
     );
     assert!(words("ops@globex.example").contains("Globex"));
 

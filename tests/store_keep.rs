@@ -165,6 +165,7 @@ fn incident(id: u64, live: bool, at: Time, cursor: u64, ticket_key: &str) -> Sta
         trouble: None,
         asked_at: at,
         shadow: false,
+        language: "en".into(),
     };
     StateDelta {
         cursor,

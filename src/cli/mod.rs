@@ -18,6 +18,7 @@ mod promote;
 mod quarantine;
 mod recover;
 mod reload;
+mod replay;
 mod report;
 mod request;
 mod restore;
@@ -127,6 +128,8 @@ enum Verb {
     Trackers(trackers::Args),
     /// Makes the daemon read its configuration again.
     Reload(reload::Args),
+    /// Says which tickets another configuration would have opened, and why.
+    Replay(replay::Args),
     /// Looks at inventory files.
     Inventory(inventory::Args),
     /// Says what a failure would mean, before it happens.
@@ -240,6 +243,7 @@ pub fn run() -> ExitCode {
         Verb::Promote(args) => promote::run(&args),
         Verb::Trackers(args) => trackers::run(&args),
         Verb::Reload(args) => reload::run(&args),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Inventory(args) => inventory::run(&args),
         Verb::Whatif(args) => whatif::run(&args),
     }

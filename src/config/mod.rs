@@ -178,7 +178,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     let sla = files::sla(&file, folder, &mut texts, &mut problems);
     let mail = files::mail_reading(&file, folder, &mut texts, &mut problems);
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
-    let told = notices::build(&file, folder, &sla, &inventory, &mut texts, &mut problems);
+    let told = notices::build(&file, folder, &sla, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -337,7 +337,11 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             ));
         }
         let tracker = section.tracker.clone().unwrap_or_else(|| "desk".to_owned());
-        if !trackers.contains(&tracker) {
+        let of_cases = Some(&section.case_tracker).filter(|name| !name.is_empty());
+        for tracker in std::iter::once(&tracker).chain(of_cases) {
+            if trackers.contains(tracker) {
+                continue;
+            }
             let listed: Vec<&str> = trackers.iter().map(String::as_str).collect();
             let what = format!(
                 "tracker `{tracker}` is not configured; there are: {}",
@@ -362,6 +366,9 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             group_by: section.group_by.clone(),
             fallback: section.fallback.clone(),
             severities: section.severities.clone(),
+            case_tickets: section.case_tickets,
+            case_tracker: section.case_tracker.clone(),
+            case_queue: section.case_queue.clone(),
         });
     }
     for section in &file.route {

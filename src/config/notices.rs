@@ -2,7 +2,6 @@
 
 use super::read::Problem;
 use super::sections::ConfigFile;
-use crate::inventory::Inventory;
 use crate::notices::Ways;
 use crate::notices::mail::{Mailer, is_address};
 use crate::notices::pager::Pager;
@@ -32,7 +31,6 @@ pub(super) fn build(
     file: &ConfigFile,
     folder: &Path,
     sla: &Sla,
-    inventory: &Inventory,
     texts: &mut Vec<(String, String)>,
     problems: &mut Vec<Problem>,
 ) -> Told {
@@ -75,7 +73,7 @@ pub(super) fn build(
         }
     }
     Told {
-        plan: plan.with_names(sla, inventory),
+        plan,
         ways,
         warnings,
     }

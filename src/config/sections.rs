@@ -2,7 +2,7 @@
 //! others have their types in their rooms.
 
 use super::read::Problem;
-use crate::engine::{RecurringConfig, Settings};
+use crate::engine::{CaseTickets, RecurringConfig, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
@@ -188,6 +188,13 @@ pub struct RouteSection {
     pub fallback: String,
     /// Label or field names by which alerts without a known element are grouped.
     pub group_by: Vec<String>,
+    /// Which cases get a ticket of their own that the customer sees: `never`, `on_report`,
+    /// `always`.
+    pub case_tickets: CaseTickets,
+    /// The tracker of those tickets; the route's unless said.
+    pub case_tracker: String,
+    /// Where inside that tracker.
+    pub case_queue: String,
 }
 
 /// `[watch]`: the bridge watches itself.

@@ -2,9 +2,11 @@
 //! stands behind `> `, so that it is never taken for ours.
 
 use crate::model::alert::{Alert, AlertText};
-use crate::model::incident::Incident;
+use crate::model::incident::{Case, Incident};
 use crate::model::text::{bounded, one_line};
 use crate::model::ticket::WantedTicket;
+use crate::sla::CaseLog;
+use crate::sla::glossary::{Locale, label};
 use crate::store::{StateStore, StoreError, codec};
 
 /// Most alerts listed in a ticket.
@@ -20,6 +22,10 @@ pub(super) fn body(
         return Ok(String::new());
     };
     let incident: Incident = codec::decode(&bytes)?;
+    if let Some(contract) = &ticket.contract {
+        let text = case_body(state, ticket, &incident, contract)?;
+        return Ok(bounded(&text, bytes_max));
+    }
     let mut text = format!("{}: {}\n\n", incident.id, incident.title);
     if incident.sensitive {
         text.push_str("The content is sensitive: see the operators' board.\n");
@@ -78,4 +84,50 @@ pub(super) fn body(
         ));
     }
     Ok(bounded(&text, bytes_max))
+}
+
+/// What a customer reads: their own services and the state of things, in their language. Neither
+/// texts of alerts nor other customers stand there.
+fn case_body(
+    state: &dyn StateStore,
+    ticket: &WantedTicket,
+    incident: &Incident,
+    contract: &str,
+) -> Result<String, StoreError> {
+    let locale = Locale::from_word(&ticket.language);
+    let number = incident.id;
+    let mut text = match locale {
+        Locale::En => format!("We are working on incident {number}. Updates follow here.\n"),
+        Locale::Ja => format!(
+            "インシデント {number} に対応しています。続報はこのチケットでお知らせします。\n"
+        ),
+        Locale::Fr => {
+            format!("Nous traitons l'incident {number}. La suite vous est donnée ici.\n")
+        }
+    };
+    if incident.sensitive {
+        return Ok(text);
+    }
+    let mut services = Vec::new();
+    for body in state.cases_of(number)? {
+        let case: Case<CaseLog> = codec::decode(&body)?;
+        if case.contract == contract {
+            services = case.services;
+        }
+    }
+    let [services_word, since_word] = match locale {
+        Locale::En => ["Services", "Since"],
+        Locale::Ja => ["サービス", "発生"],
+        Locale::Fr => ["Services", "Depuis"],
+    };
+    text.push('\n');
+    if !services.is_empty() {
+        text.push_str(&format!("{services_word}: {}\n", services.join(", ")));
+    }
+    if let Some(severity) = ticket.wanted.severity {
+        let word = label(locale, "severity");
+        text.push_str(&format!("{word}: {severity}\n"));
+    }
+    text.push_str(&format!("{since_word}: {}\n", incident.opened_at));
+    Ok(text)
 }

@@ -4,7 +4,7 @@
 
 use super::Engine;
 use super::state::Wake;
-use crate::inventory;
+use crate::inventory::{self, OnAccount};
 use crate::model::figure::Family;
 use crate::model::incident::{Case, Effect, Ended, IncidentState};
 use crate::model::outgoing::NoticeKind;
@@ -34,7 +34,7 @@ fn second(at: Time) -> i64 {
 }
 
 /// The severity of a contract's own services, on the provider's scale.
-fn own_severity(incident: Severity, effect: Effect) -> Severity {
+pub(super) fn own_severity(incident: Severity, effect: Effect) -> Severity {
     match effect {
         // Several customers or one: the incident knows; this contract's outage is an outage.
         Effect::Down => incident.min(Severity::S2),
@@ -49,34 +49,41 @@ impl Engine {
         !self.decisions.sla.contracts.is_empty()
     }
 
-    /// Contracts that an incident concerns, with the worst effect on each.
-    fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, Effect)> {
+    /// Contracts that an incident concerns, with what their accounts feel.
+    fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, OnAccount)> {
         let Some(incident) = self.state.incidents.get(&id) else {
             return Vec::new();
         };
-        let mut effects: BTreeMap<String, Effect> = BTreeMap::new();
+        let nothing_known = || OnAccount {
+            effect: Effect::Unknown,
+            services: Vec::new(),
+        };
+        let mut effects: BTreeMap<String, OnAccount> = BTreeMap::new();
         if let Some(impact) = self.impact_of(id) {
             effects = inventory::effects(&self.decisions.inventory, &impact.hits);
         }
         if effects.is_empty() {
             let named = incident.accounts.iter().cloned();
-            effects.extend(named.map(|account| (account, Effect::Unknown)));
+            effects.extend(named.map(|account| (account, nothing_known())));
+        }
+        for account in &incident.reported_by {
+            effects.entry(account.clone()).or_insert_with(nothing_known);
         }
         let sla = &self.decisions.sla;
-        let mut concerned: BTreeMap<&str, (Arc<Contract>, Effect)> = BTreeMap::new();
-        for (account, effect) in &effects {
+        let mut concerned: BTreeMap<&str, (Arc<Contract>, OnAccount)> = BTreeMap::new();
+        for (account, felt) in &effects {
             for contract in sla.contracts_of(account) {
                 let entry = concerned
                     .entry(&contract.name)
-                    .or_insert_with(|| (contract.clone(), *effect));
-                entry.1 = entry.1.max(*effect);
+                    .or_insert_with(|| (contract.clone(), nothing_known()));
+                entry.1.unite(felt);
             }
         }
         if effects.is_empty()
             && let Some(contract) = sla.default_contract.as_ref()
             && let Some(contract) = sla.contracts.get(contract)
         {
-            concerned.insert(&contract.name, (contract.clone(), Effect::Unknown));
+            concerned.insert(&contract.name, (contract.clone(), nothing_known()));
         }
         concerned.into_values().take(CASES_MAX).collect()
     }
@@ -96,12 +103,12 @@ impl Engine {
         let person = incident.person_severity.is_some();
         let (opened_at, now) = (incident.opened_at, self.state.now);
         let mut changed = Vec::new();
-        for (contract, effect) in self.concerned(id) {
+        for (contract, felt) in self.concerned(id) {
             let own = severity.map(|severity| {
                 if person {
                     severity
                 } else {
-                    own_severity(severity, effect)
+                    own_severity(severity, felt.effect)
                 }
             });
             let level = contract.severity_of(category, own.map(|own| contract.scale.of(own)));
@@ -117,6 +124,9 @@ impl Engine {
                         log: CaseLog::new(),
                         wake_at: None,
                         told: Vec::new(),
+                        services: felt.services,
+                        effect: felt.effect,
+                        customers: Vec::new(),
                     };
                     case.log.push(CaseEvent {
                         at: now,
@@ -130,22 +140,35 @@ impl Engine {
                     self.state.dirty.cases.insert(key.clone());
                     changed.push(key);
                 }
-                Some(case) if case.severity != level => {
-                    if let Some(severity) = level {
+                Some(case) => {
+                    if let Some(severity) = level.filter(|_| case.severity != level) {
                         self.log_case(&key, from, CaseDid::Period { severity });
-                        changed.push(key);
+                        changed.push(key.clone());
                     }
+                    self.follow_felt(&key, felt);
                 }
-                Some(_) => {}
             }
         }
         for key in changed {
             self.tell_case_changed(&key);
         }
         self.look_at_clocks(id);
+        self.want_case_tickets(id);
     }
 
-    fn log_case(&mut self, key: &(IncidentId, String), at: Time, what: CaseDid) {
+    /// What the contract's accounts feel now.
+    fn follow_felt(&mut self, key: &(IncidentId, String), felt: OnAccount) {
+        let Some(case) = self.state.cases.get_mut(key) else {
+            return;
+        };
+        if (case.effect, &case.services) != (felt.effect, &felt.services) {
+            case.effect = felt.effect;
+            case.services = felt.services;
+            self.state.dirty.cases.insert(key.clone());
+        }
+    }
+
+    pub(super) fn log_case(&mut self, key: &(IncidentId, String), at: Time, what: CaseDid) {
         let Some(case) = self.state.cases.get_mut(key) else {
             return;
         };
@@ -209,6 +232,22 @@ impl Engine {
             }
         }
         self.look_at_clocks(id);
+    }
+
+    /// A person saw one case's facts otherwise.
+    pub(super) fn reassess_case(
+        &mut self,
+        id: IncidentId,
+        contract: &str,
+        severity: Severity,
+        author: &str,
+    ) {
+        let scale = self.decisions.sla.contracts.get(contract).map(|c| c.scale);
+        let Some(scale) = scale else { return };
+        let to = scale.of(severity);
+        self.tell_cases(id, Some(contract), &CaseDid::Severity { to });
+        let text = format!("{contract}: severity {severity} by {author}.");
+        self.decide_by(id, Reason::PersonSeverity, text, author);
     }
 
     /// The category changed.

@@ -228,10 +228,10 @@ impl Engine {
         }
         self.wake(until, Wake::Close(id));
         self.decide(id, reason, text);
+        self.note_tickets(id, text, true);
         self.end_cases(id, how, at);
         self.tell_ended(id, how, at);
         self.sync_tickets(id);
-        self.note_tickets(id, text, true);
     }
 
     /// Ends an incident of the bridge's own.
@@ -244,6 +244,17 @@ impl Engine {
 
     /// A resolved incident is open again.
     pub(super) fn reopen(&mut self, id: IncidentId, reason: Reason, text: String) {
+        self.reopen_for(id, reason, text, None);
+    }
+
+    /// The same because of one contract's word: the cases of the others stay over.
+    pub(super) fn reopen_for(
+        &mut self,
+        id: IncidentId,
+        reason: Reason,
+        text: String,
+        contract: Option<&str>,
+    ) {
         let Some(incident) = self.state.incidents.get_mut(&id) else {
             return;
         };
@@ -265,7 +276,7 @@ impl Engine {
         self.count_firing(id);
         self.decide(id, reason, text.clone());
         let firing_during_gap = reason != Reason::Reopened;
-        self.tell_cases(id, None, &CaseDid::Reopened { firing_during_gap });
+        self.tell_cases(id, contract, &CaseDid::Reopened { firing_during_gap });
         self.evaluate(id);
         if self.begin_quiet(id).is_some() {
             return;
@@ -289,8 +300,10 @@ impl Engine {
                 self.want_tickets(id);
                 let now = self.state.now;
                 self.follow_cases(id, now);
-                self.tell_reopened(id);
-                self.note_reopened(id, &text);
+                self.tell_reopened(id, contract);
+                if contract.is_none() {
+                    self.note_reopened(id, &text);
+                }
             }
         }
     }

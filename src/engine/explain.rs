@@ -83,24 +83,36 @@ impl Explained {
 
 /// Explains an incident.
 pub fn explain(recorded: &Recorded) -> Explained {
-    let incident = recorded.incident;
+    let (incident, timeline) = (recorded.incident, recorded.timeline);
+    let parts = [alerts(recorded), elements(recorded), effect(incident)];
+    let mut because: Vec<Explained> = parts.into_iter().collect();
+    because.extend(waiting(incident, timeline));
+    because.extend(for_and_against(recorded));
+    because.push(history(timeline));
+    Explained::of(head(incident), because)
+}
+
+/// The same out of what was written down when it was decided, for decisions that are not at hand
+/// any more: without rules and the arithmetic of groups.
+pub fn recap(incident: &Incident, timeline: &[TimelineEntry]) -> Explained {
+    let mut because = vec![effect(incident)];
+    because.extend(waiting(incident, timeline));
+    because.push(history(timeline));
+    Explained::of(head(incident), because)
+}
+
+fn head(incident: &Incident) -> String {
     let severity = incident
         .severity
         .map_or("no severity".to_owned(), |s| s.to_string());
-    let head = format!(
+    format!(
         "{} is {severity} ({}), {}, by {}: {}",
         incident.id,
         incident.reason_word.word(),
         incident.state.word(),
         incident.basis.word(),
         incident.title
-    );
-    let parts = [alerts(recorded), elements(recorded), effect(recorded)];
-    let mut because: Vec<Explained> = parts.into_iter().collect();
-    because.extend(waiting(recorded));
-    because.extend(for_and_against(recorded));
-    because.push(history(recorded));
-    Explained::of(head, because)
+    )
 }
 
 /// Explains one alert: event, identity, rules, element.
@@ -315,8 +327,7 @@ fn resolve(facts: &Facts, decisions: &Decisions) -> Option<ElementId> {
     }
 }
 
-fn effect(recorded: &Recorded) -> Explained {
-    let incident = recorded.incident;
+fn effect(incident: &Incident) -> Explained {
     let mut because = vec![Explained::leaf(incident.reason.clone())];
     if incident.services_hit > 0 {
         let names: Vec<&str> = incident
@@ -367,10 +378,8 @@ fn effect(recorded: &Recorded) -> Explained {
     Explained::of(how, because)
 }
 
-fn waiting(recorded: &Recorded) -> Option<Explained> {
-    let incident = recorded.incident;
-    let mut because: Vec<Explained> = recorded
-        .timeline
+fn waiting(incident: &Incident, timeline: &[TimelineEntry]) -> Option<Explained> {
+    let mut because: Vec<Explained> = timeline
         .iter()
         .filter(|line| {
             matches!(
@@ -422,8 +431,8 @@ fn for_and_against(recorded: &Recorded) -> Option<Explained> {
     (!because.is_empty()).then(|| Explained::of("Evidence for and against", because))
 }
 
-fn history(recorded: &Recorded) -> Explained {
-    let lines = recorded.timeline.iter().filter(|line| {
+fn history(timeline: &[TimelineEntry]) -> Explained {
+    let lines = timeline.iter().filter(|line| {
         matches!(
             line.reason,
             Reason::FirstAlert

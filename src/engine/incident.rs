@@ -319,6 +319,7 @@ impl Engine {
             person_facts: None,
             changed_at: now,
             hosts: Vec::new(),
+            reported_by: Vec::new(),
         };
         self.state.incidents.insert(id, incident);
         self.state.dirty.incidents.insert(id);

@@ -95,6 +95,7 @@ impl Engine {
         gone.active = 0;
         let (opened_at, sites) = (gone.opened_at, gone.sites.clone());
         let (reported, hosts) = (gone.reported, gone.hosts.clone());
+        let reported_by = std::mem::take(&mut gone.reported_by);
         let lower_after = self.decisions.settings.lower_after;
         let wakes = [
             (gone.held_until.take(), Wake::Hold(from)),
@@ -126,6 +127,9 @@ impl Engine {
             entry.members = u32::try_from(count).unwrap_or(u32::MAX);
             entry.opened_at = entry.opened_at.min(opened_at);
             entry.reported |= reported;
+            for account in reported_by {
+                entry.reported_by_account(&account);
+            }
             if entry.reported {
                 self.state.reported.insert(into);
             }
@@ -146,10 +150,10 @@ impl Engine {
         }
         self.wake(until, Wake::Close(from));
         self.add_figure(Family::Merges, &[], 1);
+        self.note_tickets(from, &format!("This is part of {into}."), true);
         self.merge_cases(from, into);
         self.decide(from, Reason::Merged, format!("Part of {into}."));
         self.decide(into, reason, format!("{from} is part of this problem."));
         self.sync_tickets(from);
-        self.note_tickets(from, &format!("This is part of {into}."), true);
     }
 }

@@ -21,6 +21,8 @@
 //! | `vote` | when monitors contradict each other |
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `ticketing` | what the trackers should look like |
+//! | `case_tickets` | what each customer sees of a case, and does to it |
+//! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
 //! | `telling` | notices: wanted, sent, given up |
@@ -34,6 +36,7 @@
 
 mod alert;
 mod baseline;
+mod case_tickets;
 mod cases;
 mod correlate;
 mod ending;
@@ -43,6 +46,7 @@ pub mod gauges;
 mod hold;
 mod incident;
 mod merge;
+mod names;
 mod paging;
 mod people;
 mod quiet;
@@ -67,9 +71,9 @@ mod windows;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert};
+pub use explain::{Explained, Recorded, explain, explain_alert, recap};
 pub use recurring::{RecurringConfig, RecurringWindow};
-pub use settings::{ClosedWhileFiring, Decisions, Route, Settings};
+pub use settings::{CaseTickets, ClosedWhileFiring, Decisions, Route, Settings};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};
@@ -92,6 +96,7 @@ pub struct Engine {
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
+    names: std::sync::OnceLock<names::Names>,
     out: Said,
 }
 
@@ -171,6 +176,7 @@ impl Engine {
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
+            names: std::sync::OnceLock::new(),
             out: Said::default(),
         }
     }
@@ -183,6 +189,7 @@ impl Engine {
     /// Decides by something else from now on. The input that follows says what changed.
     pub fn replace_decisions(&mut self, decisions: Decisions) {
         self.decisions = decisions;
+        self.names = std::sync::OnceLock::new();
         self.rebuild_health();
     }
 

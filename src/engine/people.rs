@@ -6,7 +6,7 @@ use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus};
-use crate::model::{Command, IncidentId, Time};
+use crate::model::{Command, IncidentId, TicketId, Time};
 use crate::sla::log::{By, CaseDid};
 
 impl Engine {
@@ -54,7 +54,7 @@ impl Engine {
                 public,
             } => {
                 let id = self.known_incident(*incident)?;
-                if let Some(why) = self.unclear_promise(id, text).filter(|_| *public) {
+                if let Some(why) = self.unclear_promise(id, None, text).filter(|_| *public) {
                     return Err(why);
                 }
                 if *public {
@@ -259,7 +259,7 @@ impl Engine {
     }
 
     /// One contract's customer is waited for, or no longer.
-    fn wait_of_one(
+    pub(super) fn wait_of_one(
         &mut self,
         id: IncidentId,
         contract: &str,
@@ -276,6 +276,7 @@ impl Engine {
             (Reason::WaitEnded, "no longer waits for the customer")
         };
         self.decide_by(id, reason, format!("{contract}: {text}."), author);
+        self.sync_tickets(id);
         Ok(())
     }
 
@@ -285,29 +286,8 @@ impl Engine {
             entry.answered_at.get_or_insert(now);
         }
         self.acknowledge(id, author);
-        let answer = |promise| CaseDid::Reply {
-            by: By::Staff,
-            public: true,
-            promise,
-        };
-        let unclear = match promise {
-            Some(_) => None,
-            None => self.unclear_promise(id, text),
-        };
-        if promise.is_some() || unclear.is_some() {
-            self.tell_cases(id, None, &answer(promise));
-        } else {
-            // A wall time is each contract's own.
-            for key in self.case_keys(id, None) {
-                let promise = self.promised_to(&key, text);
-                self.tell_cases(id, Some(&key.1), &answer(promise));
-            }
-        }
         self.decide_by(id, Reason::Answered, text, author);
-        self.tell_answer(id, text, promise);
-        if let Some(why) = unclear {
-            self.return_promise(id, author, &why);
-        }
+        self.log_answer(id, None, (text, author), promise);
     }
 
     fn set_severity(
@@ -396,13 +376,21 @@ impl Engine {
         let Some(ticket) = self.state.by_remote.get(&name).copied() else {
             return;
         };
-        let Some(incident) = self.state.tickets.get(&ticket).map(|t| t.incident) else {
+        let Some(entry) = self.state.tickets.get(&ticket) else {
             return;
         };
-        let id = self.state.survivor(incident);
+        let contract = entry.contract.clone();
+        let id = self.state.survivor(entry.incident);
+        if let Some(contract) = contract {
+            self.apply_person_to_case(id, ticket, &contract, change);
+            return;
+        }
         let author = change.author.as_str();
         match &change.what {
-            PersonDid::Answered { text, promise } => self.answered(id, text, author, *promise),
+            PersonDid::Answered { text, promise } => {
+                self.answered(id, text, author, *promise);
+                self.note_tickets_but(id, Some(ticket), text, true);
+            }
             PersonDid::Noted { text } => {
                 self.acknowledge(id, author);
                 self.tell_cases(id, None, &note());
@@ -430,27 +418,39 @@ impl Engine {
                 self.set_severity(id, Some(*severity), "In the tracker.", author);
             }
             PersonDid::Status(status) => self.person_status(id, ticket, *status, author),
-            PersonDid::MergedInto(other) => {
-                if let Some(entry) = self.state.tickets.get_mut(&ticket) {
-                    entry.remote = Some(RemoteRef {
-                        key: other.clone(),
-                        url: String::new(),
-                    });
-                }
-                self.state
-                    .by_remote
-                    .insert((change.tracker.clone(), other.clone()), ticket);
-                self.state.dirty.tickets.insert(ticket);
-                let text = format!("Ticket {} was merged into {other}.", change.remote);
-                self.decide_by(id, Reason::Merged, text, author);
+            PersonDid::ClosedByCustomer => {
+                self.person_status(id, ticket, TicketStatus::Closed, author);
             }
+            PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
         }
+    }
+
+    /// A person merged the ticket into another one, which stands for it from now on.
+    pub(super) fn ticket_merged(
+        &mut self,
+        id: IncidentId,
+        ticket: TicketId,
+        change: &PersonChange,
+        other: &str,
+    ) {
+        if let Some(entry) = self.state.tickets.get_mut(&ticket) {
+            entry.remote = Some(RemoteRef {
+                key: other.to_owned(),
+                url: String::new(),
+            });
+        }
+        self.state
+            .by_remote
+            .insert((change.tracker.clone(), other.to_owned()), ticket);
+        self.state.dirty.tickets.insert(ticket);
+        let text = format!("Ticket {} was merged into {other}.", change.remote);
+        self.decide_by(id, Reason::Merged, text, &change.author);
     }
 
     fn person_status(
         &mut self,
         id: IncidentId,
-        ticket: crate::model::TicketId,
+        ticket: TicketId,
         status: TicketStatus,
         author: &str,
     ) {

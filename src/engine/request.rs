@@ -24,6 +24,8 @@ impl Engine {
         if let Some(id) = hit {
             if let Some(entry) = self.state.incidents.get_mut(&id) {
                 entry.reported = true;
+                entry.reported_by_account(&request.account);
+                entry.sensitive |= request.sensitive;
                 if !entry.accounts.contains(&request.account) {
                     entry.accounts.push(request.account.clone());
                 }
@@ -38,6 +40,8 @@ impl Engine {
                 self.release(id);
             }
             self.note_tickets(id, &text, false);
+            let now = self.state.now;
+            self.follow_cases(id, now);
             return format!("joined {id}");
         }
         let source = self.state.intern("request");
@@ -54,6 +58,7 @@ impl Engine {
             entry.person_facts = severity;
             entry.basis = Basis::Person;
             entry.reported = true;
+            entry.reported_by_account(&request.account);
             entry.sensitive = request.sensitive;
             entry.opened_at = entry.opened_at.min(request.reported_at);
             entry.accounts = vec![request.account.clone()];

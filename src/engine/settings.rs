@@ -155,6 +155,25 @@ pub struct Route {
     pub fallback: String,
     /// Severities that it takes; empty: all.
     pub severities: Vec<Severity>,
+    /// Which cases get a ticket of their own that the customer sees.
+    pub case_tickets: CaseTickets,
+    /// The tracker of those tickets; empty: the route's.
+    pub case_tracker: String,
+    /// Where inside that tracker; empty: its default.
+    pub case_queue: String,
+}
+
+/// Which cases get a ticket of their own that the customer sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseTickets {
+    /// None.
+    #[default]
+    Never,
+    /// Those whose customer reported the trouble.
+    OnReport,
+    /// All.
+    Always,
 }
 
 impl Route {
@@ -170,6 +189,9 @@ impl Route {
             group_by: Vec::new(),
             fallback: String::new(),
             severities: Vec::new(),
+            case_tickets: CaseTickets::Never,
+            case_tracker: String::new(),
+            case_queue: String::new(),
         }
     }
 }

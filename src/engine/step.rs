@@ -17,11 +17,21 @@ impl Engine {
             return;
         }
         self.state.cursor = sequenced.seq;
-        self.serve_wakes(sequenced.at);
-        self.state.now = self.state.now.max(sequenced.at);
-        match &sequenced.input {
-            Input::Message(message) => self.apply_message(sequenced.seq, message),
-            Input::Undecoded(undecoded) => self.apply_undecoded(sequenced.seq, undecoded),
+        self.apply(sequenced.seq, sequenced.at, &sequenced.input);
+    }
+
+    /// Applies what has no place in the journal: a replay has to say what trackers do about tickets
+    /// that only it asks for.
+    pub fn step_beside(&mut self, at: Time, input: &Input) {
+        self.apply(self.state.cursor, at, input);
+    }
+
+    fn apply(&mut self, seq: u64, at: Time, input: &Input) {
+        self.serve_wakes(at);
+        self.state.now = self.state.now.max(at);
+        match input {
+            Input::Message(message) => self.apply_message(seq, message),
+            Input::Undecoded(undecoded) => self.apply_undecoded(seq, undecoded),
             Input::Seen(seen) => seen.iter().for_each(|seen| self.apply_seen(seen)),
             Input::Delivery(report) => self.apply_delivery(report),
             Input::Person(change) => {

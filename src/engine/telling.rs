@@ -2,6 +2,7 @@
 //! each reader, and leaves memory when it is sent or given up. Workers send them; what came of it is
 //! an input.
 
+use super::names::{Names, own_names};
 use super::security::SecurityMessage;
 use super::told_windows::WindowTold;
 use super::{Engine, Figure};
@@ -218,8 +219,12 @@ impl Engine {
         }
         let (plan, sla) = (&self.decisions.notices, &self.decisions.sla);
         if let Some(contract) = sla.contracts.get(&reader.contract) {
-            let own = plan.may_see(sla, contract);
-            let mask = |text: &String| plan.names.masked(text, &own);
+            let seen = plan.may_see(sla, contract);
+            let own = seen
+                .flat_map(|contract| own_names(&self.decisions, contract))
+                .collect();
+            let names = self.names.get_or_init(|| Names::of(&self.decisions));
+            let mask = |text: &String| names.masked(text, &own);
             facts.text = mask(&facts.text);
             facts.reason = mask(&facts.reason);
             facts.services = facts.services.iter().map(mask).collect();

@@ -28,21 +28,45 @@ impl Engine {
         if incident.state != IncidentState::Open || incident.severity == Some(Severity::S5) {
             return;
         }
-        if self
-            .state
-            .tickets_of
-            .get(&id)
-            .is_some_and(|tickets| !tickets.is_empty())
-        {
+        let incident = incident.clone();
+        if self.tickets(id).any(|ticket| ticket.contract.is_none()) {
             self.sync_tickets(id);
             return;
         }
-        let incident = incident.clone();
         for route in self.routes_for(&incident) {
             if self.over_cap(&incident) {
                 continue;
             }
-            self.want_ticket(&incident, &route, "");
+            self.want_ticket(&incident, &route);
+        }
+    }
+
+    /// The tickets of an incident.
+    pub(super) fn tickets(&self, id: IncidentId) -> impl Iterator<Item = &WantedTicket> {
+        let ids = self.state.tickets_of.get(&id).into_iter().flatten();
+        ids.filter_map(|ticket| self.state.tickets.get(ticket))
+    }
+
+    /// Whether the route has opened a ticket: of the incident, or of one contract's case.
+    pub(super) fn has_ticket(&self, id: IncidentId, route: &str, contract: Option<&str>) -> bool {
+        self.tickets(id)
+            .any(|ticket| ticket.route == route && ticket.contract.as_deref() == contract)
+    }
+
+    /// The routes by which the incident's tickets were opened; those are kept for its life. Without
+    /// a ticket, the routes that match now.
+    pub(super) fn routes_of(&self, incident: &Incident) -> Vec<Route> {
+        let opened: Vec<Route> = self
+            .decisions
+            .routes
+            .iter()
+            .filter(|route| self.has_ticket(incident.id, &route.name, None))
+            .cloned()
+            .collect();
+        if opened.is_empty() {
+            self.routes_for(incident)
+        } else {
+            opened
         }
     }
 
@@ -129,7 +153,20 @@ impl Engine {
         false
     }
 
-    fn want_ticket(&mut self, incident: &Incident, route: &Route, suffix: &str) {
+    fn want_ticket(&mut self, incident: &Incident, route: &Route) {
+        let wanted = Wanted {
+            route,
+            tracker: &route.tracker,
+            contract: None,
+            language: "en".to_owned(),
+            fields: fields_of(incident, &route.queue),
+        };
+        self.want(incident, wanted);
+    }
+
+    /// Asks for a ticket that does not exist yet.
+    pub(super) fn want(&mut self, incident: &Incident, wanted: Wanted<'_>) {
+        let route = wanted.route;
         self.state.scalars.next_ticket += 1;
         self.state.dirty.scalars = true;
         let id = TicketId(self.state.scalars.next_ticket);
@@ -138,21 +175,33 @@ impl Engine {
             &self.state.scalars.generation,
             incident.id,
             incident.cycle,
-            &format!("{}{suffix}", route.name),
+            &route.name,
+            wanted.contract.as_deref(),
         );
+        let of = wanted
+            .contract
+            .as_ref()
+            .map_or_else(String::new, |contract| format!(" for {contract}"));
+        let text = if shadow {
+            format!(
+                "Shadow: a ticket{of} in {} would open by route {}.",
+                wanted.tracker, route.name
+            )
+        } else {
+            format!(
+                "A ticket{of} in {} by route {}.",
+                wanted.tracker, route.name
+            )
+        };
         let ticket = WantedTicket {
             id,
             incident: incident.id,
-            contract: None,
+            contract: wanted.contract,
             route: route.name.clone(),
-            tracker: if shadow {
-                "desk".to_owned()
-            } else {
-                route.tracker.clone()
-            },
+            tracker: if shadow { "desk" } else { wanted.tracker }.to_owned(),
             cycle: incident.cycle,
             key,
-            wanted: fields_of(incident, &route.queue),
+            wanted: wanted.fields,
             version_wanted: 1,
             version_done: 0,
             last_written: None,
@@ -162,14 +211,7 @@ impl Engine {
             trouble: None,
             asked_at: self.state.now,
             shadow,
-        };
-        let text = if shadow {
-            format!(
-                "Shadow: a ticket in {} would open by route {}.",
-                route.tracker, route.name
-            )
-        } else {
-            format!("A ticket in {} by route {}.", ticket.tracker, route.name)
+            language: wanted.language,
         };
         self.out.work.push(ticket.tracker.clone());
         self.state.tickets.insert(id, ticket);
@@ -193,10 +235,17 @@ impl Engine {
             return;
         };
         for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
-            let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
+            let Some(ticket) = self.state.tickets.get(&ticket) else {
                 continue;
             };
-            let wanted = fields_of(&incident, &ticket.wanted.queue.clone());
+            let (number, queue) = (ticket.id, &ticket.wanted.queue);
+            let wanted = match &ticket.contract {
+                None => Some(fields_of(&incident, queue)),
+                Some(contract) => self.case_fields(&incident, contract, queue),
+            };
+            let (Some(wanted), Some(ticket)) = (wanted, self.state.tickets.get_mut(&number)) else {
+                continue;
+            };
             if wanted != ticket.wanted {
                 ticket.wanted = wanted;
                 ticket.version_wanted += 1;
@@ -206,12 +255,36 @@ impl Engine {
         }
     }
 
-    /// Adds a note to the tickets of an incident.
+    /// Adds a note to the tickets of an incident; a public one also to those of its cases.
     pub(super) fn note_tickets(&mut self, id: IncidentId, text: &str, public: bool) {
+        self.note_tickets_but(id, None, text, public);
+    }
+
+    /// The same, but for the ticket in which it stands already.
+    pub(super) fn note_tickets_but(
+        &mut self,
+        id: IncidentId,
+        but: Option<TicketId>,
+        text: &str,
+        public: bool,
+    ) {
         let now = self.state.now;
         let seq = self.state.cursor;
         for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
-            let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
+            if but == Some(ticket) {
+                continue;
+            }
+            let contract = self
+                .state
+                .tickets
+                .get(&ticket)
+                .map(|t| t.contract.as_deref());
+            let text = match contract {
+                Some(Some(contract)) => self.note_for_case(id, contract, text, public),
+                Some(None) => Some(text.to_owned()),
+                None => None,
+            };
+            let (Some(text), Some(ticket)) = (text, self.state.tickets.get_mut(&ticket)) else {
                 continue;
             };
             let waiting = ticket.notes.iter().filter(|n| !n.done).count();
@@ -224,7 +297,7 @@ impl Engine {
             ticket.notes.push(TicketNote {
                 marker,
                 at: now,
-                text: bounded(text, NOTE_BYTES_MAX),
+                text: bounded(&text, NOTE_BYTES_MAX),
                 public,
                 done: false,
             });
@@ -270,7 +343,9 @@ impl Engine {
             self.out
                 .figures
                 .push(Figure::TicketOpened { tracker, after_ms });
-            self.count_ticket(incident, &ticket);
+            if ticket.contract.is_none() {
+                self.count_ticket(incident, &ticket);
+            }
             let (reason, how) = match report.origin {
                 Some(Origin::Found | Origin::Adopted) => {
                     (Reason::TicketAdopted, "found by its key")
@@ -323,7 +398,7 @@ impl Engine {
         let Some(ticket) = self.state.tickets.get(&id) else {
             return;
         };
-        if ticket.trouble.is_none() || ticket.remote.is_some() {
+        if ticket.trouble.is_none() || ticket.remote.is_some() || ticket.contract.is_some() {
             return;
         }
         let Some(incident) = self.state.incidents.get(&ticket.incident).cloned() else {
@@ -345,14 +420,7 @@ impl Engine {
         else {
             return;
         };
-        let taken = self
-            .state
-            .tickets_of
-            .get(&incident.id)
-            .into_iter()
-            .flatten()
-            .filter_map(|t| self.state.tickets.get(t))
-            .any(|t| t.route == fallback.name);
+        let taken = self.has_ticket(incident.id, &fallback.name, None);
         if !urgent || taken || !incident.state.is_open() {
             return;
         }
@@ -361,8 +429,22 @@ impl Engine {
             ticket.tracker, fallback.name
         );
         self.decide(incident.id, Reason::Fallback, text);
-        self.want_ticket(&incident, &fallback, "");
+        self.want_ticket(&incident, &fallback);
     }
+}
+
+/// A ticket to be asked for.
+pub(super) struct Wanted<'a> {
+    /// The route that asks.
+    pub route: &'a Route,
+    /// The tracker it goes to.
+    pub tracker: &'a str,
+    /// The contract, for the ticket of a case.
+    pub contract: Option<String>,
+    /// The language it is written in.
+    pub language: String,
+    /// Our fields.
+    pub fields: TicketFields,
 }
 
 /// Our fields of an incident's ticket.
@@ -394,8 +476,15 @@ fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
     }
 }
 
-/// The idempotency key: a short hash of generation, incident, cycle and route.
-fn ticket_key(generation: &str, incident: IncidentId, cycle: u32, route: &str) -> String {
+/// The idempotency key: a short hash of generation, incident, cycle and route, and of the contract
+/// for the ticket of a case.
+fn ticket_key(
+    generation: &str,
+    incident: IncidentId,
+    cycle: u32,
+    route: &str,
+    contract: Option<&str>,
+) -> String {
     use sha2::{Digest, Sha256};
     use std::fmt::Write;
     let mut hasher = Sha256::new();
@@ -404,7 +493,10 @@ fn ticket_key(generation: &str, incident: IncidentId, cycle: u32, route: &str) -
         &incident.0.to_string(),
         &cycle.to_string(),
         route,
-    ] {
+    ]
+    .into_iter()
+    .chain(contract)
+    {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part.as_bytes());
     }
@@ -415,13 +507,15 @@ fn ticket_key(generation: &str, incident: IncidentId, cycle: u32, route: &str) -
     key
 }
 
-/// The order of work of a ticket: creates before updates, S1 before S5, older first.
+/// The order of work of a ticket: creates before updates, S1 before S5, the incident's before those
+/// of its cases, older first.
 pub(super) fn work_order(ticket: &WantedTicket) -> Option<i64> {
     if !ticket.has_work() {
         return None;
     }
     let update = i64::from(ticket.remote.is_some());
     let severity = ticket.wanted.severity.map_or(3, |s| i64::from(s.number()));
+    let of_case = i64::from(ticket.contract.is_some());
     let age = ticket.asked_at.max(Time(0)).seconds();
-    Some((update * 10 + severity) * 100_000_000_000 + age)
+    Some((update * 20 + severity * 2 + of_case) * 100_000_000_000 + age)
 }

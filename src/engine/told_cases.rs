@@ -4,13 +4,13 @@
 
 use super::Engine;
 use super::telling::{SERVICES_MAX, Tell};
-use crate::inventory;
 use crate::model::incident::{Effect, Ended, IncidentState};
 use crate::model::outgoing::{NoticeFacts, NoticeKind, WaitsFor};
 use crate::model::reason::Reason;
 use crate::model::{Category, IncidentId, Severity, Time};
 use crate::notices::plan::Matter;
 use crate::sla::Contract;
+use crate::sla::log::{By, CaseDid};
 use crate::sla::promise::{self, Promised};
 use jiff::tz::TimeZoneDatabase;
 use std::collections::BTreeSet;
@@ -41,8 +41,8 @@ impl Engine {
         let incident = self.state.incidents.get(&key.0)?;
         let sla = &self.decisions.sla;
         let contract = sla.contracts.get(&key.1)?;
-        let named = |account: &String| sla.contracts_of(account).iter().any(|c| c.name == key.1);
-        let hit = incident.accounts.iter().any(named);
+        let own = |account: &String| contract.accounts.contains(account);
+        let hit = incident.accounts.iter().any(own) || incident.reported_by.iter().any(own);
         let withheld = self.waiting_security(key.0).is_some();
         (hit && !withheld && incident.category == Category::Incident).then(|| contract.clone())
     }
@@ -51,37 +51,20 @@ impl Engine {
     fn case_facts(&self, key: &(IncidentId, String), contract: &Contract) -> NoticeFacts {
         let incident = self.state.incidents.get(&key.0);
         let case = self.state.cases.get(key);
-        let inventory = &self.decisions.inventory;
-        let own = |account: &String| contract.accounts.contains(account);
-        let services = incident.map_or(&[][..], |incident| incident.services.as_slice());
-        let services: Vec<String> = services
-            .iter()
-            .filter(|service| {
-                let accounts = inventory.accounts_of(service);
-                // A service that only a person named is that of the account that reported it.
-                let only = incident.is_some_and(|incident| incident.accounts.iter().all(own));
-                accounts.iter().any(own) || accounts.is_empty() && only
-            })
-            .take(SERVICES_MAX)
-            .cloned()
-            .collect();
-        let effect = self.impact_of(key.0).and_then(|impact| {
-            let effects = inventory::effects(inventory, &impact.hits);
-            let mine = effects.iter().filter(|(account, _)| own(account));
-            mine.map(|(_, effect)| *effect).max()
-        });
-        let effect = effect.or_else(|| {
-            let last = incident.and_then(|incident| incident.periods.last());
-            last.map(|period| period.effect)
-        });
         NoticeFacts {
             reference: key.0.to_string(),
             contract: contract.name.clone(),
             accounts: contract.accounts.clone(),
-            title: incident.map_or_else(String::new, |incident| incident.title.clone()),
+            title: incident
+                .filter(|incident| !incident.sensitive)
+                .map_or_else(String::new, |incident| incident.title.clone()),
             severity: case.and_then(|case| case.severity),
-            effect: effect.filter(|effect| *effect != Effect::Unknown),
-            services,
+            effect: case
+                .map(|case| case.effect)
+                .filter(|effect| *effect != Effect::Unknown),
+            services: case.map_or_else(Vec::new, |case| {
+                case.services.iter().take(SERVICES_MAX).cloned().collect()
+            }),
             at: self.state.now,
             since: incident.map(|incident| incident.opened_at),
             ..NoticeFacts::default()
@@ -172,8 +155,14 @@ impl Engine {
 
     /// Staff wrote: every customer that knows of the incident reads it. A promised time is the same
     /// instant for all, unless it was written as a wall time: then it is each contract's own.
-    pub(super) fn tell_answer(&mut self, id: IncidentId, text: &str, promise: Option<Time>) {
-        for key in self.case_keys(id, None) {
+    pub(super) fn tell_answer(
+        &mut self,
+        id: IncidentId,
+        contract: Option<&str>,
+        text: &str,
+        promise: Option<Time>,
+    ) {
+        for key in self.case_keys(id, contract) {
             if !self.heard(&key) {
                 continue;
             }
@@ -225,8 +214,8 @@ impl Engine {
     }
 
     /// It is not over after all.
-    pub(super) fn tell_reopened(&mut self, id: IncidentId) {
-        for key in self.case_keys(id, None) {
+    pub(super) fn tell_reopened(&mut self, id: IncidentId, contract: Option<&str>) {
+        for key in self.case_keys(id, contract) {
             if self.heard(&key) {
                 let stage = self.state.cursor.to_string();
                 self.tell_case(&key, NoticeKind::Reopened, stage, &Told::default());
@@ -378,10 +367,46 @@ impl Engine {
         promise::read(text, &zone, self.state.now.seconds())
     }
 
+    /// Staff answered everybody, or one contract's customer: clocks, customers and the author of an
+    /// unclear promise hear of it.
+    pub(super) fn log_answer(
+        &mut self,
+        id: IncidentId,
+        contract: Option<&str>,
+        (text, author): (&str, &str),
+        promise: Option<Time>,
+    ) {
+        let answer = |promise| CaseDid::Reply {
+            by: By::Staff,
+            public: true,
+            promise,
+        };
+        let unclear = match promise {
+            Some(_) => None,
+            None => self.unclear_promise(id, contract, text),
+        };
+        for key in self.case_keys(id, contract) {
+            // A wall time is each contract's own.
+            let read = || self.promised_to(&key, text);
+            let own = promise.or_else(|| read().filter(|_| unclear.is_none()));
+            self.log_case(&key, self.state.now, answer(own));
+        }
+        self.look_at_clocks(id);
+        self.tell_answer(id, contract, text, promise);
+        if let Some(why) = unclear {
+            self.return_promise(id, author, &why);
+        }
+    }
+
     /// Why a promise in a text cannot be read, if there is one, in the zones of all contracts that
     /// the incident has cases of.
-    pub(super) fn unclear_promise(&self, id: IncidentId, text: &str) -> Option<String> {
-        let keys = self.case_keys(id, None);
+    pub(super) fn unclear_promise(
+        &self,
+        id: IncidentId,
+        contract: Option<&str>,
+        text: &str,
+    ) -> Option<String> {
+        let keys = self.case_keys(id, contract);
         let contracts = keys
             .iter()
             .filter_map(|key| self.decisions.sla.contracts.get(&key.1));

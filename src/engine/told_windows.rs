@@ -5,9 +5,8 @@
 use super::Engine;
 use super::state::Window;
 use super::telling::{SERVICES_MAX, Tell};
-use crate::inventory::{self, Condition, ElementId, Health, Lives};
+use crate::inventory::{self, Condition, ElementId, Health, Lives, OnAccount};
 use crate::model::alert::Cover;
-use crate::model::incident::Effect;
 use crate::model::outgoing::{NoticeFacts, NoticeKind, NoticeState, WaitsFor};
 use crate::model::{Time, WindowId};
 use crate::notices::plan::Matter;
@@ -211,7 +210,7 @@ impl Engine {
     }
 
     /// Contracts that planned work touches, what it does to each, and which services.
-    fn touched(&self, elements: &[String]) -> Vec<(Arc<Contract>, Effect, Vec<String>)> {
+    fn touched(&self, elements: &[String]) -> Vec<(Arc<Contract>, OnAccount)> {
         let inventory = &self.decisions.inventory;
         let elements: Vec<ElementId> = elements
             .iter()
@@ -230,30 +229,19 @@ impl Engine {
         };
         let impact = health.impact(inventory, &elements, &lives);
         let effects = inventory::effects(inventory, &impact.hits);
-        let mut touched: BTreeMap<String, (Arc<Contract>, Effect)> = BTreeMap::new();
-        for (account, effect) in &effects {
+        let mut touched: BTreeMap<String, (Arc<Contract>, OnAccount)> = BTreeMap::new();
+        for (account, felt) in &effects {
             for contract in self.decisions.sla.contracts_of(account) {
-                let entry = touched
+                if !contract.accounts.contains(account) {
+                    continue;
+                }
+                touched
                     .entry(contract.name.clone())
-                    .or_insert_with(|| (contract.clone(), *effect));
-                entry.1 = entry.1.max(*effect);
+                    .and_modify(|known| known.1.unite(felt))
+                    .or_insert_with(|| (contract.clone(), felt.clone()));
             }
         }
-        let services = |contract: &Contract| {
-            let own = |account: &String| contract.accounts.contains(account);
-            let mine = impact.services.iter().filter(|service| {
-                let accounts = inventory.accounts_of(service);
-                accounts.iter().any(own)
-            });
-            mine.take(SERVICES_MAX).cloned().collect()
-        };
-        touched
-            .into_values()
-            .map(|(contract, effect)| {
-                let services = services(&contract);
-                (contract, effect, services)
-            })
-            .collect()
+        touched.into_values().collect()
     }
 
     /// Tells everybody whom the work touches; contracts that are told later than agreed.
@@ -265,7 +253,7 @@ impl Engine {
         let sla = self.decisions.sla.clone();
         let now = self.state.now;
         let (mut late, mut nobody) = (Vec::new(), Vec::new());
-        for (contract, effect, services) in self.touched(&told.elements) {
+        for (contract, felt) in self.touched(&told.elements) {
             let readers = plan.readers(&sla, &contract, Matter::Maintenance, |_| true);
             let planned = kind == NoticeKind::MaintenancePlanned;
             let (send_at, waits_for, short) = plan.lead_time(&contract, told.from, now);
@@ -276,8 +264,8 @@ impl Engine {
                 reference: told.reference.clone(),
                 contract: contract.name.clone(),
                 accounts: contract.accounts.clone(),
-                effect: Some(effect),
-                services,
+                effect: Some(felt.effect),
+                services: felt.services.into_iter().take(SERVICES_MAX).collect(),
                 text: told.reason.clone(),
                 at: now,
                 since: Some(told.from),

@@ -40,10 +40,12 @@ impl Inventory {
             } else {
                 entry.customer
             };
-            builder
-                .inventory
-                .accounts
-                .insert(entry.id, Account { customer, managed });
+            let account = Account {
+                customer,
+                partner: entry.partner,
+                managed,
+            };
+            builder.inventory.accounts.insert(entry.id, account);
         }
         for entry in &file.element {
             builder.alias(entry);

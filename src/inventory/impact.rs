@@ -337,22 +337,60 @@ fn severity_of(condition: Condition, parties: u32) -> Severity {
     }
 }
 
-/// The worst effect on each account of these services, those of lesser effects included.
-pub fn effects(inventory: &Inventory, services: &[(Condition, u32)]) -> BTreeMap<String, Effect> {
-    let mut effects: BTreeMap<String, Effect> = BTreeMap::new();
-    for (condition, number) in services {
+/// What an account feels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnAccount {
+    /// The worst effect.
+    pub effect: Effect,
+    /// Its services that are hit, worst first, at most 100.
+    pub services: Vec<String>,
+}
+
+impl OnAccount {
+    /// Several accounts of one contract feel the worst of it.
+    pub fn unite(&mut self, other: &OnAccount) {
+        if other.effect > self.effect {
+            self.effect = other.effect;
+            self.services.splice(0..0, other.services.iter().cloned());
+        } else {
+            self.services.extend(other.services.iter().cloned());
+        }
+        let mut seen = BTreeSet::new();
+        self.services.retain(|service| seen.insert(service.clone()));
+        self.services.truncate(SERVICES_OF_ACCOUNT_MAX);
+    }
+}
+
+/// Most services named for one account.
+const SERVICES_OF_ACCOUNT_MAX: usize = 100;
+
+/// What these services' trouble means for each account, lesser effects included.
+pub fn effects(
+    inventory: &Inventory,
+    services: &[(Condition, u32)],
+) -> BTreeMap<String, OnAccount> {
+    let mut worst_first: Vec<&(Condition, u32)> = services.iter().collect();
+    worst_first.sort_by_key(|(condition, number)| (std::cmp::Reverse(*condition), *number));
+    let mut effects: BTreeMap<String, OnAccount> = BTreeMap::new();
+    for (condition, number) in worst_first {
         let effect = match condition {
             Condition::Down => Effect::Down,
             Condition::Degraded => Effect::Degraded,
             Condition::AtRisk => Effect::AtRisk,
             Condition::Up => continue,
         };
-        if let Some(NodeKind::Service { accounts, .. }) =
-            inventory.node(*number).map(|node| &node.kind)
-        {
+        let Some(node) = inventory.node(*number) else {
+            continue;
+        };
+        if let NodeKind::Service { accounts, .. } = &node.kind {
             for account in accounts {
-                let entry = effects.entry(account.clone()).or_insert(effect);
-                *entry = (*entry).max(effect);
+                let entry = effects.entry(account.clone()).or_insert(OnAccount {
+                    effect,
+                    services: Vec::new(),
+                });
+                if entry.services.len() < SERVICES_OF_ACCOUNT_MAX {
+                    entry.services.push(node.id.clone());
+                }
             }
         }
     }

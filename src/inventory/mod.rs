@@ -23,7 +23,7 @@ mod oracle_tests;
 pub use check::{Finding, check};
 pub use difference::Difference;
 pub use health::{Condition, Health};
-pub use impact::{Impact, Lives, effects};
+pub use impact::{Impact, Lives, OnAccount, effects};
 pub use load::{
     AccountEntry, ElementEntry, GroupEntry, InventoryFile, Life, Problem, ServiceEntry,
 };

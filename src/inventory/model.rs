@@ -71,6 +71,7 @@ pub(super) enum NodeKind {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Account {
     pub customer: String,
+    pub partner: String,
     pub managed: bool,
 }
 
@@ -105,6 +106,28 @@ pub struct Resolution {
 }
 
 impl Inventory {
+    /// Names of all accounts, their customers and partners, and of those that services name.
+    pub fn account_names(&self) -> impl Iterator<Item = &str> {
+        let declared = self.accounts.iter().flat_map(|(id, account)| {
+            [
+                id.as_str(),
+                account.customer.as_str(),
+                account.partner.as_str(),
+            ]
+        });
+        let named = self.nodes.iter().flat_map(|node| match &node.kind {
+            NodeKind::Service { accounts, .. } => accounts.as_slice(),
+            NodeKind::Element | NodeKind::Group { .. } => &[],
+        });
+        declared.chain(named.map(String::as_str))
+    }
+
+    /// The customer that an account belongs to.
+    pub fn customer_of(&self, account: &str) -> Option<&str> {
+        let account = self.accounts.get(account)?;
+        Some(account.customer.as_str()).filter(|name| !name.is_empty())
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
@@ -113,13 +136,6 @@ impl Inventory {
     /// How many elements, groups and services are known.
     pub fn len(&self) -> usize {
         self.nodes.len()
-    }
-
-    /// All accounts, each with its customer's name.
-    pub fn accounts(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.accounts
-            .iter()
-            .map(|(id, account)| (id.as_str(), account.customer.as_str()))
     }
 
     /// The accounts that subscribe to a service; none if it is not known.

@@ -103,6 +103,21 @@ pub struct Incident {
     pub changed_at: Time,
     /// Group keys of the hosts that its alerts without an element are about, at most 32.
     pub hosts: Vec<u64>,
+    /// Accounts whose people reported it, at most 1000.
+    pub reported_by: Vec<String>,
+}
+
+/// Most accounts whose reports are remembered.
+const REPORTERS_MAX: usize = 1000;
+
+impl Incident {
+    /// Somebody of this account reported it.
+    pub fn reported_by_account(&mut self, account: &str) {
+        let known = self.reported_by.iter().any(|known| known == account);
+        if !known && self.reported_by.len() < REPORTERS_MAX {
+            self.reported_by.push(account.to_owned());
+        }
+    }
 }
 
 /// Where an incident stands.
@@ -206,6 +221,12 @@ pub struct Case<Log> {
     pub wake_at: Option<Time>,
     /// Warnings and breaches that were told already: `(target, cycle, stage)`.
     pub told: Vec<String>,
+    /// Services of this contract's accounts that are hit, worst first, at most 100.
+    pub services: Vec<String>,
+    /// The worst effect on them, by the inventory.
+    pub effect: Effect,
+    /// Who wrote on its ticket as a customer, at most 20.
+    pub customers: Vec<String>,
 }
 
 /// One line of an incident's timeline.

@@ -171,6 +171,8 @@ words!(
         TicketAdopted = "ticket_adopted",
         /// A ticket was resolved or closed in the tracker.
         TicketClosed = "ticket_closed",
+        /// One case's ticket was closed; the incident goes on.
+        CaseClosed = "case_closed",
         /// A ticket could not be written; a person has to look.
         TicketFailed = "ticket_failed",
         /// A second ticket for the same problem was closed as a duplicate.

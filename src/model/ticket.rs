@@ -43,6 +43,8 @@ pub struct WantedTicket {
     pub asked_at: Time,
     /// Written to the desk only, whatever the route's tracker.
     pub shadow: bool,
+    /// The language it is written in: `en`, `ja` or `fr`.
+    pub language: String,
 }
 
 impl WantedTicket {
@@ -241,4 +243,6 @@ pub enum PersonDid {
     Severity(Severity),
     /// Merged into another ticket of the tracker.
     MergedInto(String),
+    /// The customer closed it.
+    ClosedByCustomer,
 }

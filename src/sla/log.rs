@@ -159,6 +159,30 @@ impl CaseDid {
 /// Everything that happened to a case, in order of arrival.
 pub type CaseLog = Vec<CaseEvent>;
 
+/// Whether a case has ended and was not reopened.
+pub fn is_over(log: &[CaseEvent]) -> bool {
+    let last = log.iter().rev().find_map(|event| match event.what {
+        CaseDid::Resolved { .. } | CaseDid::Void { .. } | CaseDid::Closed => Some(true),
+        CaseDid::Reopened { .. } => Some(false),
+        _ => None,
+    });
+    last.unwrap_or(false)
+}
+
+/// Whether a case waits for its customer.
+pub fn is_waiting(log: &[CaseEvent]) -> bool {
+    let last = log.iter().rev().find_map(|event| match event.what {
+        CaseDid::WaitStart => Some(true),
+        CaseDid::WaitEnd
+        | CaseDid::Resolved { .. }
+        | CaseDid::Reply {
+            by: By::Customer, ..
+        } => Some(false),
+        _ => None,
+    });
+    last.unwrap_or(false)
+}
+
 /// Takes a duplicate of the same contract into a case at `at`: the earlier report counts, and so do
 /// the answers and waits of both. The duplicate's own log ends with a void event.
 pub fn unite(survivor: &mut CaseLog, duplicate: &[CaseEvent], at: Time) {

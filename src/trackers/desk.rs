@@ -158,6 +158,7 @@ fn person_change(change: &DeskChange) -> Option<PersonChange> {
     let what = match &change.what {
         DeskDid::Created | DeskDid::Subject(_) | DeskDid::Queue(_) => return None,
         DeskDid::Severity(severity) => PersonDid::Severity((*severity)?),
+        DeskDid::Status(status) if !staff && status.is_over() => PersonDid::ClosedByCustomer,
         DeskDid::Status(status) => PersonDid::Status(*status),
         DeskDid::Owner(owner) => PersonDid::Owner(owner.clone()),
         DeskDid::MergedInto(number) => PersonDid::MergedInto(number.to_string()),

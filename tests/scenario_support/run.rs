@@ -15,7 +15,10 @@ use alertbridge::model::{
     AlertId, Command, Identity, Incident, IncidentId, PersonRequest, RequestKind, SeverityHint,
     SilenceId, Time, WindowId,
 };
+use alertbridge::store::sqlite::{SqliteStore, StoreOptions};
+use alertbridge::store::{Journal, NewInput, StateStore};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// How the engine is driven.
@@ -40,7 +43,7 @@ pub struct Run {
     now: Time,
     seq: u64,
     disk: Disk,
-    inputs: Vec<(Time, Vec<u8>)>,
+    inputs: Vec<(Time, Input)>,
     names: BTreeMap<AlertKey, String>,
     pub outcome: &'static str,
     pub told: Vec<&'static str>,
@@ -324,8 +327,7 @@ impl Run {
 
     fn input(&mut self, input: Input) {
         self.seq += 1;
-        self.inputs
-            .push((self.now, postcard::to_allocvec(&input).unwrap()));
+        self.inputs.push((self.now, input.clone()));
         self.engine.step(&Sequenced {
             seq: self.seq,
             at: self.now,
@@ -412,20 +414,38 @@ impl Run {
         "lengths differ".to_owned()
     }
 
-    /// The same inputs, from their encoding, to a new engine.
-    pub fn replayed(&self, scenario: &Scenario) -> Vec<String> {
+    /// Puts the inputs into a journal on disk and applies what is read back to a new engine and a
+    /// state on disk, as a daemon does; everything that was saved, in order.
+    pub fn stored(&self, scenario: &Scenario, dir: &Path) -> Vec<String> {
+        let store = SqliteStore::open(dir, StoreOptions::default(), "g1").unwrap();
+        let inputs = self.inputs.iter().map(|(at, input)| NewInput {
+            at: *at,
+            input: input.clone(),
+            raw: None,
+        });
+        let appended = store.journal.append(inputs.collect(), Vec::new());
+        runtime().block_on(appended).unwrap();
         let mut engine = Engine::new(scenario.decisions());
-        let mut disk = Disk::default();
-        for (index, (at, bytes)) in self.inputs.iter().enumerate() {
-            engine.step(&Sequenced {
-                seq: index as u64 + 1,
-                at: *at,
-                input: postcard::from_bytes(bytes).unwrap(),
-            });
-            disk.keep(&engine.take_delta());
+        let mut log = Vec::new();
+        loop {
+            let batch = store.journal.read(engine.cursor(), 1000).unwrap();
+            if batch.is_empty() {
+                return log;
+            }
+            for sequenced in &batch {
+                engine.step(sequenced);
+                let delta = engine.take_delta();
+                log.push(printed(&delta));
+                store.state.commit(&delta).unwrap();
+            }
         }
-        disk.log
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
 }
 
 fn restart() -> Input {

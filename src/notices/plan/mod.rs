@@ -4,22 +4,18 @@
 //! | --- | --- |
 //! | `section` | `[notices]`, `[contact]`, `[partner]` as written |
 //! | `compile` | puts them together; says which audiences resolve to nobody |
-//! | `masking` | keeps other customers' names out of a text |
 
 mod compile;
-mod masking;
 pub mod section;
 
 pub use compile::PlanProblem;
-pub use masking::Names;
 
-use crate::inventory::Inventory;
 use crate::model::outgoing::{Audience, NoticeKind, WaitsFor, Way};
 use crate::model::{Severity, Time};
 use crate::sla::Calendar;
 use crate::sla::policy::{Contacts, Contract, Sla};
 use section::PartnerSection;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,8 +144,6 @@ pub struct Plan {
     pub customers_from: Severity,
     /// Pagers, and of which kind each is.
     pub pagers: BTreeMap<String, String>,
-    /// All customers' names.
-    pub names: Names,
 }
 
 impl Default for Plan {
@@ -168,7 +162,6 @@ impl Default for Plan {
             support: String::new(),
             customers_from: section.customers_from,
             pagers: BTreeMap::new(),
-            names: Names::default(),
         }
     }
 }
@@ -296,22 +289,18 @@ impl Plan {
         self.contacts.get(name).map_or_else(Vec::new, readers_of)
     }
 
-    /// Accounts and contracts whose names a reader of a contract may see: its own, and for a
-    /// partner those that it manages.
-    pub fn may_see(&self, sla: &Sla, contract: &Contract) -> BTreeSet<String> {
-        let mut seen: BTreeSet<String> = contract.accounts.iter().cloned().collect();
-        seen.insert(contract.name.clone());
-        if contract.account == "partner" {
-            for other in sla.contracts.values() {
-                if other.account == "managed" && contract.accounts.contains(&other.partner) {
-                    seen.extend(other.accounts.iter().cloned());
-                    seen.insert(other.name.clone());
-                }
-            }
-        } else if contract.account == "managed" {
-            seen.insert(contract.partner.clone());
-        }
-        seen
+    /// Contracts whose parties' names a reader of a contract may see: its own, and for a partner
+    /// those of the accounts that it manages.
+    pub fn may_see<'a>(
+        &self,
+        sla: &'a Sla,
+        contract: &'a Arc<Contract>,
+    ) -> impl Iterator<Item = &'a Arc<Contract>> {
+        let partner = contract.account == "partner";
+        let managed = sla.contracts.values().filter(move |other| {
+            partner && other.account == "managed" && contract.accounts.contains(&other.partner)
+        });
+        std::iter::once(contract).chain(managed)
     }
 
     /// When a notice to our own people goes out, and why not at once. S1 and S2 never wait; the
@@ -354,12 +343,6 @@ impl Plan {
             // A minute of working on it is no broken promise.
             (now, None, now.since(at) > Duration::from_secs(60))
         }
-    }
-
-    /// All names of an inventory's and contracts' customers, once.
-    pub fn with_names(mut self, sla: &Sla, inventory: &Inventory) -> Plan {
-        self.names = Names::of(sla, inventory);
-        self
     }
 }
 

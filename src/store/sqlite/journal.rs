@@ -313,6 +313,37 @@ fn gap(before: u64, found: u64) -> ReadError {
     ReadError::Damaged(format!("inputs between {before} and {found} are missing"))
 }
 
+/// Inputs after `after`, in order, at most `limit`; fewer, but at least one, if they are large.
+pub(super) fn read_after(
+    connection: &Connection,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Sequenced>, ReadError> {
+    // One snapshot: what retention forgets meanwhile is no gap.
+    let snapshot = connection.unchecked_transaction()?;
+    let kept_from = trim::kept_from(&snapshot)?;
+    let mut statement = snapshot.prepare_cached(SELECT_INPUTS)?;
+    let mut rows = statement.query([to_sql(after), limit_to_sql(limit)])?;
+    let mut found: Vec<Sequenced> = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        bytes += row.get_ref(6)?.as_bytes().map_or(0, <[u8]>::len);
+        if bytes > limits::READ_BYTES_MAX && !found.is_empty() {
+            break;
+        }
+        let next = row::read_input(row)?;
+        let before = match found.last() {
+            Some(before) => before.seq,
+            None => after.max(kept_from.saturating_sub(1)),
+        };
+        if before + 1 != next.seq {
+            return Err(gap(before, next.seq));
+        }
+        found.push(next);
+    }
+    Ok(found)
+}
+
 impl Journal for SqliteJournal {
     fn append(
         &self,
@@ -323,31 +354,8 @@ impl Journal for SqliteJournal {
     }
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError> {
-        self.readers.with(|connection| {
-            // One snapshot: what retention forgets meanwhile is no gap.
-            let snapshot = connection.unchecked_transaction()?;
-            let kept_from = trim::kept_from(&snapshot)?;
-            let mut statement = snapshot.prepare_cached(SELECT_INPUTS)?;
-            let mut rows = statement.query([to_sql(after), limit_to_sql(limit)])?;
-            let mut found: Vec<Sequenced> = Vec::new();
-            let mut bytes = 0;
-            while let Some(row) = rows.next()? {
-                bytes += row.get_ref(6)?.as_bytes().map_or(0, <[u8]>::len);
-                if bytes > limits::READ_BYTES_MAX && !found.is_empty() {
-                    break;
-                }
-                let next = row::read_input(row)?;
-                let before = match found.last() {
-                    Some(before) => before.seq,
-                    None => after.max(kept_from.saturating_sub(1)),
-                };
-                if before + 1 != next.seq {
-                    return Err(gap(before, next.seq));
-                }
-                found.push(next);
-            }
-            Ok(found)
-        })
+        self.readers
+            .with(|connection| read_after(connection, after, limit))
     }
 
     fn next(

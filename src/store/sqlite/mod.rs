@@ -21,6 +21,7 @@ mod state_write;
 mod tail;
 mod trim;
 mod verify;
+mod view;
 mod wal;
 mod writer;
 
@@ -33,6 +34,7 @@ pub use recover::{Recovered, SetAside, recover};
 pub use retention::{Retention, Retired, retire};
 pub use state::{SqliteState, StateOptions};
 pub use verify::{Verified, verify};
+pub use view::{JournalView, copy_state, in_use};
 
 use super::desk_store::DeskStore;
 use super::{Journal, StateStore, StoreError};
