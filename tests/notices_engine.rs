@@ -564,11 +564,7 @@ fn a_promise_that_is_not_clear_goes_back_to_its_author() {
     bench.outage();
     bench.note("Next update: soon");
     assert!(bench.of(NoticeKind::Promised).is_empty());
-    let audit = bench
-        .things
-        .iter()
-        .filter(|((kind, _), _)| kind == "audit")
-        .next_back();
+    let audit = bench.things.iter().rfind(|((kind, _), _)| kind == "audit");
     let text = String::from_utf8_lossy(audit.unwrap().1).into_owned();
     assert!(text.contains("refused: `soon` cannot be read"), "{text}");
     // In a tracker nobody waits for the answer: a note and a letter.

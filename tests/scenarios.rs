@@ -130,6 +130,7 @@ fn a_replay_from_the_journal_gives_the_same_bytes_and_the_same_tickets() {
         }
         let replayed = replay(&Asked {
             data_dir: dir.path(),
+            keys: &Default::default(),
             decisions: &scenario.decisions(),
             from: None,
             to: None,

@@ -34,6 +34,7 @@ fn append_at(store: &SqliteStore, runtime: &Runtime, at: Time, input: Input) -> 
 
 fn undecoded() -> Input {
     Input::Undecoded(Undecoded {
+        sensitive: false,
         source: "s".to_owned(),
         sender: String::new(),
         reason: "no format".to_owned(),

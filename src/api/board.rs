@@ -1,11 +1,11 @@
 //! One page for a screen in the NOC: what is open, worst first. No script; it reloads itself.
 
 use super::Failure;
-use super::door::Held;
+use super::door::{Caller, Held};
 use crate::limits;
 use crate::model::incident::Incident;
 use crate::store::{IncidentFilter, codec};
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::response::Html;
 use minijinja::value::Serde;
@@ -34,14 +34,20 @@ pub(super) async fn style() -> ([(header::HeaderName, &'static str); 1], &'stati
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
 }
 
-pub(super) async fn page(State(api): Held) -> Result<Html<String>, Failure> {
+pub(super) async fn page(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+) -> Result<Html<String>, Failure> {
     let bodies = api
         .state
         .incidents(IncidentFilter::Open, None, limits::PAGE_ROWS_MAX)?;
     let more = bodies.len() == limits::PAGE_ROWS_MAX;
     let mut rows = Vec::new();
     for body in &bodies {
-        let incident: Incident = codec::decode(body)?;
+        let mut incident: Incident = codec::decode(body)?;
+        if !caller.sees_sensitive {
+            incident = incident.for_anybody();
+        }
         let mut tickets = Vec::new();
         for body in api.state.tickets_of(incident.id)? {
             let ticket: crate::model::WantedTicket = codec::decode(&body)?;

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -35,6 +36,8 @@ pub struct Caller {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// May see sensitive content.
+    pub sees_sensitive: bool,
 }
 
 /// Who may come in.
@@ -44,6 +47,8 @@ pub struct DoorRules {
     pub loopback: bool,
     /// Names by which the door may be called, without port.
     pub hosts: Vec<String>,
+    /// Names of tokens that may see sensitive content; administrators may anyhow.
+    pub sees_sensitive: BTreeSet<String>,
     /// Tokens: name, role, value.
     pub tokens: Vec<(String, Role, SecretString)>,
 }
@@ -89,6 +94,7 @@ pub(super) async fn guard(State(api): State<Shared>, mut request: Request, next:
         (Some(name), None) => Some(Caller {
             name,
             role: Role::Admin,
+            sees_sensitive: true,
         }),
         (_, Some(token)) => match by_token(&rules, token) {
             Some(caller) => Some(caller),
@@ -100,6 +106,7 @@ pub(super) async fn guard(State(api): State<Shared>, mut request: Request, next:
         (None, None) if rules.loopback => Some(Caller {
             name: "loopback".to_owned(),
             role: Role::View,
+            sees_sensitive: false,
         }),
         (None, None) => None,
     };
@@ -170,6 +177,7 @@ fn by_token(rules: &DoorRules, token: &str) -> Option<Caller> {
             found = Some(Caller {
                 name: name.clone(),
                 role: *role,
+                sees_sensitive: *role == Role::Admin || rules.sees_sensitive.contains(name),
             });
         }
     }
@@ -211,7 +219,7 @@ mod tests {
         let rules = DoorRules {
             loopback: true,
             hosts: vec!["noc.example.net".to_owned()],
-            tokens: Vec::new(),
+            ..DoorRules::default()
         };
         for good in [
             "localhost:8481",

@@ -64,6 +64,9 @@ pub trait Operations: Send + Sync {
     /// How old the inventory is, for people; empty: there is none.
     fn inventory_age(&self) -> String;
 
+    /// Whether there is a key to seal what is sensitive with.
+    fn can_seal(&self) -> bool;
+
     /// Tells one version of the configuration from another.
     fn configuration_digest(&self) -> String;
 

@@ -1,17 +1,17 @@
 //! What can be read. Lists come in pages, newest first; `next` is the `before` of the next page.
 
-use super::door::Held;
+use super::door::{Caller, Held};
 use super::shown;
 use super::{Answer, Failure, absent, wrong};
 use crate::engine::state::{Audit, Quarantined, Silence, SourceSeen, Window};
 use crate::limits;
-use crate::model::incident::Incident;
+use crate::model::incident::{Incident, WITHHELD};
 use crate::model::outgoing::WantedNotice;
 use crate::model::ticket::WantedTicket;
 use crate::model::{AlertId, IncidentId, Outcome, TicketId};
 use crate::store::{IncidentFilter, codec};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -96,7 +96,11 @@ pub(super) async fn metrics(
     Ok(([(header::CONTENT_TYPE, kind)], text))
 }
 
-pub(super) async fn incidents(State(api): Held, Query(page): Query<Page>) -> Answer {
+pub(super) async fn incidents(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+    Query(page): Query<Page>,
+) -> Answer {
     let filter = match page.state.as_deref() {
         Some("open") => IncidentFilter::Open,
         Some("closed") => IncidentFilter::Closed,
@@ -114,7 +118,7 @@ pub(super) async fn incidents(State(api): Held, Query(page): Query<Page>) -> Ans
     for body in &bodies {
         let incident: Incident = codec::decode(body)?;
         last = Some(incident.id.to_string());
-        shown.push(api.incident_shown(&incident)?);
+        shown.push(api.incident_shown(incident, &caller)?);
     }
     let next = last.filter(|_| bodies.len() == rows);
     Ok(Json(json!({ "incidents": shown, "next": next })))
@@ -122,6 +126,7 @@ pub(super) async fn incidents(State(api): Held, Query(page): Query<Page>) -> Ans
 
 pub(super) async fn incident(
     State(api): Held,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(page): Query<Page>,
 ) -> Answer {
@@ -129,12 +134,16 @@ pub(super) async fn incident(
     let body = api.state.incident(id)?;
     let incident: Incident =
         codec::decode(&body.ok_or_else(|| absent(format!("there is no {id}")))?)?;
-    let mut shown = api.incident_shown(&incident)?;
+    let withheld = incident.sensitive && !caller.sees_sensitive;
+    let mut shown = api.incident_shown(incident, &caller)?;
     let most = limits::TIMELINE_LINES_SHOWN_MAX;
     let after: usize = page.after()?.unwrap_or(0);
     let lines = api.state.timeline(id, after, most)?;
     let next = (lines.len() == most).then_some(after + lines.len());
-    let lines: Vec<Value> = lines.iter().map(shown::line).collect();
+    let lines: Vec<Value> = lines
+        .iter()
+        .map(|line| shown::line(line, withheld))
+        .collect();
     if let Some(row) = shown.as_object_mut() {
         row.insert("timeline".to_owned(), json!(lines));
         row.insert("timeline_next".to_owned(), json!(next));
@@ -142,7 +151,11 @@ pub(super) async fn incident(
     Ok(Json(shown))
 }
 
-pub(super) async fn alerts(State(api): Held, Query(page): Query<Page>) -> Answer {
+pub(super) async fn alerts(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+    Query(page): Query<Page>,
+) -> Answer {
     let after: Option<AlertId> = page.after()?;
     let rows = page.rows();
     let found = match id::<IncidentId>(page.incident.as_deref())? {
@@ -151,18 +164,22 @@ pub(super) async fn alerts(State(api): Held, Query(page): Query<Page>) -> Answer
     };
     let shown: Vec<Value> = found
         .iter()
-        .map(|bytes| api.alert_shown(bytes, true))
+        .map(|bytes| api.alert_shown(bytes, true, &caller))
         .collect::<Result<_, Failure>>()?;
     let last = shown.last().and_then(|row| row.get("id")).cloned();
     let next = last.filter(|_| found.len() == rows);
     Ok(Json(json!({ "alerts": shown, "next": next })))
 }
 
-pub(super) async fn alert(State(api): Held, Path(id): Path<String>) -> Answer {
+pub(super) async fn alert(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Answer {
     let id: AlertId = path_id(&id)?;
     let bytes = api.state.alert(id)?;
     let bytes = bytes.ok_or_else(|| absent(format!("there is no {id}")))?;
-    Ok(Json(api.alert_shown(&bytes, true)?))
+    Ok(Json(api.alert_shown(&bytes, true, &caller)?))
 }
 
 /// Rows by key, and the key to go on after.
@@ -197,37 +214,49 @@ pub(super) fn thing<T: DeserializeOwned>(
     bytes.map(|bytes| Ok(codec::decode(&bytes)?)).transpose()
 }
 
-fn quarantine_row(row: &Quarantined, handled: Option<String>) -> Value {
+fn quarantine_row(row: &Quarantined, handled: Option<String>, caller: &Caller) -> Value {
+    let withheld = row.sensitive && !caller.sees_sensitive;
+    let told = |text: &str| if withheld { WITHHELD } else { text }.to_owned();
     json!({
         "seq": row.seq,
         "at": row.at,
         "source": row.source,
         "sender": row.sender,
-        "reason": row.reason,
-        "summary": row.summary,
+        "reason": told(&row.reason),
+        "summary": told(&row.summary),
+        "sensitive": row.sensitive,
         "handled": handled,
     })
 }
 
-pub(super) async fn quarantine(State(api): Held, Query(page): Query<Page>) -> Answer {
+pub(super) async fn quarantine(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+    Query(page): Query<Page>,
+) -> Answer {
     let (rows, next) = things::<Quarantined>(&api, "quarantine", &page)?;
     let all = page.state.as_deref() == Some("all");
     let mut shown = Vec::new();
     for (key, row) in &rows {
         let handled = thing(&api, "quarantine_handled", key)?;
         if all || handled.is_none() {
-            shown.push(quarantine_row(row, handled));
+            shown.push(quarantine_row(row, handled, &caller));
         }
     }
     Ok(Json(json!({ "quarantine": shown, "next": next })))
 }
 
-pub(super) async fn quarantined(State(api): Held, Path(seq): Path<u64>) -> Answer {
+pub(super) async fn quarantined(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+    Path(seq): Path<u64>,
+) -> Answer {
     let key = format!("{seq:020}");
     let row: Option<Quarantined> = thing(&api, "quarantine", &key)?;
     let row = row.ok_or_else(|| absent(format!("{seq} is not in quarantine")))?;
-    let mut shown = quarantine_row(&row, thing(&api, "quarantine_handled", &key)?);
-    let raw = api.journal.raw(seq)?;
+    let mut shown = quarantine_row(&row, thing(&api, "quarantine_handled", &key)?, &caller);
+    let may_see = !row.sensitive || caller.sees_sensitive;
+    let raw = api.journal.raw(seq)?.filter(|_| may_see);
     let raw = raw.map(|raw| String::from_utf8_lossy(&raw).into_owned());
     if let Some(map) = shown.as_object_mut() {
         map.insert("raw".to_owned(), json!(raw));

@@ -1,9 +1,10 @@
 //! Rows as JSON. The keys are a promise to people who build on them.
 
+use super::door::Caller;
 use super::{Api, Failure};
 use crate::limits;
 use crate::model::alert::{Alert, AlertText};
-use crate::model::incident::{Case, Incident};
+use crate::model::incident::{Case, Incident, WITHHELD};
 use crate::model::ticket::WantedTicket;
 use crate::model::{IncidentId, Sym, Time, TimelineEntry};
 use crate::sla::{CaseLog, View, evaluate};
@@ -31,8 +32,17 @@ impl Names {
 }
 
 impl Api {
-    /// An incident with its tickets, cases and first alerts.
-    pub(super) fn incident_shown(&self, incident: &Incident) -> Result<Value, Failure> {
+    /// An incident with its tickets, cases and first alerts, as the caller may see it.
+    pub(super) fn incident_shown(
+        &self,
+        incident: Incident,
+        caller: &Caller,
+    ) -> Result<Value, Failure> {
+        let incident = &if caller.sees_sensitive {
+            incident
+        } else {
+            incident.for_anybody()
+        };
         let state = self.state.as_ref();
         let tickets: Vec<Value> = state
             .tickets_of(incident.id)?
@@ -43,7 +53,7 @@ impl Api {
         let alerts = state.alerts_of(incident.id, None, shown)?;
         let alerts: Vec<Value> = alerts
             .iter()
-            .map(|bytes| self.alert_shown(bytes, false))
+            .map(|bytes| self.alert_shown(bytes, false, caller))
             .collect::<Result<_, Failure>>()?;
         let sites: Vec<String> = incident
             .sites
@@ -67,6 +77,7 @@ impl Api {
             "services_hit": incident.services_hit,
             "parties_hit": incident.parties_hit,
             "next_failure": incident.next_failure,
+            "sensitive": incident.sensitive,
             "storm": incident.storm,
             "flapping": incident.flapping,
             "owner": incident.owner,
@@ -112,14 +123,25 @@ impl Api {
         Ok(shown)
     }
 
-    /// An alert; `whole` adds what its newest event said.
-    pub(super) fn alert_shown(&self, bytes: &AlertBytes, whole: bool) -> Result<Value, Failure> {
+    /// An alert as the caller may see it; `whole` adds what its newest event said.
+    pub(super) fn alert_shown(
+        &self,
+        bytes: &AlertBytes,
+        whole: bool,
+        caller: &Caller,
+    ) -> Result<Value, Failure> {
         let (body, text) = bytes;
-        let alert: Alert = codec::decode(body)?;
-        let text: Option<AlertText> = match text.is_empty() {
+        let mut alert: Alert = codec::decode(body)?;
+        let mut text: Option<AlertText> = match text.is_empty() {
             true => None,
             false => Some(codec::decode(text)?),
         };
+        if !caller.sees_sensitive {
+            text = text.map(AlertText::for_anybody);
+            if alert.sensitive {
+                (alert.site, alert.element) = (Sym(0), Sym(0));
+            }
+        }
         let said = text.as_ref();
         let mut row = json!({
             "id": alert.id.to_string(),
@@ -151,7 +173,7 @@ impl Api {
         row_map.insert("expires_at".to_owned(), json!(alert.expires_at));
         if let Some(said) = said {
             let sensitive = said.sensitive;
-            let details = (!sensitive).then(|| said.details.clone());
+            let details = (!sensitive || caller.sees_sensitive).then(|| said.details.clone());
             row_map.insert("severity".to_owned(), json!(said.severity));
             row_map.insert("details".to_owned(), json!(details));
             row_map.insert("service".to_owned(), json!(said.service));
@@ -241,12 +263,13 @@ pub(super) fn ticket(ticket: &WantedTicket) -> Value {
     })
 }
 
-/// A line of a timeline.
-pub(super) fn line(entry: &TimelineEntry) -> Value {
+/// A line of a timeline; `withheld`: without its words.
+pub(super) fn line(entry: &TimelineEntry, withheld: bool) -> Value {
+    let text = if withheld { WITHHELD } else { &entry.text };
     json!({
         "at": entry.at,
         "reason": entry.reason,
-        "text": entry.text,
+        "text": text,
         "author": entry.author,
         "input": entry.seq,
     })

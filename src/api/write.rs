@@ -330,6 +330,11 @@ pub(super) async fn request(
     bytes: Bytes,
 ) -> Answer {
     let said: NewRequest = body(&bytes)?;
+    if said.sensitive && !api.operations.can_seal() {
+        let what = "nothing sensitive can be kept: there is no key to seal it with; configure \
+                    [[sealing.key]]";
+        return Err(Failure(StatusCode::CONFLICT, what.to_owned()));
+    }
     let request = PersonRequest {
         account: said.account,
         service: said.service,

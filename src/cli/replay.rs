@@ -5,6 +5,8 @@ use super::{complain, load_config, problems_found, say};
 use crate::engine::Explained;
 use crate::model::Time;
 use crate::replay::{Asked, Difference, Replayed, Shown, TicketShown, replay};
+use crate::store::sealing::Keys;
+use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -51,9 +53,11 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
+    let keys = Keys::new(ArcSwap::new(config.keyring.clone()));
     let replayed = replay(&Asked {
         data_dir: &args.data_dir,
         decisions: &config.decisions,
+        keys: &keys,
         from: args.from,
         to: args.to,
         now: Time::from_timestamp(jiff::Timestamp::now()),

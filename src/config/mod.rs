@@ -6,6 +6,7 @@
 mod files;
 mod notices;
 pub mod read;
+mod sealing;
 pub mod sections;
 mod trackers;
 
@@ -15,6 +16,7 @@ use crate::intake::source::{SourceConfig, Sources};
 use crate::model::Time;
 use crate::notices::Ways;
 use crate::rules::{Matcher, Ruleset};
+use crate::store::sealing::Keyring;
 pub use files::MailReading;
 use read::Lists;
 pub use read::Problem;
@@ -36,6 +38,8 @@ pub struct Config {
     pub file: ConfigFile,
     /// What the engine decides by.
     pub decisions: Decisions,
+    /// Keys for what is sensitive.
+    pub keyring: Arc<Keyring>,
     /// TLS of the doors that have it.
     pub tls: sections::DoorsTls,
     /// Ticket systems beside the built-in desk.
@@ -160,6 +164,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     check_doors(&file, &mut problems);
     map_sources(&mut file, &mut problems);
     check_sources(&file, &mut problems);
+    let keyring = sealing::keyring(&file, &mut problems);
     let tls = sections::DoorsTls::read(&file, folder, &mut problems);
     let rules = Ruleset::compile(file.rule.clone()).unwrap_or_else(|found| {
         problems.extend(found.into_iter().map(|what| Problem::of("rule", what)));
@@ -210,6 +215,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     Ok(Config {
         file,
         decisions,
+        keyring: Arc::new(keyring),
         tls,
         trackers,
         mail: Arc::new(mail),
@@ -369,6 +375,7 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             case_tickets: section.case_tickets,
             case_tracker: section.case_tracker.clone(),
             case_queue: section.case_queue.clone(),
+            sensitive: section.sensitive,
         });
     }
     for section in &file.route {

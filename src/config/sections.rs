@@ -2,6 +2,7 @@
 //! others have their types in their rooms.
 
 use super::read::Problem;
+pub use super::sealing::SealingSection;
 use crate::engine::{CaseTickets, RecurringConfig, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
@@ -59,6 +60,8 @@ pub struct ConfigFile {
     pub pager: BTreeMap<String, PagerSection>,
     /// What partners want, by their account.
     pub partner: BTreeMap<String, PartnerSection>,
+    /// Keys for what is sensitive.
+    pub sealing: SealingSection,
     /// Watching the bridge itself.
     pub watch: WatchSection,
     /// How many days things are kept; taken at the start.
@@ -147,6 +150,8 @@ pub struct OperatorsSection {
     pub plaintext: bool,
     /// Names by which the door is called, beside its addresses and `localhost`.
     pub hosts: Vec<String>,
+    /// Where people reach the board, for links in tickets.
+    pub url: Option<url::Url>,
     /// Who may do what over TCP.
     pub token: Vec<TokenSection>,
 }
@@ -162,6 +167,9 @@ pub struct TokenSection {
     /// The token.
     #[serde(deserialize_with = "crate::secret::one")]
     pub token: SecretString,
+    /// May see sensitive content; an administrator may anyhow.
+    #[serde(default)]
+    pub sensitive: bool,
 }
 
 /// `[[route]]`.
@@ -195,6 +203,8 @@ pub struct RouteSection {
     pub case_tracker: String,
     /// Where inside that tracker.
     pub case_queue: String,
+    /// What goes through it must not leave the bridge.
+    pub sensitive: bool,
 }
 
 /// `[watch]`: the bridge watches itself.

@@ -1,8 +1,8 @@
 //! Delivery's workers: one for each tracker, started and ended as the configuration names them.
 
 use super::{keeping, now};
-use crate::config::ConfiguredTracker;
-use crate::delivery::{Gate, Ledger, Pace, Worker};
+use crate::config::Config;
+use crate::delivery::{Gate, Ledger, Pace, Presentation, Worker};
 use crate::engine::telling::BELL;
 use crate::notices::{NoticeLedger, NoticeWorker, Ways};
 use crate::store::sqlite::SqliteStore;
@@ -70,7 +70,11 @@ impl Workers {
     /// Ends the workers that stand and starts one for each tracker and one for notices; the desk is
     /// always there. A
     /// call that is under way is finished first: two workers never work for one tracker.
-    pub async fn start(&self, trackers: &BTreeMap<String, ConfiguredTracker>, ways: &Arc<Ways>) {
+    pub async fn start(&self, config: &Config) {
+        let trackers = &config.trackers;
+        let presentation = Arc::new(Presentation {
+            board: config.file.operators.url.clone(),
+        });
         let mut running = self.running.lock().await;
         end(std::mem::take(&mut running)).await;
         let desk: Arc<dyn Tracker> = Arc::new(Desk::new(self.store.desk.clone(), now));
@@ -92,6 +96,7 @@ impl Workers {
                     ..Pace::default()
                 },
                 gate: Gate::default(),
+                presentation: presentation.clone(),
             };
             let stop = self.stop.child_token();
             let task = {
@@ -104,7 +109,7 @@ impl Workers {
             };
             running.insert(name, Running { stop, task });
         }
-        let notices = self.start_notices(ways);
+        let notices = self.start_notices(&config.ways);
         running.insert(BELL.to_owned(), notices);
     }
 

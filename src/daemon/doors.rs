@@ -152,6 +152,13 @@ pub(super) fn operator_rules(file: &ConfigFile) -> DoorRules {
     DoorRules {
         loopback: listen.is_none_or(|address| address.ip().is_loopback()),
         hosts: file.operators.hosts.clone(),
+        sees_sensitive: file
+            .operators
+            .token
+            .iter()
+            .filter(|token| token.sensitive)
+            .map(|token| token.name.clone())
+            .collect(),
         tokens: file
             .operators
             .token

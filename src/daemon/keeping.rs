@@ -2,13 +2,15 @@
 //! is forgotten.
 
 use super::now;
-use crate::store::sqlite::{Retention, Retired, SqliteStore, retire};
+use crate::store::sqlite::{Retention, Retired, SqliteStore, retire, seal_found};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How often what is old is forgotten.
 const RETIRE_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked for what is to be sealed.
+const SEAL_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether delivery may go on.
 const HELD_EVERY: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,20 @@ pub(super) async fn retire_hourly(
             Err(error) => tracing::error!(%error, "store_not_retired"),
         }
         pause(RETIRE_EVERY, &stop).await;
+    }
+}
+
+/// Seals what was found to be sensitive after it was written.
+pub(super) async fn seal_what_is_found(store: Arc<SqliteStore>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let store = store.clone();
+        match tokio::task::spawn_blocking(move || seal_found(&store)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(rows)) => tracing::info!(rows, "sealed_again"),
+            Ok(Err(error)) => tracing::warn!(%error, "not_sealed_yet"),
+            Err(error) => tracing::error!(%error, "not_sealed_yet"),
+        }
+        pause(SEAL_EVERY, &stop).await;
     }
 }
 

@@ -21,6 +21,7 @@ use crate::api::Api;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::model::{Input, Time};
+use crate::store::sealing::Keys;
 use crate::store::sqlite::{SqliteStore, StoreOptions};
 use crate::store::{Journal, NewInput, StateStore};
 use crate::telemetry::metrics::Metrics;
@@ -60,7 +61,8 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let data_dir = &start.data_dir;
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
-    let store = open_store(data_dir).await?;
+    let keys = Keys::new(ArcSwap::new(start.config.keyring.clone()));
+    let store = open_store(data_dir, &keys).await?;
     let metrics = Arc::new(Metrics::new()?);
     let bells = Arc::new(Bells::default());
     let stop = CancellationToken::new();
@@ -96,14 +98,14 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         bells,
         stop.clone(),
     ));
-    workers
-        .start(&start.config.trackers, &start.config.ways)
-        .await;
+    workers.start(&start.config).await;
     let retention = tokio::spawn(keeping::retire_hourly(
         store.clone(),
         start.config.file.retention,
         stop.clone(),
     ));
+
+    let sealing = tokio::spawn(keeping::seal_what_is_found(store.clone(), stop.clone()));
 
     let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
     let intake = doors::intake(&start.config, &store, metrics.clone(), mail.clone())?;
@@ -111,6 +113,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let daemon = Arc::new(Daemon::new(operations::Parts {
         start: &start,
         store: store.clone(),
+        keys,
         intake: intake.clone(),
         metrics,
         gauges,
@@ -154,6 +157,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     store.journal.wake();
     workers.end().await;
     retention.await.context("the retention task failed")?;
+    sealing.await.context("the sealing task failed")?;
     watching.await.context("the watching task failed")?;
     tokio::task::spawn_blocking(move || engine.join())
         .await?
@@ -165,9 +169,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
 }
 
 /// Opens the store and journals the start.
-async fn open_store(data_dir: &Path) -> anyhow::Result<Arc<SqliteStore>> {
+async fn open_store(data_dir: &Path, keys: &Keys) -> anyhow::Result<Arc<SqliteStore>> {
     let generation = format!("{:032x}", rand::random::<u128>());
-    let store = SqliteStore::open(data_dir, StoreOptions::default(), &generation)?;
+    let store = SqliteStore::open(data_dir, StoreOptions::with_keys(keys), &generation)?;
     let store = Arc::new(store);
     let restart = Input::Restart {
         version: env!("CARGO_PKG_VERSION").to_owned(),

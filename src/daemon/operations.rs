@@ -16,6 +16,7 @@ use crate::model::alert::{Alert, AlertText};
 use crate::model::figure::Stored;
 use crate::model::input::{Generation, GenerationOf};
 use crate::model::{Input, Message};
+use crate::store::sealing::Keys;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, NewInput, StateStore, StoreError, codec};
 use crate::telemetry::metrics::{Metrics, Standing};
@@ -33,6 +34,8 @@ pub(super) struct Parts<'a> {
     pub start: &'a Start,
     /// The store.
     pub store: Arc<SqliteStore>,
+    /// Keys for what is sensitive.
+    pub keys: Keys,
     /// The intake.
     pub intake: Arc<Intake>,
     /// Counters.
@@ -56,6 +59,7 @@ pub(super) struct Daemon {
     config_path: Option<PathBuf>,
     config: ArcSwap<Config>,
     store: Arc<SqliteStore>,
+    keys: Keys,
     intake: Arc<Intake>,
     /// Counters.
     pub metrics: Arc<Metrics>,
@@ -84,6 +88,7 @@ impl Daemon {
             config_path: parts.start.config_path.clone(),
             config: ArcSwap::from_pointee(parts.start.config.clone()),
             store: parts.store,
+            keys: parts.keys,
             intake: parts.intake,
             metrics: parts.metrics,
             gauges: parts.gauges,
@@ -225,6 +230,8 @@ impl Daemon {
         if !fixed.is_empty() {
             return Err(fixed);
         }
+        // Before the first row that it seals.
+        self.keys.store(new.keyring.clone());
         let sources =
             doors::sources(new.file.source.clone()).map_err(|error| vec![error.to_string()])?;
         let changes = changes(&old, &new);
@@ -238,10 +245,10 @@ impl Daemon {
         self.slots.replace(&new);
         self.mail.store(new.mail.clone());
         // A tracker's or mail server's secret may be new although its section is not.
-        let told = |config: &Config| config.decisions.notices.is_on();
-        let idle = new.trackers.is_empty() && old.trackers.is_empty();
-        if !idle || told(&new) || told(&old) {
-            self.workers.start(&new.trackers, &new.ways).await;
+        let has_trackers = !(new.trackers.is_empty() && old.trackers.is_empty());
+        let tells = |config: &Config| config.decisions.notices.is_on();
+        if has_trackers || tells(&new) || tells(&old) || new.digest != old.digest {
+            self.workers.start(&new).await;
         }
         if let Some(api) = self.api.get() {
             api.rules.store(Arc::new(doors::operator_rules(&new.file)));
@@ -338,11 +345,16 @@ impl Daemon {
             None if source.config.kind == "mail" => decoder.mail(source, &raw, input.at),
             None => decoder.http(source, &Request::bare(&raw, input.at)),
         };
-        let decoded = decoded.map_err(|error| format!("still not readable: {}", error.reason))?;
+        let mut decoded =
+            decoded.map_err(|error| format!("still not readable: {}", error.reason))?;
+        // What was encoded in the bytes shows only now.
+        self.intake.redactor.load().decoded(&mut decoded);
         let events = decoded.events.len();
+        let message = source.message(sender, decoded);
         let message = Message {
             replay_of: Some(seq),
-            ..source.message(sender, decoded)
+            sensitive: message.sensitive || input.input.is_sensitive(),
+            ..message
         };
         let input = NewInput {
             at: now(),
@@ -426,6 +438,10 @@ impl Operations for Daemon {
         }
     }
 
+    fn can_seal(&self) -> bool {
+        self.keys.load().can_seal()
+    }
+
     fn configuration_digest(&self) -> String {
         self.config().digest.clone()
     }
@@ -464,13 +480,23 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
             new.file.operators.listen,
         ),
     ];
-    doors
+    let addresses = doors
         .into_iter()
         .filter(|(_, old, new)| old != new)
         .map(|(name, ..)| {
             format!("{name}.listen: an address changes only at a restart; put it back or restart")
-        })
-        .collect()
+        });
+    let gone = old
+        .keyring
+        .ids()
+        .filter(|id| new.keyring.ids().all(|new| new != *id));
+    let keys = gone.map(|id| {
+        format!(
+            "sealing.key: key {id} is gone, and what it seals could not be read any more; put it \
+             back, and seal with a new one of a higher id"
+        )
+    });
+    addresses.chain(keys).collect()
 }
 
 /// A sentence about what is new.

@@ -8,11 +8,13 @@ mod breaker;
 mod ledger;
 mod merge;
 mod people;
+mod presentation;
 mod reconcile;
 mod render;
 mod turn;
 
 pub use ledger::Ledger;
+pub use presentation::Presentation;
 
 use crate::model::input::Input;
 use crate::model::ticket::{Trouble, WantedTicket};
@@ -93,6 +95,8 @@ pub struct Worker {
     pub pace: Pace,
     /// When the tracker may be spoken to.
     pub gate: Gate,
+    /// How tickets are presented.
+    pub presentation: Arc<Presentation>,
 }
 
 /// When a tracker may be spoken to: its breaker and its rate.

@@ -1,9 +1,10 @@
 //! The body of a ticket, as plain text, from what the store knows when it is sent. Text of alerts
 //! stands behind `> `, so that it is never taken for ours.
 
+use super::Presentation;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::incident::{Case, Incident};
-use crate::model::text::{bounded, one_line};
+use crate::model::text::one_line;
 use crate::model::ticket::WantedTicket;
 use crate::sla::CaseLog;
 use crate::sla::glossary::{Locale, label};
@@ -12,25 +13,27 @@ use crate::store::{StateStore, StoreError, codec};
 /// Most alerts listed in a ticket.
 const ALERTS_MAX: usize = 50;
 
-/// The body, within `bytes_max`.
+/// The body, of any length.
 pub(super) fn body(
     state: &dyn StateStore,
     ticket: &WantedTicket,
-    bytes_max: usize,
+    presentation: &Presentation,
 ) -> Result<String, StoreError> {
     let Some(bytes) = state.incident(ticket.incident)? else {
         return Ok(String::new());
     };
     let incident: Incident = codec::decode(&bytes)?;
     if let Some(contract) = &ticket.contract {
-        let text = case_body(state, ticket, &incident, contract)?;
-        return Ok(bounded(&text, bytes_max));
+        return case_body(state, ticket, &incident, contract);
+    }
+    let link = presentation.link(incident.id);
+    if incident.sensitive {
+        let number = incident.id;
+        return Ok(format!(
+            "{number}: the content is sensitive, see the operators' board.\n{link}\n"
+        ));
     }
     let mut text = format!("{}: {}\n\n", incident.id, incident.title);
-    if incident.sensitive {
-        text.push_str("The content is sensitive: see the operators' board.\n");
-        return Ok(text);
-    }
     let severity = incident
         .severity
         .map_or_else(|| "unknown".to_owned(), |s| s.to_string());
@@ -83,7 +86,7 @@ pub(super) fn body(
             incident.members as usize - ALERTS_MAX
         ));
     }
-    Ok(bounded(&text, bytes_max))
+    Ok(text)
 }
 
 /// What a customer reads: their own services and the state of things, in their language. Neither

@@ -7,6 +7,7 @@
 use super::ledger::{Attempt, mark};
 use super::{Worker, merge, render};
 use crate::model::Time;
+use crate::model::text::bounded;
 use crate::model::ticket::{
     DeliveryReport, Origin, RemoteRef, TicketFields, TicketStatus, WantedTicket,
 };
@@ -307,7 +308,8 @@ impl Worker {
             ledger.not_sent.remove(&ticket.key);
         }
         let limits = self.tracker.capabilities();
-        let mut body = render::body(self.state.as_ref(), ticket, limits.body_bytes_max)?;
+        let mut body = render::body(self.state.as_ref(), ticket, &self.presentation)?;
+        body = bounded(&body, limits.body_bytes_max);
         if doubt {
             body.insert_str(
                 0,

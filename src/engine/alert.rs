@@ -8,6 +8,7 @@ use crate::model::event::{Event, EventState, SeverityHint, Suppressed};
 use crate::model::identity::{AlertKey, ENCODING_VERSION};
 use crate::model::input::Message;
 use crate::model::reason::{Outcome, Reason};
+use crate::model::saved::TO_SEAL;
 use crate::model::{AlertId, IncidentState, Sym, Time};
 
 impl Engine {
@@ -22,6 +23,18 @@ impl Engine {
             return Outcome::Test;
         }
         let key = AlertKey::of(&message.scope, &event.identity);
+        let outcome = self.apply_event_of(key, message, place, event);
+        self.keep_secret(place.0, message, key);
+        outcome
+    }
+
+    fn apply_event_of(
+        &mut self,
+        key: AlertKey,
+        message: &Message,
+        place: (u64, u32),
+        event: &Event,
+    ) -> Outcome {
         let known = self.state.by_key.get(&key).copied();
         if event.state == EventState::Info || event.suppressed.is_some() {
             self.note_info(known, event);
@@ -46,6 +59,40 @@ impl Engine {
             }
             (Some(id), EventState::Resolved) => self.recovery(id, event),
             (Some(id), _) => self.known_firing(id, message, place, event),
+        }
+    }
+
+    /// What is sensitive is sealed: the texts, the incident, and the journal's row if it was written
+    /// before anybody could know.
+    fn keep_secret(&mut self, seq: u64, message: &Message, key: AlertKey) {
+        let Some(alert) = self.state.by_key.get(&key) else {
+            return;
+        };
+        let Some(alert) = self.state.alerts.get(alert) else {
+            return;
+        };
+        let (id, own) = (alert.id, alert.sensitive);
+        let incident = alert.incident.map(|incident| self.state.survivor(incident));
+        let entry = incident.and_then(|id| self.state.incidents.get(&id));
+        let whole = entry.is_some_and(|incident| incident.sensitive);
+        if !own && !whole {
+            return;
+        }
+        if let Some(alert) = self.state.alerts.get_mut(&id) {
+            alert.sensitive = true;
+        }
+        if let Some(text) = self.state.dirty.texts.get_mut(&id) {
+            text.sensitive = true;
+        }
+        if !message.sensitive {
+            self.save_thing(TO_SEAL, format!("{seq:020}"), &true);
+        }
+        if let Some(incident) = incident.filter(|_| !whole) {
+            if message.sensitive {
+                self.mark_sensitive(incident);
+            } else {
+                self.turn_sensitive(incident);
+            }
         }
     }
 
@@ -117,6 +164,7 @@ impl Engine {
             count: 0,
             covers: Vec::new(),
             doubted: false,
+            sensitive: judged.sensitive,
         };
         self.state.alerts.insert(id, alert);
         self.state.by_key.insert(key, id);
@@ -151,7 +199,7 @@ impl Engine {
             links: event.links.clone(),
             problems: event.problems.clone(),
             event: place,
-            sensitive: sensitive || message.sensitive,
+            sensitive,
         };
         self.state.dirty.texts.insert(id, text);
         self.state.dirty.alerts.insert(id);
@@ -251,9 +299,10 @@ impl Engine {
             return Outcome::Filtered;
         }
         self.keep_text(id, message, place, event, judged.sensitive);
-        let Some(alert) = self.state.alerts.get(&id) else {
+        let Some(alert) = self.state.alerts.get_mut(&id) else {
             return Outcome::Failed;
         };
+        alert.sensitive |= judged.sensitive;
         let (was, was_hint) = (alert.state, alert.hint);
         let new_start = event.starts_at > alert.starts_at && alert.starts_at.is_some();
         let element = self.state.symbols.name(alert.element).to_owned();

@@ -137,7 +137,7 @@ impl Engine {
             hold: ruled.hold,
             route: ruled.route,
             drop: ruled.drop,
-            sensitive: ruled.sensitive,
+            sensitive: ruled.sensitive || message.sensitive,
             security: ruled.security,
         };
         if judged.group.is_none() && judged.element.is_empty() {

@@ -8,6 +8,7 @@ use crate::inventory::{Condition, ElementId, Health, Lives, Query};
 use crate::model::alert::{Alert, AlertText};
 use crate::model::event::Event;
 use crate::model::identity::Identity;
+use crate::model::incident::WITHHELD;
 use crate::model::incident::{Incident, IncidentState, TimelineEntry};
 use crate::model::reason::Reason;
 use crate::model::severity::Basis;
@@ -84,6 +85,9 @@ impl Explained {
 /// Explains an incident.
 pub fn explain(recorded: &Recorded) -> Explained {
     let (incident, timeline) = (recorded.incident, recorded.timeline);
+    if incident.sensitive {
+        return withheld(incident, recorded.alerts.len(), timeline);
+    }
     let parts = [alerts(recorded), elements(recorded), effect(incident)];
     let mut because: Vec<Explained> = parts.into_iter().collect();
     because.extend(waiting(incident, timeline));
@@ -95,6 +99,9 @@ pub fn explain(recorded: &Recorded) -> Explained {
 /// The same out of what was written down when it was decided, for decisions that are not at hand
 /// any more: without rules and the arithmetic of groups.
 pub fn recap(incident: &Incident, timeline: &[TimelineEntry]) -> Explained {
+    if incident.sensitive {
+        return withheld(incident, incident.members as usize, timeline);
+    }
     let mut because = vec![effect(incident)];
     because.extend(waiting(incident, timeline));
     because.push(history(timeline));
@@ -115,6 +122,17 @@ fn head(incident: &Incident) -> String {
     )
 }
 
+/// Of something sensitive only the decisions are told, by name and time.
+fn withheld(incident: &Incident, alerts: usize, timeline: &[TimelineEntry]) -> Explained {
+    let lines = timeline.iter().map(|entry| {
+        let (at, reason, seq) = (entry.at, entry.reason.word(), entry.seq);
+        Explained::leaf(format!("{at} {reason} (input {seq})"))
+    });
+    let belong = Explained::leaf(format!("{alerts} alert(s) belong to it"));
+    let because = std::iter::once(belong).chain(lines).collect();
+    Explained::of(head(&incident.clone().for_anybody()), because)
+}
+
 /// Explains one alert: event, identity, rules, element.
 pub fn explain_alert(alert: &Alert, text: &AlertText, decisions: &Decisions) -> Explained {
     let event = event_of(alert, text);
@@ -128,11 +146,16 @@ pub fn explain_alert(alert: &Alert, text: &AlertText, decisions: &Decisions) -> 
         _ => format!("{} since {}", alert.state.word(), alert.fired_at),
     };
     let summary = if text.sensitive {
-        "(content withheld)"
+        WITHHELD
     } else {
-        text.summary.as_str()
+        &text.summary
     };
     let head = format!("{} {state}: {summary}", alert.id);
+    if text.sensitive {
+        let (seq, index) = text.event;
+        let event = format!("Event {seq}.{index} by source {}.", text.source);
+        return Explained::of(head, vec![Explained::leaf(event)]);
+    }
     let word = text.severity.as_deref().unwrap_or("none");
     let (seq, index) = text.event;
     let received = format!(

@@ -173,6 +173,7 @@ impl Engine {
         };
         alert.incident = Some(incident);
         let (hint, element, site) = (alert.hint, alert.element, alert.site);
+        let sensitive = alert.sensitive;
         self.state.dirty.alerts.insert(id);
         let members = self.state.members.entry(incident).or_default();
         members.insert(id);
@@ -180,6 +181,7 @@ impl Engine {
         self.member_active(incident, hint, element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
             entry.members = count;
+            entry.sensitive |= sensitive;
             if site != Sym(0) && !entry.sites.contains(&site) && entry.sites.len() < SITES_MAX {
                 entry.sites.push(site);
             }
@@ -205,6 +207,7 @@ impl Engine {
         self.enter(id, incident);
         self.count_firing(incident);
         self.evaluate_facts(incident);
+        self.mark_by_route(incident);
         let why = if judged.how.is_empty() {
             format!("{id}: {title}")
         } else {

@@ -96,6 +96,7 @@ impl Engine {
         let (opened_at, sites) = (gone.opened_at, gone.sites.clone());
         let (reported, hosts) = (gone.reported, gone.hosts.clone());
         let reported_by = std::mem::take(&mut gone.reported_by);
+        let sensitive = gone.sensitive;
         let lower_after = self.decisions.settings.lower_after;
         let wakes = [
             (gone.held_until.take(), Wake::Hold(from)),
@@ -127,6 +128,7 @@ impl Engine {
             entry.members = u32::try_from(count).unwrap_or(u32::MAX);
             entry.opened_at = entry.opened_at.min(opened_at);
             entry.reported |= reported;
+            entry.sensitive |= sensitive;
             for account in reported_by {
                 entry.reported_by_account(&account);
             }

@@ -25,11 +25,13 @@
 //! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
+//! | `moments` | what falls due of clocks, told once each |
 //! | `telling` | notices: wanted, sent, given up |
 //! | `told_cases` | what customers, partners and staff are told of cases |
 //! | `told_windows` | what customers are told of planned work |
 //! | `security` | messages that a person has to release |
 //! | `paging` | who is called, again and again, until somebody answers |
+//! | `sensitive` | what must not leave the bridge |
 //! | `gauges` | how things stand, for the metrics |
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
@@ -46,6 +48,7 @@ pub mod gauges;
 mod hold;
 mod incident;
 mod merge;
+mod moments;
 mod names;
 mod paging;
 mod people;
@@ -54,6 +57,7 @@ mod recurring;
 mod request;
 mod saving;
 pub mod security;
+mod sensitive;
 mod settings;
 mod severity;
 pub mod state;
@@ -249,6 +253,7 @@ impl Engine {
         self.state
             .tell_by(incident, reason, text.clone(), author.to_owned());
         self.state.touch_incident(incident);
+        let text = self.outside(incident, &text);
         self.out.decided.push(Decided {
             incident,
             severity,

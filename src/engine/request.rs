@@ -25,11 +25,13 @@ impl Engine {
             if let Some(entry) = self.state.incidents.get_mut(&id) {
                 entry.reported = true;
                 entry.reported_by_account(&request.account);
-                entry.sensitive |= request.sensitive;
                 if !entry.accounts.contains(&request.account) {
                     entry.accounts.push(request.account.clone());
                 }
                 entry.opened_at = entry.opened_at.min(request.reported_at);
+            }
+            if request.sensitive {
+                self.mark_sensitive(id);
             }
             let text = format!("Reported by {}: {}", request.account, request.summary);
             self.decide_by(id, Reason::Reported, text.clone(), author);
@@ -135,6 +137,9 @@ impl Engine {
         });
         if let Some(id) = by_tag {
             let id = self.state.survivor(id);
+            if message.sensitive {
+                self.mark_sensitive(id);
+            }
             self.wait(id, false, &reply.from);
             self.tell_cases(id, None, &customer_wrote());
             let text = format!("Mail from {}: {}", reply.from, reply.text);

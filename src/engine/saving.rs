@@ -63,8 +63,10 @@ impl Engine {
             cursor: self.state.cursor,
             served_until: self.state.now,
             timeline: std::mem::take(&mut dirty.timeline),
+            seal: std::mem::take(&mut dirty.seal),
             ..StateDelta::default()
         };
+        self.name_sealed(&dirty, &mut delta);
         for id in &dirty.alerts {
             let alert = self
                 .state
@@ -152,6 +154,19 @@ impl Engine {
             self.let_go(id);
         }
         delta
+    }
+
+    /// What of this save is sensitive.
+    fn name_sealed(&self, dirty: &super::state::Dirty, delta: &mut StateDelta) {
+        let lines = delta.timeline.iter().map(|line| line.incident);
+        let ids = lines.chain(dirty.incidents.iter().copied());
+        let sensitive = |id: &IncidentId| {
+            let incident = self.state.incidents.get(id);
+            incident.is_some_and(|incident| incident.sensitive)
+        };
+        delta.sealed = ids.filter(sensitive).collect();
+        let texts = dirty.texts.iter().filter(|(_, text)| text.sensitive);
+        delta.sealed_texts = texts.map(|(id, _)| *id).collect();
     }
 
     /// A closed incident leaves memory once it is saved.

@@ -161,6 +161,8 @@ pub struct Route {
     pub case_tracker: String,
     /// Where inside that tracker; empty: its default.
     pub case_queue: String,
+    /// What goes through it must not leave the bridge.
+    pub sensitive: bool,
 }
 
 /// Which cases get a ticket of their own that the customer sees.
@@ -192,6 +194,7 @@ impl Route {
             case_tickets: CaseTickets::Never,
             case_tracker: String::new(),
             case_queue: String::new(),
+            sensitive: false,
         }
     }
 }

@@ -127,6 +127,8 @@ pub struct Quarantined {
     pub summary: String,
     /// How it was handled; empty: it waits.
     pub handled: String,
+    /// Content that must not leave the bridge.
+    pub sensitive: bool,
 }
 
 /// One line of the audit: an operator's command.
@@ -274,6 +276,8 @@ pub struct Dirty {
     pub scalars: bool,
     /// Incidents that leave memory with this save.
     pub closed: Vec<IncidentId>,
+    /// Incidents that turned out to be sensitive after something of them was stored.
+    pub seal: BTreeSet<IncidentId>,
 }
 
 /// Interned names; `Sym(0)` is the empty name.

@@ -231,11 +231,17 @@ impl Engine {
             reason: undecoded.reason.clone(),
             summary: undecoded.summary.clone(),
             handled: String::new(),
+            sensitive: undecoded.sensitive,
         };
         self.save_thing("quarantine", format!("{seq:020}"), &quarantined);
         let group =
             super::correlate::group_hash(&["quarantine", &undecoded.source, &undecoded.group]);
-        let text = format!("Message {seq} waits in quarantine: {}", undecoded.reason);
+        let (reason, summary) = if undecoded.sensitive {
+            (super::sensitive::WITHHELD, super::sensitive::WITHHELD)
+        } else {
+            (undecoded.reason.as_str(), undecoded.summary.as_str())
+        };
+        let text = format!("Message {seq} waits in quarantine: {reason}");
         if let Some(id) = self.state.by_group.get(&group).copied() {
             self.state.tell(id, Reason::Quarantined, text);
             self.state.touch_incident(id);
@@ -244,7 +250,7 @@ impl Engine {
         let title = format!(
             "Unreadable message from {}: {}",
             undecoded.source,
-            crate::model::text::bounded(&undecoded.summary, 120)
+            crate::model::text::bounded(summary, 120)
         );
         let id = self.open_own(&title, &text, Reason::Quarantined, source);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
@@ -409,6 +415,7 @@ impl Engine {
             reason: reason.to_owned(),
             summary: format!("Journal entry {seq} could not be applied"),
             handled: String::new(),
+            sensitive: false,
         };
         self.save_thing("quarantine", format!("{seq:020}"), &quarantined);
         let source = self.state.intern("alertbridge");
@@ -432,7 +439,7 @@ impl Engine {
             seq: self.state.cursor,
             at: self.state.now,
             author: author.to_owned(),
-            command: format!("{command:?}"),
+            command: self.audited(command),
             result,
         };
         let key = format!("{:020}", audit.seq);

@@ -28,7 +28,10 @@ impl Engine {
         if incident.state != IncidentState::Open || incident.severity == Some(Severity::S5) {
             return;
         }
-        let incident = incident.clone();
+        self.mark_by_route(id);
+        let Some(incident) = self.state.incidents.get(&id).cloned() else {
+            return;
+        };
         if self.tickets(id).any(|ticket| ticket.contract.is_none()) {
             self.sync_tickets(id);
             return;
@@ -284,9 +287,19 @@ impl Engine {
                 Some(None) => Some(text.to_owned()),
                 None => None,
             };
+            let text = text.map(|text| self.outside(id, &text));
             let (Some(text), Some(ticket)) = (text, self.state.tickets.get_mut(&ticket)) else {
                 continue;
             };
+            if text == super::sensitive::WITHHELD
+                && ticket
+                    .notes
+                    .iter()
+                    .any(|note| !note.done && note.text == text)
+            {
+                // That there is news is said already.
+                continue;
+            }
             let waiting = ticket.notes.iter().filter(|n| !n.done).count();
             if waiting >= NOTES_WAITING_MAX {
                 continue;
@@ -464,7 +477,7 @@ fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
         IncidentState::Held | IncidentState::Open => TicketStatus::New,
     };
     let subject = if incident.sensitive {
-        format!("{} (content withheld)", incident.id)
+        format!("{} {}", incident.id, super::sensitive::WITHHELD)
     } else {
         incident.title.clone()
     };

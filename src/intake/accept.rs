@@ -186,6 +186,7 @@ impl Intake {
                         reason: redactor.text(&undecodable.reason).into_owned(),
                         group: some_or(delivery.group, &source.config.name),
                         summary: redactor.text(&delivery.summary).into_owned(),
+                        sensitive: source.config.sensitive,
                     };
                     rows.undecoded(undecoded, raw, place);
                 }

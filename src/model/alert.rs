@@ -3,6 +3,7 @@
 use super::event::{ComponentKind, EventState, SeverityHint, Suppressed};
 use super::id::{AlertId, IncidentId, SilenceId, Sym, WindowId};
 use super::identity::{AlertKey, Identity};
+use super::incident::WITHHELD;
 use super::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +55,8 @@ pub struct Alert {
     pub covers: Vec<Cover>,
     /// Fresh watchers of its element contradict it.
     pub doubted: bool,
+    /// Content that must not leave the bridge.
+    pub sensitive: bool,
 }
 
 /// What keeps an alert quiet.
@@ -100,6 +103,25 @@ impl AlertState {
     /// Whether the condition holds, as far as is known.
     pub const fn is_active(self) -> bool {
         !matches!(self, AlertState::Resolved)
+    }
+}
+
+impl AlertText {
+    /// As those see it who may not see sensitive content.
+    #[must_use]
+    pub fn for_anybody(mut self) -> AlertText {
+        if self.sensitive {
+            self.dedup_key = None;
+            self.severity = None;
+            WITHHELD.clone_into(&mut self.summary);
+            self.details.clear();
+            (self.site, self.host, self.component) = (None, None, None);
+            (self.check, self.service) = (None, None);
+            self.labels.clear();
+            self.links.clear();
+            self.problems.clear();
+        }
+        self
     }
 }
 

@@ -107,10 +107,29 @@ pub struct Incident {
     pub reported_by: Vec<String>,
 }
 
+/// What stands in place of sensitive content.
+pub const WITHHELD: &str = "(content withheld)";
+
 /// Most accounts whose reports are remembered.
 const REPORTERS_MAX: usize = 1000;
 
 impl Incident {
+    /// As those see it who may not see sensitive content: number, severity and times.
+    #[must_use]
+    pub fn for_anybody(mut self) -> Incident {
+        if self.sensitive {
+            WITHHELD.clone_into(&mut self.title);
+            WITHHELD.clone_into(&mut self.reason);
+            self.next_failure.clear();
+            self.root = Sym(0);
+            self.sites.clear();
+            self.services.clear();
+            self.accounts.clear();
+            self.reported_by.clear();
+        }
+        self
+    }
+
     /// Somebody of this account reported it.
     pub fn reported_by_account(&mut self, account: &str) {
         let known = self.reported_by.iter().any(|known| known == account);

@@ -90,6 +90,19 @@ impl Input {
         }
     }
 
+    /// Whether its content must not be stored in the clear.
+    pub fn is_sensitive(&self) -> bool {
+        match self {
+            Input::Message(message) => message.sensitive,
+            Input::Undecoded(undecoded) => undecoded.sensitive,
+            Input::Command {
+                command: Command::Request(request),
+                ..
+            } => request.sensitive,
+            _ => false,
+        }
+    }
+
     /// The source, for inputs that come from one.
     pub fn source(&self) -> &str {
         match self {
@@ -142,6 +155,8 @@ pub struct Undecoded {
     pub group: String,
     /// One line for people: subject, or the first words of the body.
     pub summary: String,
+    /// Content that must not leave the bridge.
+    pub sensitive: bool,
 }
 
 /// Repeats of one alert within an interval.

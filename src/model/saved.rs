@@ -3,6 +3,7 @@
 use super::id::{AlertId, IncidentId, TicketId};
 use super::incident::TimelineEntry;
 use super::time::Time;
+use std::collections::BTreeSet;
 
 /// What one engine batch changed, as encoded rows. One transaction.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +25,17 @@ pub struct StateDelta {
     /// Other rows by kind and key (symbols, silences, windows, counters, quarantine, sources,
     /// audit, the engine's scalars); an empty value removes the row.
     pub things: Vec<ThingRow>,
+    /// Incidents with sensitive content: their rows and timeline lines are sealed.
+    pub sealed: BTreeSet<IncidentId>,
+    /// Alerts with sensitive content: their texts are sealed.
+    pub sealed_texts: BTreeSet<AlertId>,
+    /// Incidents that were not sensitive before: what is stored of them is sealed now, and the
+    /// journal's rows that it came from are named in things of the kind [`TO_SEAL`].
+    pub seal: BTreeSet<IncidentId>,
 }
+
+/// The kind of things that name a place in the journal that is to be sealed.
+pub const TO_SEAL: &str = "to_seal";
 
 /// One alert row.
 #[derive(Clone, Debug)]

@@ -395,7 +395,7 @@ fn shown(told: &Told, because: Explained) -> Shown {
         members,
         opened_at: incident.opened_at,
         resolved_at: incident.resolved_at,
-        reason: incident.reason.clone(),
+        reason: incident.clone().for_anybody().reason,
         because,
     }
 }

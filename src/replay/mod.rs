@@ -25,6 +25,7 @@ pub use play::LeftOut;
 use crate::engine::Decisions;
 use crate::model::Time;
 use crate::store::StoreError;
+use crate::store::sealing::Keys;
 use crate::store::sqlite::{JournalView, SqliteState, StateOptions, copy_state, in_use};
 use serde::Serialize;
 use side::{Reasons, Side};
@@ -37,6 +38,8 @@ pub struct Asked<'a> {
     pub data_dir: &'a Path,
     /// What the replay decides by.
     pub decisions: &'a Decisions,
+    /// Keys for what is sensitive.
+    pub keys: &'a Keys,
     /// Tickets asked for from here on; `None`: from the first.
     pub from: Option<Time>,
     /// Tickets asked for up to here; `None`: up to the last.
@@ -109,10 +112,16 @@ pub fn replay(asked: &Asked) -> Result<Replayed, ReplayError> {
         if name == "recorded" {
             copy_state(asked.data_dir, &dir)?;
         }
-        Ok(SqliteState::open(&dir, StateOptions::default())?)
+        Ok(SqliteState::open(
+            &dir,
+            StateOptions {
+                keys: Keys::clone(asked.keys),
+                ..StateOptions::default()
+            },
+        )?)
     };
     let (recorded, replayed) = (open("recorded")?, open("replayed")?);
-    let journal = JournalView::open(asked.data_dir)?;
+    let journal = JournalView::open(asked.data_dir, asked.keys)?;
     // A daemon serves deadlines up to now; what a stopped one would have done is not known.
     let until = in_use(asked.data_dir).then_some(asked.now);
     let played = play::play(&journal, &recorded, &replayed, asked.decisions, until)?;

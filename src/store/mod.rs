@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod desk_store;
+pub mod sealing;
 pub mod sqlite;
 
 use crate::model::id::{AlertId, IncidentId, TicketId};

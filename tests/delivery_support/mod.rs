@@ -177,6 +177,7 @@ impl Bridge {
             ledger,
             pace: quick(),
             gate: Gate::default(),
+            presentation: Arc::default(),
         }
     }
 

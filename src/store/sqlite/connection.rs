@@ -108,6 +108,28 @@ pub(super) fn open_follower(path: &Path, busy: Duration) -> rusqlite::Result<Con
     Ok(connection)
 }
 
+/// How long wiping waits for readers: nobody can write meanwhile.
+const WIPE_WAIT: Duration = Duration::from_millis(50);
+
+/// Runs a job whose old content must not stay on the disk: what is overwritten is wiped, and the
+/// write-ahead log is emptied after it. `false`: a reader is in the way; the job stands, and the
+/// same call made again empties the log.
+pub(super) fn wiped(
+    connection: &Connection,
+    busy: Duration,
+    job: impl FnOnce(&Connection) -> Result<(), ReadError>,
+) -> Result<bool, ReadError> {
+    connection.execute_batch("PRAGMA secure_delete = ON; BEGIN IMMEDIATE;")?;
+    // After an error the connection is thrown away, and with it what it began.
+    job(connection)?;
+    connection.execute_batch("COMMIT; PRAGMA secure_delete = OFF;")?;
+    connection.busy_timeout(WIPE_WAIT)?;
+    let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let in_the_way: i64 = connection.query_row(truncate, [], |row| row.get(0))?;
+    connection.busy_timeout(busy)?;
+    Ok(in_the_way == 0)
+}
+
 /// A connection that reads and cannot write.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(

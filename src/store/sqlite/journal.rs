@@ -2,6 +2,7 @@
 //! with one synced commit. An append resolves after that sync; what it resolves to is on disk.
 //! Places have no gaps.
 
+use super::super::sealing::{Keyring, Keys};
 use super::super::{Journal, Mark, NewInput, StoreError};
 use super::acked::Acked;
 use super::budget::{Budget, Shares};
@@ -46,6 +47,8 @@ pub struct JournalOptions {
     pub tail_bytes_max: u64,
     /// Commits that tests let fail.
     pub faults: CommitFaults,
+    /// Keys for what is sensitive.
+    pub keys: Keys,
 }
 
 impl Default for JournalOptions {
@@ -59,6 +62,7 @@ impl Default for JournalOptions {
             tail_rows_max: limits::TAIL_ROWS_MAX,
             tail_bytes_max: limits::TAIL_BYTES_MAX,
             faults: CommitFaults::default(),
+            keys: Keys::default(),
         }
     }
 }
@@ -196,6 +200,12 @@ impl SqliteJournal {
         self.ask(|answer| Request::DropMarks(space, keys, answer))
     }
 
+    /// Seals rows that were written in the clear, and takes what they were from the disk. `false`: a
+    /// reader was in the way; the same call is made again.
+    pub(super) fn seal(&self, seqs: Vec<u64>) -> Result<bool, StoreError> {
+        self.ask(|answer| Request::Seal(seqs, answer))
+    }
+
     /// Asks the writer and waits on this thread, which must not be one of the runtime's.
     fn ask<T>(
         &self,
@@ -220,9 +230,10 @@ impl SqliteJournal {
         inputs: Vec<NewInput>,
         marks: Vec<Mark>,
     ) -> Result<Vec<u64>, StoreError> {
+        let keys = self.shared.options.keys.load_full();
         let rows = inputs
             .into_iter()
-            .map(NewRow::encode)
+            .map(|new| NewRow::encode(new, &keys))
             .collect::<Result<Vec<_>, _>>()?;
         let mut shares = Shares::new();
         for row in &rows {
@@ -318,6 +329,7 @@ pub(super) fn read_after(
     connection: &Connection,
     after: u64,
     limit: usize,
+    keys: &Keyring,
 ) -> Result<Vec<Sequenced>, ReadError> {
     // One snapshot: what retention forgets meanwhile is no gap.
     let snapshot = connection.unchecked_transaction()?;
@@ -331,7 +343,7 @@ pub(super) fn read_after(
         if bytes > limits::READ_BYTES_MAX && !found.is_empty() {
             break;
         }
-        let next = row::read_input(row)?;
+        let next = row::read_input(row, keys)?;
         let before = match found.last() {
             Some(before) => before.seq,
             None => after.max(kept_from.saturating_sub(1)),
@@ -354,8 +366,9 @@ impl Journal for SqliteJournal {
     }
 
     fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError> {
+        let keys = self.shared.options.keys.load_full();
         self.readers
-            .with(|connection| read_after(connection, after, limit))
+            .with(|connection| read_after(connection, after, limit, &keys))
     }
 
     fn next(
@@ -375,11 +388,12 @@ impl Journal for SqliteJournal {
     }
 
     fn raw(&self, seq: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let keys = self.shared.options.keys.load_full();
         self.readers.with(|connection| {
             let mut statement =
                 connection.prepare_cached(&format!("{} WHERE seq = ?1", row::SELECT_RAW))?;
             statement
-                .query_row([to_sql(seq)], |row| Ok(row::read_raw(seq, row)))
+                .query_row([to_sql(seq)], |row| Ok(row::read_raw(seq, row, &keys)))
                 .optional()?
                 .transpose()
         })

@@ -17,6 +17,7 @@ mod retention;
 mod row;
 mod seal;
 mod state;
+mod state_seal;
 mod state_write;
 mod tail;
 mod trim;
@@ -33,10 +34,12 @@ pub use lock::DirectoryLock;
 pub use recover::{Recovered, SetAside, recover};
 pub use retention::{Retention, Retired, retire};
 pub use state::{SqliteState, StateOptions};
+pub use state_seal::seal_found;
 pub use verify::{Verified, verify};
 pub use view::{JournalView, copy_state, in_use};
 
 use super::desk_store::DeskStore;
+use super::sealing::Keys;
 use super::{Journal, StateStore, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +53,16 @@ pub struct StoreOptions {
     pub state: StateOptions,
     /// The desk's part.
     pub desk: DeskOptions,
+}
+
+impl StoreOptions {
+    /// The defaults, with keys for what is sensitive.
+    pub fn with_keys(keys: &Keys) -> StoreOptions {
+        let mut options = StoreOptions::default();
+        options.journal.keys = Keys::clone(keys);
+        options.state.keys = Keys::clone(keys);
+        options
+    }
 }
 
 /// All of one data directory, locked for this process.

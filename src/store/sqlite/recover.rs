@@ -15,6 +15,7 @@ use super::row::{INSERT_INPUT, INSERT_RAW, NewRow};
 use super::state::position;
 use super::verify::{Table, sentence, tables_of};
 use crate::model::{Input, Time};
+use crate::store::sealing::Keyring;
 use crate::store::{NewInput, StoreError};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Statement, params_from_iter};
@@ -459,11 +460,12 @@ fn fill(connection: &Connection, missing: Vec<(u64, u64)>) -> Result<Filled, Rea
             } else {
                 Input::Due
             };
-            let row = NewRow::encode(NewInput {
+            let new = NewInput {
                 at,
                 input,
                 raw: None,
-            })?;
+            };
+            let row = NewRow::encode(new, &Keyring::default())?;
             row.insert(seq, &mut inputs, &mut raws)?;
         }
         left -= last + 1 - from;

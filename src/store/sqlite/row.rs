@@ -2,13 +2,14 @@
 //! one who appends, so that the writer thread only hands bytes to SQLite. Each row carries a
 //! checksum over all its columns and its place.
 
+use super::super::sealing::Keyring;
 use super::super::{NewInput, StoreError};
 use super::connection::{ReadError, from_sql, to_sql};
 use crate::limits;
 use crate::model::input::ENCODING_VERSION;
 use crate::model::{Input, Sequenced, Time};
 use crc32fast::Hasher;
-use rusqlite::{CachedStatement, Row, params};
+use rusqlite::{CachedStatement, Connection, Row, params};
 use std::sync::Arc;
 
 /// Set in the version of a row whose payload is compressed.
@@ -24,6 +25,8 @@ pub(super) struct NewRow {
     pub(super) at: Time,
     /// The input itself, for the tail.
     pub(super) input: Input,
+    /// The key that its payload and raw bytes are sealed with, or none.
+    key: i64,
     version: u8,
     payload: Vec<u8>,
     /// Bytes of the payload before it was compressed.
@@ -41,7 +44,7 @@ struct NewRaw {
 
 impl NewRow {
     /// Encodes an input and compresses its raw bytes.
-    pub(super) fn encode(new: NewInput) -> Result<NewRow, StoreError> {
+    pub(super) fn encode(new: NewInput, keys: &Keyring) -> Result<NewRow, StoreError> {
         let too_large = |what: &str, bytes: usize, most: usize| StoreError::Unreadable {
             what: format!("a new input of kind `{}`", new.input.kind()),
             reason: format!("its {what} has {bytes} bytes, {most} are allowed"),
@@ -62,17 +65,26 @@ impl NewRow {
             payload = lz4_flex::block::compress_prepend_size(&payload);
             version | COMPRESSED
         };
+        let kind = new.input.kind();
+        let sealed = new.input.is_sensitive() || (keys.can_seal() && may_tell(&new.input));
+        let mut key = KEY_NONE;
+        if sealed {
+            (key, payload) = sealed_payload(keys, new.at.0, kind, version, &payload)?;
+        }
         let raw = match new.raw {
             None => None,
             Some(bytes) if bytes.len() > limits::RAW_BYTES_MAX => {
                 return Err(too_large("raw form", bytes.len(), limits::RAW_BYTES_MAX));
             }
             Some(bytes) => {
-                let body = lz4_flex::block::compress(&bytes);
+                let mut body = lz4_flex::block::compress(&bytes);
                 let size = to_sql(bytes.len() as u64);
+                if sealed {
+                    body = sealed_raw(keys, new.at.0, size, &body)?.1;
+                }
                 // What waits in quarantine is read again when a person replays it.
                 let keep = matches!(new.input, Input::Undecoded(_));
-                let sum = sum_of_raw(new.at.0, keep, KEY_NONE, size, &body);
+                let sum = sum_of_raw(new.at.0, keep, key, size, &body);
                 Some(NewRaw {
                     keep,
                     size,
@@ -83,15 +95,16 @@ impl NewRow {
         };
         let sum = sum_of(
             new.at.0,
-            new.input.kind(),
+            kind,
             i64::from(version),
-            KEY_NONE,
+            key,
             new.input.source(),
             &payload,
         );
         Ok(NewRow {
             at: new.at,
             input: new.input,
+            key,
             version,
             payload,
             plain,
@@ -123,7 +136,7 @@ impl NewRow {
             self.at.0,
             self.input.kind(),
             self.version,
-            KEY_NONE,
+            self.key,
             self.input.source(),
             self.payload,
             with_place(self.sum, place),
@@ -133,7 +146,7 @@ impl NewRow {
                 place,
                 self.at.0,
                 raw.keep,
-                KEY_NONE,
+                self.key,
                 raw.size,
                 raw.body,
                 with_place(raw.sum, place),
@@ -150,6 +163,84 @@ impl NewRow {
             input: self.input,
         })
     }
+}
+
+/// Inputs that may repeat words of a sensitive one, which cannot be told from the input alone. They
+/// are few, so they are sealed wherever there is a key.
+fn may_tell(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Command { .. } | Input::Person(_) | Input::Seen(_)
+    )
+}
+
+fn key_id(key: i64) -> u32 {
+    u32::try_from(key).unwrap_or(0)
+}
+
+/// What a sealed payload is bound to. Its place is not known yet when it is sealed.
+fn bound_input(at: i64, kind: &str, version: i64) -> Vec<u8> {
+    format!("input\u{1f}{at}\u{1f}{kind}\u{1f}{version}").into_bytes()
+}
+
+fn bound_raw(at: i64, size: i64) -> Vec<u8> {
+    format!("raw\u{1f}{at}\u{1f}{size}").into_bytes()
+}
+
+fn sealed_payload(
+    keys: &Keyring,
+    at: i64,
+    kind: &str,
+    version: u8,
+    payload: &[u8],
+) -> Result<(i64, Vec<u8>), StoreError> {
+    let bound = bound_input(at, kind, i64::from(version));
+    let (key, sealed) = keys.seal(&bound, payload)?;
+    Ok((i64::from(key), sealed))
+}
+
+fn sealed_raw(
+    keys: &Keyring,
+    at: i64,
+    size: i64,
+    body: &[u8],
+) -> Result<(i64, Vec<u8>), StoreError> {
+    let (key, sealed) = keys.seal(&bound_raw(at, size), body)?;
+    Ok((i64::from(key), sealed))
+}
+
+/// Seals a row that was written in the clear, with its raw bytes. A row that is sealed already, or
+/// not there any more, stays as it is.
+pub(super) fn seal_row(connection: &Connection, seq: u64, keys: &Keyring) -> Result<(), ReadError> {
+    let place = to_sql(seq);
+    let columns = "SELECT seq, at, kind, version, key_id, source, payload, crc FROM inputs \
+                   WHERE seq = ?1 AND key_id = 0";
+    let mut statement = connection.prepare_cached(columns)?;
+    let mut rows = statement.query([place])?;
+    if let Some(row) = rows.next()? {
+        check_input(row)?;
+        let (at, kind, version): (i64, String, u8) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let (source, payload): (String, Vec<u8>) = (row.get(5)?, row.get(6)?);
+        let (key, payload) = sealed_payload(keys, at, &kind, version, &payload)?;
+        let sum = sum_of(at, &kind, i64::from(version), key, &source, &payload);
+        connection
+            .prepare_cached("UPDATE inputs SET key_id = ?2, payload = ?3, crc = ?4 WHERE seq = ?1")?
+            .execute(params![place, key, payload, with_place(sum, place)])?;
+    }
+    let columns = format!("{SELECT_RAW} WHERE seq = ?1 AND key_id = 0");
+    let mut statement = connection.prepare_cached(&columns)?;
+    let mut rows = statement.query([place])?;
+    if let Some(row) = rows.next()? {
+        check_raw(seq, row)?;
+        let (at, keep, size): (i64, bool, i64) = (row.get(0)?, row.get(1)?, row.get(3)?);
+        let body: Vec<u8> = row.get(4)?;
+        let (key, body) = sealed_raw(keys, at, size, &body)?;
+        let sum = sum_of_raw(at, keep, key, size, &body);
+        connection
+            .prepare_cached("UPDATE raw SET key_id = ?2, body = ?3, crc = ?4 WHERE seq = ?1")?
+            .execute(params![place, key, body, with_place(sum, place)])?;
+    }
+    Ok(())
 }
 
 /// The statement for [`NewRow::insert`]'s inputs.
@@ -224,7 +315,7 @@ pub(super) fn check_input(row: &Row<'_>) -> Result<CheckedRow, ReadError> {
 }
 
 /// Reads a row, or says what is wrong with it.
-pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
+pub(super) fn read_input(row: &Row<'_>, keys: &Keyring) -> Result<Sequenced, ReadError> {
     let CheckedRow { seq, .. } = check_input(row)?;
     let unreadable = |reason: String| {
         ReadError::Store(StoreError::Unreadable {
@@ -240,12 +331,16 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
         )));
     }
     let key: i64 = row.get(4)?;
+    let mut payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+    let opened;
     if key != KEY_NONE {
-        return Err(unreadable(format!(
-            "it is sealed with key {key}, which is not here"
-        )));
+        let kind = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+        let bound = bound_input(row.get(1)?, kind, version);
+        opened = keys
+            .open(key_id(key), &bound, payload)
+            .map_err(unreadable)?;
+        payload = &opened;
     }
-    let payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
     let plain;
     let payload = if compressed {
         let (size, body) = lz4_flex::block::uncompressed_size(payload)
@@ -267,8 +362,8 @@ pub(super) fn read_input(row: &Row<'_>) -> Result<Sequenced, ReadError> {
     })
 }
 
-/// Reads the columns of [`SELECT_RAW`] of the raw bytes at `seq`.
-pub(super) fn read_raw(seq: u64, row: &Row<'_>) -> Result<Vec<u8>, ReadError> {
+/// Checks the columns of [`SELECT_RAW`] of the raw bytes at `seq` without opening them.
+pub(super) fn check_raw(seq: u64, row: &Row<'_>) -> Result<(), ReadError> {
     let (key, size): (i64, i64) = (row.get(2)?, row.get(3)?);
     let body = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
     let sum = sum_of_raw(row.get(0)?, row.get(1)?, key, size, body);
@@ -277,16 +372,25 @@ pub(super) fn read_raw(seq: u64, row: &Row<'_>) -> Result<Vec<u8>, ReadError> {
             "the raw bytes of the input at {seq} do not match their checksum"
         )));
     }
+    Ok(())
+}
+
+/// Reads the columns of [`SELECT_RAW`] of the raw bytes at `seq`.
+pub(super) fn read_raw(seq: u64, row: &Row<'_>, keys: &Keyring) -> Result<Vec<u8>, ReadError> {
+    check_raw(seq, row)?;
+    let (key, size): (i64, i64) = (row.get(2)?, row.get(3)?);
+    let mut body = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
     let unreadable = |reason: String| {
         ReadError::Store(StoreError::Unreadable {
             what: format!("the raw bytes of the input at {seq}"),
             reason,
         })
     };
+    let opened;
     if key != KEY_NONE {
-        return Err(unreadable(format!(
-            "they are sealed with key {key}, which is not here"
-        )));
+        let bound = bound_raw(row.get(0)?, size);
+        opened = keys.open(key_id(key), &bound, body).map_err(unreadable)?;
+        body = &opened;
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if size > limits::RAW_BYTES_MAX {

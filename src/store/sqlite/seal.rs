@@ -1,13 +1,17 @@
 //! Checksums of rows. A body on disk is a version byte, a checksum over the row's name, its other
-//! columns and the body, then the body as the engine encoded it. A garbled row, or one that landed
-//! in another place, is found when it is read.
+//! columns and the body, then the body as the engine encoded it, or sealed. A garbled row, or one
+//! that landed in another place, is found when it is read.
 
+use super::super::StoreError;
+use super::super::sealing::Keyring;
 use super::connection::ReadError;
 use crc32fast::Hasher;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
 const VERSION: u8 = 1;
+/// The body is sealed: the id of the key stands before it.
+const VERSION_SEALED: u8 = 2;
 const HEAD_BYTES: usize = 5;
 
 /// A column that is covered by its row's checksum.
@@ -139,16 +143,39 @@ impl<'a> Place<'a> {
         hasher
     }
 
+    /// What a sealed body is bound to.
+    fn bound(self) -> Vec<u8> {
+        let Place { table, number, key } = self;
+        format!("{table}\u{1f}{number}\u{1f}{key}").into_bytes()
+    }
+
     /// The bytes for the disk; `columns` are the row's other columns.
     pub(super) fn seal(self, columns: &[Column<'_>], body: &[u8]) -> Vec<u8> {
+        self.summed(VERSION, columns, body)
+    }
+
+    /// The same with the body sealed by a key.
+    pub(super) fn lock(
+        self,
+        columns: &[Column<'_>],
+        body: &[u8],
+        keys: &Keyring,
+    ) -> Result<Vec<u8>, StoreError> {
+        let (key, sealed) = keys.seal(&self.bound(), body)?;
+        let mut named = key.to_le_bytes().to_vec();
+        named.extend_from_slice(&sealed);
+        Ok(self.summed(VERSION_SEALED, columns, &named))
+    }
+
+    fn summed(self, version: u8, columns: &[Column<'_>], body: &[u8]) -> Vec<u8> {
         let mut hasher = self.start();
         columns.iter().for_each(|column| add(&mut hasher, *column));
         hasher.update(body);
-        let mut sealed = Vec::with_capacity(HEAD_BYTES + body.len());
-        sealed.push(VERSION);
-        sealed.extend_from_slice(&hasher.finalize().to_le_bytes());
-        sealed.extend_from_slice(body);
-        sealed
+        let mut summed = Vec::with_capacity(HEAD_BYTES + body.len());
+        summed.push(version);
+        summed.extend_from_slice(&hasher.finalize().to_le_bytes());
+        summed.extend_from_slice(body);
+        summed
     }
 
     /// The body in a column of a row, if it is the one that was written there; the columns after
@@ -158,23 +185,54 @@ impl<'a> Place<'a> {
         row: &Row<'_>,
         column: usize,
         end: usize,
+        keys: &Keyring,
     ) -> Result<Vec<u8>, ReadError> {
+        let (version, body) = self.read(row, column, end)?;
+        if version == VERSION {
+            return Ok(body);
+        }
+        let unreadable = |reason: String| {
+            let Place { table, number, key } = self;
+            ReadError::Store(StoreError::Unreadable {
+                what: format!("the row of `{table}` for {number} {key}"),
+                reason,
+            })
+        };
+        match body.split_first_chunk::<4>() {
+            Some((key, sealed)) => keys
+                .open(u32::from_le_bytes(*key), &self.bound(), sealed)
+                .map_err(unreadable),
+            None => Err(unreadable("it is cut off".to_owned())),
+        }
+    }
+
+    /// Whether the body in a column of a row is the one that was written there, and not sealed.
+    pub(super) fn is_plain(
+        self,
+        row: &Row<'_>,
+        column: usize,
+        end: usize,
+    ) -> Result<bool, ReadError> {
+        Ok(self.read(row, column, end)?.0 == VERSION)
+    }
+
+    fn read(self, row: &Row<'_>, column: usize, end: usize) -> Result<(u8, Vec<u8>), ReadError> {
         let mut hasher = self.start();
         add_columns(&mut hasher, row, column + 1, end)?;
         let sealed = row.get_ref(column)?;
-        self.unseal(hasher, sealed.as_blob().map_err(rusqlite::Error::from)?)
+        self.unsum(hasher, sealed.as_blob().map_err(rusqlite::Error::from)?)
     }
 
-    fn unseal(self, mut hasher: Hasher, sealed: &[u8]) -> Result<Vec<u8>, ReadError> {
+    fn unsum(self, mut hasher: Hasher, sealed: &[u8]) -> Result<(u8, Vec<u8>), ReadError> {
         let wrong = |what: &str| {
             let Place { table, number, key } = self;
             ReadError::Damaged(format!("the row of `{table}` for {number} {key} {what}"))
         };
         match sealed.split_first_chunk::<HEAD_BYTES>() {
-            Some(([VERSION, sum @ ..], body)) => {
+            Some(([version @ (VERSION | VERSION_SEALED), sum @ ..], body)) => {
                 hasher.update(body);
                 if hasher.finalize().to_le_bytes() == *sum {
-                    Ok(body.to_vec())
+                    Ok((*version, body.to_vec()))
                 } else {
                     Err(wrong("does not match its checksum"))
                 }
@@ -199,7 +257,7 @@ mod tests {
             let open = |place: Place<'_>, column: i64, sealed: &[u8]| {
                 let mut hasher = place.start();
                 add(&mut hasher, column.into());
-                place.unseal(hasher, sealed)
+                place.unsum(hasher, sealed).map(|(_, body)| body)
             };
             let mut sealed = place.seal(&[1.into()], &body);
             prop_assert_eq!(open(place, 1, &sealed).ok(), Some(body));

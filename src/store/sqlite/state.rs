@@ -7,6 +7,7 @@
 //! and what was done about them in a tracker is known by the attempt's mark in the journal. A sync
 //! for each batch would take its time from the acknowledgements.
 
+use super::super::sealing::{Keyring, Keys};
 use super::super::{
     AlertBytes, IncidentFilter, LoadedState, StateDelta, StateStore, StoreError, codec,
 };
@@ -40,6 +41,8 @@ pub struct StateOptions {
     pub busy: Duration,
     /// Commits that tests let fail.
     pub faults: CommitFaults,
+    /// Keys for what is sensitive.
+    pub keys: Keys,
 }
 
 impl Default for StateOptions {
@@ -47,14 +50,15 @@ impl Default for StateOptions {
         StateOptions {
             busy: Duration::from_secs(5),
             faults: CommitFaults::default(),
+            keys: Keys::default(),
         }
     }
 }
 
 /// The state of one data directory.
 pub struct SqliteState {
-    path: PathBuf,
-    options: StateOptions,
+    pub(super) path: PathBuf,
+    pub(super) options: StateOptions,
     pub(super) writer: Mutex<Option<Connection>>,
     pub(super) readers: Readers,
 }
@@ -125,21 +129,23 @@ impl SqliteState {
         sql: &str,
         params: impl Params,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let keys = self.options.keys.load_full();
         self.readers
-            .with(|connection| numbered_bodies(connection, table, sql, params))
+            .with(|connection| numbered_bodies(connection, (table, sql), params, &keys))
     }
 
     fn alert_rows(&self, sql: &str, params: impl Params) -> Result<Vec<AlertBytes>, StoreError> {
+        let keys = self.options.keys.load_full();
         self.readers.with(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(params)?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let id: i64 = row.get(0)?;
-                let body = Place::number("alerts", id).open(row, 1, 4)?;
+                let body = Place::number("alerts", id).open(row, 1, 4, &keys)?;
                 let text = match row.get_ref(4)? {
                     rusqlite::types::ValueRef::Null => Vec::new(),
-                    _ => Place::number("alert_texts", id).open(row, 4, 5)?,
+                    _ => Place::number("alert_texts", id).open(row, 4, 5, &keys)?,
                 };
                 found.push((body, text));
             }
@@ -151,16 +157,16 @@ impl SqliteState {
 /// Rows of `id, body` and the columns that the body is sealed with.
 fn numbered_bodies(
     connection: &Connection,
-    table: &'static str,
-    sql: &str,
+    (table, sql): (&'static str, &str),
     params: impl Params,
+    keys: &Keyring,
 ) -> Result<Vec<Vec<u8>>, ReadError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let end = row.as_ref().column_count();
-        found.push(Place::number(table, row.get(0)?).open(row, 1, end)?);
+        found.push(Place::number(table, row.get(0)?).open(row, 1, end, keys)?);
     }
     Ok(found)
 }
@@ -170,6 +176,7 @@ fn case_bodies(
     connection: &Connection,
     sql: &str,
     params: impl Params,
+    keys: &Keyring,
 ) -> Result<Vec<Vec<u8>>, ReadError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
@@ -180,7 +187,7 @@ fn case_bodies(
             number: row.get(0)?,
             key: row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
         };
-        found.push(place.open(row, 2, 3)?);
+        found.push(place.open(row, 2, 3, keys)?);
     }
     Ok(found)
 }
@@ -211,6 +218,7 @@ pub(super) fn position_sum(cursor: i64, served: i64) -> i64 {
 
 impl StateStore for SqliteState {
     fn load(&self) -> Result<LoadedState, StoreError> {
+        let keys = self.options.keys.load_full();
         self.readers.with(|connection| {
             let snapshot = connection.unchecked_transaction()?;
             let (cursor, served_until) = position(&snapshot)?;
@@ -220,15 +228,15 @@ impl StateStore for SqliteState {
                 served_until,
                 alerts: numbered_bodies(
                     &snapshot,
-                    "alerts",
-                    "SELECT id, body, incident, active FROM alerts ORDER BY id",
+                    ("alerts", "SELECT id, body, incident, active FROM alerts ORDER BY id"),
                     [],
+                    &keys,
                 )?,
                 incidents: numbered_bodies(
                     &snapshot,
-                    "incidents",
-                    "SELECT id, body, open, live, changed_at FROM incidents WHERE live = 1 ORDER BY id",
+                    ("incidents", "SELECT id, body, open, live, changed_at FROM incidents WHERE live = 1 ORDER BY id"),
                     [],
+                    &keys,
                 )?,
                 cases: case_bodies(
                     &snapshot,
@@ -237,20 +245,22 @@ impl StateStore for SqliteState {
                          ORDER BY incident, contract"
                     ),
                     [],
+                    &keys,
                 )?,
                 tickets: numbered_bodies(
                     &snapshot,
-                    "tickets",
-                    &format!("SELECT id, body, incident, tracker, work FROM tickets WHERE incident {live} ORDER BY id"),
+                    ("tickets", &format!("SELECT id, body, incident, tracker, work FROM tickets WHERE incident {live} ORDER BY id")),
                     [],
+                    &keys,
                 )?,
-                things: loaded_things(&snapshot)?,
+                things: loaded_things(&snapshot, &keys)?,
             })
         })
     }
 
     fn commit(&self, delta: &StateDelta) -> Result<(), StoreError> {
-        self.write(|connection| super::state_write::apply(connection, delta))
+        let keys = self.options.keys.load_full();
+        self.write(|connection| super::state_write::apply(connection, delta, &keys))
     }
 
     fn incidents(
@@ -316,10 +326,11 @@ impl StateStore for SqliteState {
     }
 
     fn cases_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError> {
+        let keys = self.options.keys.load_full();
         let sql = "SELECT incident, contract, body FROM cases WHERE incident = ?1 \
                    ORDER BY contract";
         self.readers
-            .with(|connection| case_bodies(connection, sql, [to_sql(incident.0)]))
+            .with(|connection| case_bodies(connection, sql, [to_sql(incident.0)], &keys))
     }
 
     fn tickets_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -359,12 +370,13 @@ impl StateStore for SqliteState {
     }
 
     fn thing(&self, kind: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let keys = self.options.keys.load_full();
         self.readers.with(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT kind, key, value, changed_at FROM things WHERE kind = ?1 AND key = ?2",
             )?;
             let rows = statement.query(params![kind, key])?;
-            Ok(thing_rows(rows)?
+            Ok(thing_rows(rows, &keys)?
                 .into_iter()
                 .next()
                 .map(|(_, _, value)| value))
@@ -377,13 +389,14 @@ impl StateStore for SqliteState {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let keys = self.options.keys.load_full();
         self.readers.with(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT kind, key, value, changed_at FROM things WHERE kind = ?1 AND (?2 IS NULL OR key > ?2) \
                  ORDER BY key LIMIT ?3",
             )?;
             let rows = statement.query(params![kind, after, limit_to_sql(limit)])?;
-            let found = thing_rows(rows)?;
+            let found = thing_rows(rows, &keys)?;
             Ok(found
                 .into_iter()
                 .map(|(_, key, value)| (key, value))
@@ -397,7 +410,7 @@ impl StateStore for SqliteState {
 }
 
 /// Kind by kind, so that what only grows is not even read.
-fn loaded_things(connection: &Connection) -> Result<Vec<(String, String, Vec<u8>)>, ReadError> {
+fn loaded_things(connection: &Connection, keys: &Keyring) -> Result<Vec<Thing>, ReadError> {
     let mut next = connection.prepare("SELECT min(kind) FROM things WHERE kind > ?1")?;
     let mut rows = connection
         .prepare("SELECT kind, key, value, changed_at FROM things WHERE kind = ?1 ORDER BY key")?;
@@ -406,19 +419,22 @@ fn loaded_things(connection: &Connection) -> Result<Vec<(String, String, Vec<u8>
     while let Some(later) = next.query_row([&kind], |row| row.get::<_, Option<String>>(0))? {
         kind = later;
         if !KINDS_NOT_LOADED.contains(&kind.as_str()) {
-            found.extend(thing_rows(rows.query([&kind])?)?);
+            found.extend(thing_rows(rows.query([&kind])?, keys)?);
         }
     }
     Ok(found)
 }
 
-fn thing_rows(mut rows: rusqlite::Rows<'_>) -> Result<Vec<(String, String, Vec<u8>)>, ReadError> {
+/// Kind, key and value.
+type Thing = (String, String, Vec<u8>);
+
+fn thing_rows(mut rows: rusqlite::Rows<'_>, keys: &Keyring) -> Result<Vec<Thing>, ReadError> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (kind, key): (String, String) = (row.get(0)?, row.get(1)?);
         let value = super::state_write::thing_place(&kind, &key)
             .place()
-            .open(row, 2, 4)?;
+            .open(row, 2, 4, keys)?;
         found.push((kind, key, value));
     }
     Ok(found)

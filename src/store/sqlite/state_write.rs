@@ -1,6 +1,7 @@
 //! Writes an engine batch into the tables of `state.db`, inside the transaction that
 //! [`super::state`] holds open, and forgets what retention no longer keeps.
 
+use super::super::sealing::Keyring;
 use super::super::{StateDelta, StoreError, codec};
 use super::connection::{ReadError, to_sql};
 use super::seal::{Column, Place};
@@ -28,7 +29,11 @@ pub(super) fn thing_place(kind: &str, key: &str) -> ThingName {
 }
 
 /// Applies a batch: all of its rows and the cursor.
-pub(super) fn apply(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> {
+pub(super) fn apply(
+    connection: &Connection,
+    delta: &StateDelta,
+    keys: &Keyring,
+) -> Result<(), ReadError> {
     let (before, _) = position(connection)?;
     if delta.cursor < before {
         return Err(ReadError::Store(StoreError::Unreadable {
@@ -43,11 +48,12 @@ pub(super) fn apply(connection: &Connection, delta: &StateDelta) -> Result<(), R
         // Its commit was reported as failed and had come through all the same.
         return Ok(());
     }
-    alerts(connection, delta)?;
-    incidents(connection, delta)?;
+    alerts(connection, delta, keys)?;
+    incidents(connection, delta, keys)?;
     cases_and_tickets(connection, delta)?;
-    timeline(connection, delta)?;
-    things(connection, delta)?;
+    timeline(connection, delta, keys)?;
+    things(connection, delta, keys)?;
+    super::state_seal::seal_incidents(connection, delta, keys)?;
     let (cursor, served) = (to_sql(delta.cursor), delta.served_until.0);
     connection
         .prepare_cached(
@@ -58,7 +64,7 @@ pub(super) fn apply(connection: &Connection, delta: &StateDelta) -> Result<(), R
     Ok(())
 }
 
-fn alerts(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> {
+fn alerts(connection: &Connection, delta: &StateDelta, keys: &Keyring) -> Result<(), ReadError> {
     let mut put = connection.prepare_cached(
         "INSERT INTO alerts (id, incident, active, body) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (id) DO UPDATE SET incident = excluded.incident, \
@@ -80,16 +86,18 @@ fn alerts(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> 
         let body = Place::number("alerts", id).seal(&columns, &row.body);
         put.execute(params![id, incident, row.active, body])?;
         if let Some(text) = &row.text {
-            put_text.execute(params![
-                id,
-                Place::number("alert_texts", id).seal(&[], text)
-            ])?;
+            let place = Place::number("alert_texts", id);
+            let text = match delta.sealed_texts.contains(&row.id) {
+                true => place.lock(&[], text, keys)?,
+                false => place.seal(&[], text),
+            };
+            put_text.execute(params![id, text])?;
         }
     }
     Ok(())
 }
 
-fn incidents(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> {
+fn incidents(connection: &Connection, delta: &StateDelta, keys: &Keyring) -> Result<(), ReadError> {
     let mut put = connection.prepare_cached(
         "INSERT INTO incidents (id, open, live, changed_at, body) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (id) DO UPDATE SET open = excluded.open, live = excluded.live, \
@@ -99,7 +107,11 @@ fn incidents(connection: &Connection, delta: &StateDelta) -> Result<(), ReadErro
         let id = to_sql(row.id.0);
         let changed_at = delta.served_until.0;
         let columns = [row.open.into(), row.live.into(), changed_at.into()];
-        let body = Place::number("incidents", id).seal(&columns, &row.body);
+        let place = Place::number("incidents", id);
+        let body = match delta.sealed.contains(&row.id) {
+            true => place.lock(&columns, &row.body, keys)?,
+            false => place.seal(&columns, &row.body),
+        };
         put.execute(params![id, row.open, row.live, changed_at, body])?;
     }
     Ok(())
@@ -137,18 +149,25 @@ fn cases_and_tickets(connection: &Connection, delta: &StateDelta) -> Result<(), 
     Ok(())
 }
 
-fn timeline(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> {
+fn timeline(connection: &Connection, delta: &StateDelta, keys: &Keyring) -> Result<(), ReadError> {
     let mut add =
         connection.prepare_cached("INSERT INTO timeline (incident, body) VALUES (?1, ?2)")?;
     for entry in &delta.timeline {
         let incident = to_sql(entry.incident.0);
-        let body = Place::number("timeline", incident).seal(&[], &codec::encode(entry)?);
+        let (place, body) = (Place::number("timeline", incident), codec::encode(entry)?);
+        let body = match delta.sealed.contains(&entry.incident) {
+            true => place.lock(&[], &body, keys)?,
+            false => place.seal(&[], &body),
+        };
         add.execute(params![incident, body])?;
     }
     Ok(())
 }
 
-fn things(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> {
+/// Kinds of things that may repeat words of something sensitive: sealed wherever there is a key.
+const KINDS_THAT_MAY_TELL: [&str; 5] = ["audit", "quarantine", "silence", "symbol", "window"];
+
+fn things(connection: &Connection, delta: &StateDelta, keys: &Keyring) -> Result<(), ReadError> {
     let mut put = connection.prepare_cached(
         "INSERT OR REPLACE INTO things (kind, key, changed_at, value) VALUES (?1, ?2, ?3, ?4)",
     )?;
@@ -161,7 +180,12 @@ fn things(connection: &Connection, delta: &StateDelta) -> Result<(), ReadError> 
         }
         let changed_at = delta.served_until.0;
         let place = thing_place(row.kind, &row.key);
-        let value = place.place().seal(&[changed_at.into()], &row.value);
+        let columns = [changed_at.into()];
+        let value = if keys.can_seal() && KINDS_THAT_MAY_TELL.contains(&row.kind) {
+            place.place().lock(&columns, &row.value, keys)?
+        } else {
+            place.place().seal(&columns, &row.value)
+        };
         put.execute(params![row.kind, row.key, changed_at, value])?;
     }
     Ok(())

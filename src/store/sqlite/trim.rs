@@ -1,8 +1,9 @@
 //! What retention lets the journal forget: inputs as a prefix of the journal, raw bytes by age, marks
-//! by name. Small transactions, in the writer's own order, so that an append waits for one of them
+//! by name; and sealing of what was written in the clear. Small transactions, in the writer's own order, so that an append waits for one of them
 //! at most. Nothing at or above the engine's cursor is touched.
 
-use super::connection::{ReadError, explain, failed, set_word, to_sql, word};
+use super::connection::{ReadError, explain, failed, set_word, to_sql, wiped, word};
+use super::row::seal_row;
 use super::writer::{Shared, Trim, Trimmed, last_place};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -17,6 +18,20 @@ pub(super) fn delete(
     trim: Trim,
 ) -> Result<Trimmed, StoreError> {
     delete_rows(connection, trim).map_err(|error| failed(&shared.path, error))
+}
+
+/// Seals rows that were written in the clear. `false`: a reader keeps what they were in the log.
+pub(super) fn seal(
+    shared: &Shared,
+    connection: &mut Connection,
+    seqs: &[u64],
+) -> Result<bool, StoreError> {
+    let keys = shared.options.keys.load_full();
+    let sealed = wiped(connection, shared.options.busy, |connection| {
+        seqs.iter()
+            .try_for_each(|seq| seal_row(connection, *seq, &keys))
+    });
+    sealed.map_err(|error| failed(&shared.path, error))
 }
 
 fn delete_rows(connection: &mut Connection, trim: Trim) -> Result<Trimmed, ReadError> {

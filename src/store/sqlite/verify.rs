@@ -5,7 +5,7 @@ use super::backup::{FILES, with_reader};
 use super::connection::ReadError;
 use super::desk_row::{read_change, read_comment, read_ticket};
 use super::lock::DirectoryLock;
-use super::row::{check_input, read_raw};
+use super::row::{check_input, check_raw};
 use super::seal::{Place, check_row};
 use super::state::position;
 use super::state_write::thing_place;
@@ -74,7 +74,7 @@ static JOURNAL_TABLES: &[Table] = &[
         "raw",
         "at, keep, key_id, size, body, crc, seq",
         &["seq"],
-        |row| read_raw(super::connection::from_sql(row.get(6)?), row).map(drop),
+        |row| check_raw(super::connection::from_sql(row.get(6)?), row),
     ),
     table(
         "marks",
@@ -111,7 +111,7 @@ static STATE_TABLES: &[Table] = &[
                 number: row.get(0)?,
                 key: row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
             };
-            place.open(row, 2, 3).map(drop)
+            place.is_plain(row, 2, 3).map(drop)
         },
     ),
     table(
@@ -129,7 +129,8 @@ static STATE_TABLES: &[Table] = &[
         &["kind", "key"],
         |row| {
             let (kind, key): (String, String) = (row.get(0)?, row.get(1)?);
-            thing_place(&kind, &key).place().open(row, 2, 4).map(drop)
+            let name = thing_place(&kind, &key);
+            name.place().is_plain(row, 2, 4).map(drop)
         },
     ),
 ];
@@ -171,7 +172,7 @@ pub(super) fn tables_of(file: &str) -> &'static [Table] {
 fn numbered(table: &'static str, row: &Row<'_>) -> Result<(), ReadError> {
     let end = row.as_ref().column_count();
     Place::number(table, row.get(0)?)
-        .open(row, 1, end)
+        .is_plain(row, 1, end)
         .map(drop)
 }
 

@@ -2,6 +2,7 @@
 //! read where it is; of the state a copy of one moment is taken, as it goes on changing.
 
 use super::super::StoreError;
+use super::super::sealing::Keys;
 use super::backup::copy_database;
 use super::connection::{damaged, explain, failed, open_reader, unavailable};
 use super::journal::read_after;
@@ -16,14 +17,19 @@ use std::path::{Path, PathBuf};
 pub struct JournalView {
     path: PathBuf,
     connection: Connection,
+    keys: Keys,
 }
 
 impl JournalView {
-    /// Opens `journal.db` in `dir` for reading.
-    pub fn open(dir: &Path) -> Result<JournalView, StoreError> {
+    /// Opens `journal.db` in `dir` for reading; sealed rows need their key.
+    pub fn open(dir: &Path, keys: &Keys) -> Result<JournalView, StoreError> {
         let path = dir.join("journal.db");
         let connection = open_untouched(&path)?;
-        Ok(JournalView { path, connection })
+        Ok(JournalView {
+            path,
+            connection,
+            keys: Keys::clone(keys),
+        })
     }
 
     /// The first place that retention has not forgotten; 1: the journal is whole.
@@ -33,7 +39,8 @@ impl JournalView {
 
     /// Inputs after `after`, in order, at most `limit`; fewer, but at least one, if they are large.
     pub fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError> {
-        read_after(&self.connection, after, limit).map_err(|error| failed(&self.path, error))
+        read_after(&self.connection, after, limit, &self.keys.load())
+            .map_err(|error| failed(&self.path, error))
     }
 }
 
@@ -92,7 +99,7 @@ mod tests {
     fn look(dir: &Path) -> (u64, usize) {
         let copy = tempfile::tempdir().unwrap();
         copy_state(dir, copy.path()).unwrap();
-        let view = JournalView::open(dir).unwrap();
+        let view = JournalView::open(dir, &Keys::default()).unwrap();
         (view.kept_from().unwrap(), view.read(0, 10).unwrap().len())
     }
 

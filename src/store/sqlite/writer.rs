@@ -79,6 +79,8 @@ pub(super) struct Trimmed {
 pub(super) enum Request {
     Append(Append),
     Trim(Trim, oneshot::Sender<Result<Trimmed, StoreError>>),
+    /// Rows to be sealed that were written in the clear.
+    Seal(Vec<u64>, oneshot::Sender<Result<bool, StoreError>>),
     /// Marks of a space to be forgotten, by key.
     DropMarks(
         &'static str,
@@ -132,6 +134,12 @@ pub(super) fn run(shared: &Shared, first: Connection, mut requests: mpsc::Receiv
                         trim::delete(shared, connection, trim)
                     });
                     // The one who asked may have gone; the rows are gone either way.
+                    let _ = answer.send(done);
+                }
+                Request::Seal(seqs, answer) => {
+                    let done = with_connection(shared, &mut connection, |connection| {
+                        trim::seal(shared, connection, &seqs)
+                    });
                     let _ = answer.send(done);
                 }
                 Request::DropMarks(space, keys, answer) => {

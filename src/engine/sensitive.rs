@@ -1,0 +1,79 @@
+//! What must not leave the bridge: which incidents are sensitive, and what is said of them instead.
+//!
+//! A source or a request says so at the door, before anything is stored. A rule or a route says so
+//! here, once the journal has it: then what is stored is sealed again. Trackers and the log get the
+//! number alone.
+
+use super::{Engine, Route};
+use crate::model::{Command, IncidentId};
+
+pub(super) use crate::model::incident::WITHHELD;
+
+impl Engine {
+    /// Sensitive from now on; nothing of it was stored in the clear.
+    pub(super) fn mark_sensitive(&mut self, id: IncidentId) {
+        if let Some(entry) = self.state.incidents.get_mut(&id).filter(|i| !i.sensitive) {
+            entry.sensitive = true;
+            self.state.touch_incident(id);
+            self.sync_tickets(id);
+        }
+    }
+
+    /// Sensitive after all: what is stored of it is sealed again.
+    pub(super) fn turn_sensitive(&mut self, id: IncidentId) {
+        if self.state.incidents.get(&id).is_some_and(|i| !i.sensitive) {
+            self.state.dirty.seal.insert(id);
+            self.mark_sensitive(id);
+        }
+    }
+
+    /// A route may say that what goes through it is sensitive.
+    pub(super) fn mark_by_route(&mut self, id: IncidentId) {
+        let sensitive = |route: &Route| route.sensitive;
+        if !self.decisions.routes.iter().any(sensitive) {
+            return;
+        }
+        let Some(incident) = self.state.incidents.get(&id).cloned() else {
+            return;
+        };
+        if self.routes_of(&incident).iter().any(sensitive) {
+            self.turn_sensitive(id);
+        }
+    }
+
+    /// A sentence of an incident for outside: trackers, the log.
+    pub(super) fn outside(&self, id: IncidentId, text: &str) -> String {
+        if self.state.incidents.get(&id).is_some_and(|i| i.sensitive) {
+            WITHHELD.to_owned()
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// A command for the audit: words about something sensitive are left out.
+    pub(super) fn audited(&self, command: &Command) -> String {
+        let about = match command {
+            Command::Request(request) if request.sensitive => {
+                return format!("Request {WITHHELD}");
+            }
+            Command::Promise { incident, .. }
+            | Command::Note { incident, .. }
+            | Command::Resolve { incident, .. }
+            | Command::SetSeverity { incident, .. } => *incident,
+            _ => return format!("{command:?}"),
+        };
+        let about = self.state.survivor(about);
+        if self
+            .state
+            .incidents
+            .get(&about)
+            .is_some_and(|i| i.sensitive)
+        {
+            let word = format!("{command:?}");
+            let word = word.split([' ', '{', '(']).next().unwrap_or_default();
+            format!("{word} {about} {WITHHELD}")
+        } else {
+            format!("{command:?}")
+        }
+    }
+}
