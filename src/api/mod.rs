@@ -3,7 +3,8 @@
 //! | file | serves |
 //! | --- | --- |
 //! | `door` | connections; who is calling; Host and Content-Type |
-//! | `explain` | why; and a contract's month |
+//! | `explain` | why |
+//! | `report` | a contract's month |
 //! | `read` | incidents, alerts, tickets, quarantine, outbox, sources, audit |
 //! | `shown` | rows as JSON |
 //! | `write` | commands: each is journaled with its author and answered once it was applied |
@@ -20,6 +21,7 @@ mod door;
 mod explain;
 mod notices;
 mod read;
+pub mod report;
 mod shown;
 mod write;
 
@@ -147,7 +149,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/incidents/{id}", get(read::incident))
         .route("/api/v1/incidents/{id}/{verb}", post(write::on_incident))
         .route("/api/v1/explain/{id}", get(explain::one))
-        .route("/api/v1/report", get(explain::report))
+        .route("/api/v1/report", get(report::report))
         .route("/api/v1/alerts", get(read::alerts))
         .route("/api/v1/alerts/{id}", get(read::alert))
         .route("/api/v1/alerts/{id}/close", post(write::close_alert))

@@ -15,6 +15,7 @@ use crate::limits;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::figure::Stored;
 use crate::model::input::{Generation, GenerationOf};
+use crate::model::review::Review;
 use crate::model::{Input, Message};
 use crate::store::sealing::Keys;
 use crate::store::sqlite::SqliteStore;
@@ -234,11 +235,18 @@ impl Daemon {
         self.keys.store(new.keyring.clone());
         let sources =
             doors::sources(new.file.source.clone()).map_err(|error| vec![error.to_string()])?;
-        let changes = changes(&old, &new);
+        let mut changes = changes(&old, &new);
         if new.digest != old.digest {
             self.change_generation(&new, format!("{author}: {changes}"))
                 .await
                 .map_err(|why| vec![why])?;
+            for line in self
+                .reviewed(&new.digest)
+                .map_err(|error| vec![error.to_string()])?
+            {
+                changes.push('\n');
+                changes.push_str(&line);
+            }
         }
         self.intake.sources.store(Arc::new(sources));
         self.intake.repeats.forget();
@@ -287,6 +295,14 @@ impl Daemon {
                  configuration comes into force when it does"
             )),
         }
+    }
+
+    /// What a generation did to agreements that are being kept.
+    fn reviewed(&self, digest: &str) -> Result<Vec<String>, StoreError> {
+        let review = self.store.state.thing("review", "latest")?;
+        let review: Option<Review> = review.as_deref().map(codec::decode).transpose()?;
+        let review = review.filter(|review| review.digest == digest);
+        Ok(review.map_or_else(Vec::new, |review| review.lines()))
     }
 
     fn standing(&self) -> Result<Standing, StoreError> {

@@ -20,6 +20,8 @@
 //! | `recurring` | windows that come again |
 //! | `vote` | when monitors contradict each other |
 //! | `cases` | what each affected contract sees, and its clocks |
+//! | `agreements` | under which terms a case stands, and what a change of them moves |
+//! | `monthly` | what a contract's month needs beside its cases |
 //! | `ticketing` | what the trackers should look like |
 //! | `case_tickets` | what each customer sees of a case, and does to it |
 //! | `names` | whose name must not reach another customer |
@@ -36,6 +38,7 @@
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
+mod agreements;
 mod alert;
 mod baseline;
 mod case_tickets;
@@ -49,6 +52,7 @@ mod hold;
 mod incident;
 mod merge;
 mod moments;
+mod monthly;
 mod names;
 mod paging;
 mod people;
@@ -87,8 +91,11 @@ use crate::model::outgoing::Audience;
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{IncidentId, Severity, Time};
 use crate::rules::Matcher;
+use crate::sla::Contract;
+use crate::sla::report::Month;
 use state::{State, Wake};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The deciding part of the bridge.
 pub struct Engine {
@@ -97,6 +104,10 @@ pub struct Engine {
     health: Health,
     tallies: BTreeMap<IncidentId, Tally>,
     clocks: BTreeMap<(IncidentId, String), Vec<cases::ClockShown>>,
+    earlier: BTreeMap<agreements::TermsKey, Arc<Contract>>,
+    unreviewed: BTreeMap<agreements::TermsKey, Arc<Contract>>,
+    months: BTreeMap<String, Month>,
+    input_at: Time,
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
@@ -177,6 +188,10 @@ impl Engine {
             health,
             tallies: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            unreviewed: BTreeMap::new(),
+            months: BTreeMap::new(),
+            input_at: Time::default(),
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
@@ -193,6 +208,8 @@ impl Engine {
     /// Decides by something else from now on. The input that follows says what changed.
     pub fn replace_decisions(&mut self, decisions: Decisions) {
         self.decisions = decisions;
+        self.months.clear();
+        self.read_earlier_terms();
         self.names = std::sync::OnceLock::new();
         self.rebuild_health();
     }

@@ -2,10 +2,12 @@
 //! breaches that a late fact took back.
 
 use super::Engine;
+use super::monthly::DUE;
 use crate::model::figure::Family;
 use crate::model::outgoing::NoticeKind;
 use crate::model::reason::Reason;
 use crate::model::{IncidentId, Time};
+use crate::sla::report::CorrectionKind;
 use crate::sla::{Contract, Moment, Stage, View};
 
 impl Engine {
@@ -22,7 +24,9 @@ impl Engine {
             .filter(|word| !case.told.contains(word))
             .collect();
         for word in withdrawn {
-            self.add_figure(Family::SlaCorrections, &["withdrawn"], 1);
+            let breach = word.trim_start_matches("withdrawn/");
+            let due = self.told_due(key, breach);
+            self.correct(key, CorrectionKind::Withdrawn, breach, due);
             let text = format!("{}: a missed target was taken back: {word}.", key.1);
             self.decide(key.0, Reason::SlaBreached, text);
             self.note_told(key, word);
@@ -35,11 +39,14 @@ impl Engine {
         contract: &Contract,
         view: &View,
     ) {
-        let now = self.state.now.seconds();
+        let now = self.recorded_at().seconds();
         for moment in &view.moments {
             let word = moment.key();
             if self.was_told(key, &word) {
                 continue;
+            }
+            if moment.stage == Stage::Breached {
+                self.note_told(key, format!("{DUE}{word}/{}", moment.at));
             }
             self.note_told(key, word);
             let due = Time(moment.at.saturating_mul(1000));
@@ -70,6 +77,9 @@ impl Engine {
                     let labels = [contract.policy.as_str(), moment.target.word(), &sev];
                     self.add_figure(Family::SlaBreaches, &labels, 1);
                     self.tell_moment(key, contract, moment, NoticeKind::Breach);
+                    if !moment.retroactive {
+                        self.note_found_late(key, moment);
+                    }
                     self.out
                         .figures
                         .push(super::Figure::SlaRecorded(now.saturating_sub(moment.at)));

@@ -11,6 +11,7 @@ pub mod input;
 pub mod notice;
 pub mod outgoing;
 pub mod reason;
+pub mod review;
 pub mod saved;
 pub mod severity;
 pub mod text;

@@ -205,6 +205,8 @@ words!(
         CauseEnded = "cause_ended",
         /// The bridge's own trouble.
         SelfMonitoring = "self_monitoring",
+        /// An edited calendar moved the due instant of a running clock.
+        DueMoved = "due_moved",
         /// Somebody was told.
         Notified = "notified",
         /// Somebody could not be told; a person has to look.

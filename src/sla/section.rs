@@ -4,7 +4,7 @@ use super::calendar::CalendarText;
 use super::holidays;
 use super::policy::Contacts;
 use super::week::WeekText;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -23,7 +23,7 @@ pub struct SlaSections {
 }
 
 /// `[calendar.NAME]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CalendarSection {
     /// IANA zone.
@@ -59,7 +59,7 @@ impl CalendarSection {
 }
 
 /// `[policy.NAME]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySection {
     /// Its targets are taken where another policy has none.
@@ -95,7 +95,7 @@ pub struct PolicySection {
 }
 
 /// `[policy.NAME.category] incident = { ... }`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CategorySection {
     /// `set`, `none` or a number.
@@ -107,7 +107,7 @@ pub struct CategorySection {
 }
 
 /// A number or a word.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum SeverityWord {
     /// Always this one.
@@ -117,7 +117,7 @@ pub enum SeverityWord {
 }
 
 /// `[policy.NAME.severity.N]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeveritySection {
     /// First human act.
@@ -137,7 +137,7 @@ pub struct SeveritySection {
 }
 
 /// One target as written.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetSection {
     /// Counted time from the start.
@@ -189,7 +189,7 @@ impl TargetSection {
 }
 
 /// `[[policy.NAME.escalation]]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EscalationSection {
     /// From 1.
@@ -201,7 +201,7 @@ pub struct EscalationSection {
 }
 
 /// `[contract.NAME]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContractSection {
     /// Its policy.
@@ -222,9 +222,11 @@ pub struct ContractSection {
     pub severity: BTreeMap<String, SeveritySection>,
     /// Calendars in place of those that the policy names.
     pub calendars: BTreeMap<String, String>,
-    /// Who is told of what, by mail.
+    /// Who is told of what, by mail; no part of the terms.
+    #[serde(skip_serializing)]
     pub contacts: Contacts,
     /// How long before planned work it is told, like `240h`; at once unless said.
+    #[serde(skip_serializing)]
     pub maintenance_lead: Option<String>,
 }
 
