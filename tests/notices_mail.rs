@@ -322,3 +322,58 @@ fn check_names_audiences_that_are_nobody_and_refuses_what_is_wrong() {
         assert!(!fine && said.contains(what), "{from} → {to}: {said}");
     }
 }
+
+#[test]
+fn a_partners_report_has_a_section_for_each_account_that_it_manages() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = Sink::start();
+    let partner = "[contract.northwind]\npolicy = \"plain\"\naccount = \"partner\"\n\
+                   locale = \"fr\"\ntz = \"Europe/Paris\"\n\
+                   contacts = { incidents = [\"noc@northwind.example\"] }\n";
+    let config = configuration(dir.path(), &sink, partner).replace(
+        "[contract.globex]\n",
+        "[contract.globex]\naccount = \"managed\"\npartner = \"northwind\"\n",
+    );
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    outage(&daemon, "firing");
+    let letters = sink.until("the partner hears of it", |letters| {
+        to(letters, "noc@northwind.example").len() == 1
+    });
+    assert!(
+        to(&letters, "ops@globex.example").is_empty(),
+        "off by default"
+    );
+    let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
+    let report = |contract: &str, format: &str| {
+        let (good, text) = daemon.verb(&[
+            "report",
+            "--contract",
+            contract,
+            "--month",
+            &month,
+            "--format",
+            format,
+        ]);
+        assert!(good, "{text}");
+        text
+    };
+    let whole: Value = serde_json::from_str(&report("northwind", "json")).unwrap();
+    assert!(whole["tickets"].as_array().unwrap().is_empty());
+    let section = &whole["managed"][0];
+    assert_eq!(section["header"]["contract"], "globex");
+    assert_eq!(
+        section["header"]["locale"], "fr",
+        "in the partner's language"
+    );
+    assert_eq!(section["tickets"][0]["id"], "INC-1");
+    for format in ["text", "html", "csv"] {
+        let text = report("northwind", format);
+        assert!(
+            text.contains("globex") && text.contains("INC-1"),
+            "{format}: {text}"
+        );
+        assert!(!text.contains("acme"), "{format}: {text}");
+    }
+    let own: Value = serde_json::from_str(&report("acme", "json")).unwrap();
+    assert!(own.get("managed").is_none());
+}
