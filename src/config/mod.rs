@@ -13,7 +13,7 @@ mod trackers;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
-use crate::intake::source::{SourceConfig, Sources};
+use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
 use crate::inventory::InventoryFile;
 use crate::model::Time;
 use crate::notices::Ways;
@@ -29,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 pub use trackers::ConfiguredTracker;
 
 /// Environment variables that begin so set single keys: `ALERTBRIDGE__HTTP__LISTEN`.
@@ -222,11 +223,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     for warning in &told.warnings {
         tracing::warn!(key = warning.key, what = warning.what, "notices_look_wrong");
     }
-    let expected = file
-        .source
-        .iter()
-        .filter_map(|source| Some((source.name.clone(), source.expect_every?)))
-        .collect();
+    let expected = file.source.iter().flat_map(expectations).collect();
     let baseline = file
         .source
         .iter()
@@ -261,6 +258,18 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         inventory_files: inventory.files,
         inventory_pulls: Vec::new(),
     })
+}
+
+/// A source that is expected to speak, and its heartbeats.
+fn expectations(source: &SourceConfig) -> Vec<(String, Duration)> {
+    let own = source
+        .expect_every
+        .map(|every| (source.name.clone(), every));
+    let beats = source.heartbeats.iter().map(|heartbeat| {
+        let name = heartbeat_source(&source.name, &heartbeat.name);
+        (name, heartbeat.every)
+    });
+    own.into_iter().chain(beats).collect()
 }
 
 fn check_doors(file: &ConfigFile, problems: &mut Vec<Problem>) {
@@ -356,9 +365,25 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if source.name.is_empty() || !source.name.chars().all(plain) {
             problems.push(Problem::of(
-                key,
+                key.clone(),
                 "a source's name is made of letters, digits, `-`, `_` and `.`",
             ));
+        }
+        let odd = |name: &str| name.is_empty() || !name.chars().all(plain);
+        for heartbeat in source.heartbeats.iter().filter(|one| odd(&one.name)) {
+            let what = format!(
+                "heartbeats: `{}` is no name; it is made of letters, digits, `-`, `_` and `.`",
+                heartbeat.name
+            );
+            problems.push(Problem::of(key.clone(), what));
+        }
+        let topicless = source
+            .credentials
+            .iter()
+            .any(|one| matches!(one, Credential::Sns(expected) if expected.topics.is_empty()));
+        if topicless {
+            let what = "credentials: `sns` needs the ARNs of the `topics` that may speak";
+            problems.push(Problem::of(key, what));
         }
     }
     if let Err(clash) = Sources::new(file.source.clone(), []) {

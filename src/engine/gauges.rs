@@ -105,7 +105,7 @@ impl Engine {
                 gauges.notices = (gauges.notices.0 + 1, Some(since.min(notice.send_at)));
             }
         }
-        for (source, seen) in &self.state.sources {
+        for (source, seen) in self.state.sources.iter().filter(|(_, s)| s.messages > 0) {
             let name = self.state.symbols.name(*source).to_owned();
             gauges.sources.insert(name, seen.last_at);
         }

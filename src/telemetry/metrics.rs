@@ -69,6 +69,7 @@ pub struct Metrics {
     sources: ArcSwap<BTreeSet<String>>,
     received: IntCounterVec,
     outcomes: IntCounterVec,
+    odd: IntCounterVec,
     refused: IntCounterVec,
     future: IntCounter,
     detection_delay: Histogram,
@@ -136,6 +137,13 @@ impl Metrics {
                     "What became of each event received: exactly one outcome each.",
                 ),
                 &["source", "outcome"],
+            )?,
+            odd: IntCounterVec::new(
+                opts(
+                    "odd_events_total",
+                    "Events taken although a field was missing, of a wrong type or not understood.",
+                ),
+                &["source"],
             )?,
             refused: IntCounterVec::new(
                 opts(
@@ -248,10 +256,11 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), MetricsError> {
-        let all: [Box<dyn Collector>; 19] = [
+        let all: [Box<dyn Collector>; 20] = [
             Box::new(self.notifications.clone()),
             Box::new(self.received.clone()),
             Box::new(self.outcomes.clone()),
+            Box::new(self.odd.clone()),
             Box::new(self.refused.clone()),
             Box::new(self.future.clone()),
             Box::new(self.detection_delay.clone()),
@@ -323,6 +332,7 @@ impl Metrics {
         let names = self.sources.load();
         for source in names.iter().map(String::as_str).chain(["other"]) {
             self.received.with_label_values(&[source]);
+            self.odd.with_label_values(&[source]);
             for outcome in Outcome::ALL {
                 self.outcomes.with_label_values(&[source, outcome.word()]);
             }
@@ -459,6 +469,12 @@ impl IntakeMetrics for Metrics {
         self.outcomes
             .with_label_values(&[label, outcome.word()])
             .inc_by(count);
+    }
+
+    fn odd(&self, source: &str, count: u64) {
+        let names = self.sources.load();
+        let label = Metrics::label(&names, source);
+        self.odd.with_label_values(&[label]).inc_by(count);
     }
 
     fn refused(&self, door: &'static str, why: Refused) {
