@@ -23,6 +23,7 @@ mod notices;
 mod read;
 pub mod report;
 mod shown;
+mod silencing;
 mod write;
 
 pub use door::{Arrival, Caller, DoorRules, Role, serve};

@@ -50,6 +50,7 @@ impl Engine {
             Input::ClockStep { .. } => self.give_grace(),
             Input::Restart { generation, .. } => self.apply_restart(generation),
             Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
+            Input::Remains(remains) => self.apply_remains(remains),
             Input::Notice(report) => self.apply_notice_report(report),
         }
         self.review_pages();
@@ -79,6 +80,8 @@ impl Engine {
                 }
                 Wake::SilenceEnd(id) => self.silence_ended(id),
                 Wake::WindowEdge(id) => self.window_edge(id),
+                Wake::StormEnd(id) => self.storm_may_end(id),
+                Wake::ClosedTicket(id) => self.still_closed(id),
                 Wake::Page(id) => self.page_due(id),
             }
         }
