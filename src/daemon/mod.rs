@@ -99,12 +99,6 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         stop.clone(),
     ));
     workers.start(&start.config).await;
-    let retention = tokio::spawn(keeping::retire_hourly(
-        store.clone(),
-        start.config.file.retention,
-        stop.clone(),
-    ));
-
     let sealing = tokio::spawn(keeping::seal_what_is_found(store.clone(), stop.clone()));
 
     let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
@@ -134,6 +128,11 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         now,
     });
     daemon.attach(api.clone());
+    let retention = tokio::spawn(keeping::retire_hourly(
+        store.clone(),
+        daemon.clone(),
+        stop.clone(),
+    ));
     daemon.note_generation().await?;
     let doors = doors::open(&start.config, data_dir, &intake, &api, &daemon).await?;
     let repeats_stop = CancellationToken::new();

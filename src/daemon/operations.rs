@@ -3,6 +3,7 @@
 use super::delivery::Workers;
 use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
+use super::watch::{SOURCE, Watched};
 use super::{Start, now};
 use crate::api::{Api, Operations, SourceShown};
 use crate::config::{self, Config};
@@ -75,6 +76,8 @@ pub(super) struct Daemon {
     mail: MailSlot,
     api: OnceLock<Arc<Api>>,
     reloading: tokio::sync::Mutex<()>,
+    /// What the bridge knows about itself.
+    pub watched: Watched,
 }
 
 /// How long a reload waits until the engine decides by it.
@@ -101,6 +104,7 @@ impl Daemon {
             slots: Slots::default(),
             api: OnceLock::new(),
             reloading: tokio::sync::Mutex::new(()),
+            watched: Watched::default(),
         };
         daemon.announce(&parts.start.config);
         daemon.metrics.reloaded(true, now());
@@ -122,6 +126,21 @@ impl Daemon {
         self.store.journal.as_ref()
     }
 
+    /// The store.
+    pub fn store(&self) -> &SqliteStore {
+        &self.store
+    }
+
+    /// How far the journal is applied.
+    pub fn applied_to(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Tickets that were given up, by tracker.
+    pub fn given_up(&self) -> BTreeMap<String, u64> {
+        self.gauges.load().dead.clone()
+    }
+
     /// The series of a configuration are there from the start.
     fn announce(&self, config: &Config) {
         let sources = self.intake.sources.load();
@@ -129,7 +148,7 @@ impl Daemon {
             .all()
             .map(|source| (source.config.name.as_str(), source.config.expect_every))
             .collect();
-        names.insert(("alertbridge", None));
+        names.insert((SOURCE, None));
         let configured: BTreeSet<&str> =
             config.file.source.iter().map(|s| s.name.as_str()).collect();
         // Configured sources come first, so that they have a label of their own.
@@ -466,7 +485,7 @@ impl Operations for Daemon {
         if silent > ENGINE_SILENT_MAX {
             return Err(format!("the engine has not moved for {silent:?}"));
         }
-        Ok(())
+        self.watched.trouble().map_or(Ok(()), Err)
     }
 }
 

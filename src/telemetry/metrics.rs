@@ -283,6 +283,18 @@ impl Metrics {
         }
     }
 
+    /// Messages that went to quarantine since the start.
+    pub fn quarantined(&self) -> u64 {
+        let names = self.sources.load();
+        let names = names.iter().map(String::as_str).chain(["other"]);
+        names
+            .map(|source| {
+                let label = [source, Outcome::Quarantined.word()];
+                self.outcomes.with_label_values(&label).get()
+            })
+            .sum()
+    }
+
     /// An input was set aside.
     pub fn set_aside(&self) {
         self.set_aside.inc();
