@@ -216,7 +216,8 @@ fn what_ends_soon_and_what_was_given_up_open_tickets() {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut wanted = rcgen::CertificateParams::new(vec!["bridge.example".to_owned()]).unwrap();
     let day = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5 * 24);
-    let day = day.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let day = day.to_string();
+    let day: jiff::civil::Date = day.get(..10).unwrap().parse().unwrap();
     let (month, date) = (day.month().unsigned_abs(), day.day().unsigned_abs());
     wanted.not_after = rcgen::date_time_ymd(i32::from(day.year()), month, date);
     let certificate = wanted.self_signed(&key).unwrap().pem();
@@ -228,7 +229,7 @@ fn what_ends_soon_and_what_was_given_up_open_tickets() {
          [tracker.support]\nkind = \"mail\"\nto = \"refused@x.example\"\n\
          from = \"bridge@x.example\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
          token_ends = \"{day}\"\n\
-         [[route]]\nname = \"support\"\nmatch = [\"host=~given.*\"]\ntracker = \"support\"\n",
+         [[route]]\nname = \"support\"\nmatch = [\"title=~given.*\"]\ntracker = \"support\"\n",
         server.config(""),
         server.port
     );

@@ -3,11 +3,11 @@
 use super::door::Held;
 use super::read::path_id;
 use super::{Answer, Api, Failure, absent, wrong};
-use crate::engine::{Explained, Recorded, explain, explain_alert};
+use crate::engine::{Explained, Recorded, explain, explain_alert, explain_event};
 use crate::limits;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::incident::Incident;
-use crate::model::{AlertId, IncidentId, TicketId, WantedTicket};
+use crate::model::{AlertId, AlertKey, IncidentId, Input, TicketId, WantedTicket};
 use crate::store::{AlertBytes, codec};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -41,6 +41,95 @@ impl Api {
     }
 }
 
+/// Journal position and index of an event: `12.0` or `E-12.0`.
+fn event_id(text: &str) -> Option<(u64, u32)> {
+    let (seq, index) = text.strip_prefix("E-").unwrap_or(text).split_once('.')?;
+    Some((seq.parse().ok()?, index.parse().ok()?))
+}
+
+impl Api {
+    fn explain_event(&self, seq: u64, index: u32) -> Result<Explained, Failure> {
+        let gone = || {
+            absent(format!(
+                "the journal has no event {seq}.{index}, or not any more"
+            ))
+        };
+        let found = self.journal.read(seq.saturating_sub(1), 1)?;
+        let found = found.into_iter().find(|input| input.seq == seq);
+        let input = found.ok_or_else(gone)?;
+        let decisions = self.operations.decisions();
+        let mut tree = explain_event(&input, index, &decisions).ok_or_else(gone)?;
+        let Input::Message(message) = &input.input else {
+            return Err(gone());
+        };
+        let event = usize::try_from(index)
+            .ok()
+            .and_then(|i| message.events.get(i));
+        let key = event.map(|event| AlertKey::of(&message.scope, &event.identity));
+        let of_event = match key {
+            Some(key) => self.alert_of(key)?,
+            None => None,
+        };
+        tree.because.push(match of_event {
+            None => Explained {
+                text: "No alert came of it.".to_owned(),
+                because: Vec::new(),
+            },
+            Some((alert, text)) => {
+                let mut known = explain_alert(&alert, &text, &decisions);
+                let part = alert
+                    .incident
+                    .map_or_else(|| "no incident".to_owned(), |incident| incident.to_string());
+                known.text = format!("It speaks of {} It belongs to {part}.", known.text + ".");
+                known
+            }
+        });
+        Ok(tree)
+    }
+
+    /// The newest alert of an identity.
+    fn alert_of(&self, key: AlertKey) -> Result<Option<Recorded1>, Failure> {
+        let mut newest = None;
+        let mut after = None;
+        loop {
+            let page = self.state.alerts(after, limits::PAGE_ROWS_READ_MAX)?;
+            for bytes in &page {
+                let alert: Alert = codec::decode(&bytes.0)?;
+                after = Some(alert.id);
+                if alert.key == key {
+                    newest = both(bytes).transpose()?;
+                }
+            }
+            if page.len() < limits::PAGE_ROWS_READ_MAX {
+                return Ok(newest);
+            }
+        }
+    }
+
+    /// The incident whose ticket has this number in its tracker: `1234`, or `rt:1234`. The newest,
+    /// if several trackers gave it.
+    fn incident_of_remote(&self, named: &str) -> Result<Option<IncidentId>, Failure> {
+        let mut before = None;
+        loop {
+            let page = self.state.tickets(before, limits::PAGE_ROWS_READ_MAX)?;
+            for body in &page {
+                let ticket: WantedTicket = codec::decode(body)?;
+                before = Some(ticket.id);
+                let Some(remote) = &ticket.remote else {
+                    continue;
+                };
+                let whole = named.strip_prefix(&format!("{}:", ticket.tracker));
+                if whole.unwrap_or(named).eq_ignore_ascii_case(&remote.key) {
+                    return Ok(Some(ticket.incident));
+                }
+            }
+            if page.len() < limits::PAGE_ROWS_READ_MAX {
+                return Ok(None);
+            }
+        }
+    }
+}
+
 /// An alert and its text; `None`: the text is not kept any more.
 fn both(bytes: &AlertBytes) -> Option<Result<Recorded1, Failure>> {
     let (body, text) = bytes;
@@ -68,9 +157,14 @@ pub(super) async fn one(State(api): Held, Path(id): Path<String>) -> Answer {
         api.explain_incident(ticket.incident)?
     } else if upper.starts_with("INC-") {
         api.explain_incident(path_id(&upper)?)?
+    } else if let Some((seq, index)) = event_id(&upper) {
+        api.explain_event(seq, index)?
+    } else if let Some(incident) = api.incident_of_remote(id.trim())? {
+        api.explain_incident(incident)?
     } else {
         return Err(wrong(format!(
-            "`{id}` cannot be explained; expected INC-<number>, A-<number> or T-<number>"
+            "`{id}` cannot be explained; expected INC-<number>, A-<number>, T-<number>, an event \
+             like 12.0, or the number that a tracker gave to a ticket"
         )));
     };
     Ok(Json(json!({ "text": tree.to_text(), "tree": tree })))

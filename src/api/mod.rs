@@ -44,7 +44,11 @@ pub trait Operations: Send + Sync {
     fn metrics(&self) -> Result<Vec<u8>, String>;
 
     /// Reads the configuration again; says what changed, or everything that is wrong.
-    fn reload<'a>(&'a self, author: &'a str) -> BoxFuture<'a, Result<String, Vec<String>>>;
+    fn reload<'a>(
+        &'a self,
+        author: &'a str,
+        accepted: Accepted,
+    ) -> BoxFuture<'a, Result<String, Vec<String>>>;
 
     /// Writes a backup to a folder of the daemon's machine.
     fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<String, String>>;
@@ -72,6 +76,18 @@ pub trait Operations: Send + Sync {
 
     /// Whether the daemon has all it needs; else why not.
     fn ready(&self) -> Result<(), String>;
+
+    /// What is not as it should be, although the daemon does its work.
+    fn notes(&self) -> Vec<String>;
+}
+
+/// Whether a person has said that a new inventory may take away much of what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// They have.
+    Yes,
+    /// They have not been asked.
+    No,
 }
 
 /// A configured source.

@@ -25,6 +25,11 @@ pub fn run(args: &Args) -> ExitCode {
                 config.file.route.len(),
                 config.decisions.inventory.len(),
             ));
+            for name in config.file.netbox.keys() {
+                say(&format!(
+                    "netbox.{name}: not asked; what files name of it is checked when it is pulled"
+                ));
+            }
             for line in closed_dates(&config.decisions.sla, config.read_at.seconds()) {
                 say(&line);
             }

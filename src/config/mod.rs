@@ -4,6 +4,7 @@
 //! come all at once.
 
 mod files;
+mod pulled;
 pub mod read;
 mod sealing;
 pub mod sections;
@@ -12,11 +13,13 @@ mod watch;
 
 use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
-use crate::intake::source::{SourceConfig, Sources};
+use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
+use crate::inventory::InventoryFile;
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
 use crate::store::sealing::Keyring;
 pub use files::MailReading;
+pub use pulled::{NetboxSection, Pulled, PulledByName, kept_copies};
 use read::Lists;
 pub use read::Problem;
 pub use sections::ConfigFile;
@@ -25,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 pub use trackers::ConfiguredTracker;
 pub use watch::{Expiring, WatchMail};
 
@@ -56,6 +60,14 @@ pub struct Config {
     pub texts: Vec<(String, String)>,
     /// Tells these texts from others.
     pub digest: String,
+    /// The inventory out of files, to which is added what was pulled.
+    inventory_parts: Arc<InventoryFile>,
+    /// Tells the inventory in force from another one.
+    pub inventory_digest: String,
+    /// Inventory files, and when they were written.
+    inventory_files: Vec<(String, Time)>,
+    /// What was pulled, and when.
+    inventory_pulls: Vec<(String, Time)>,
 }
 
 /// Reads the file, the `conf.d/*.toml` beside it, and the environment; without a file the
@@ -107,7 +119,6 @@ pub fn load_with(
 }
 
 fn digest(texts: &[(String, String)]) -> String {
-    use std::fmt::Write;
     let mut hash = Sha256::new();
     for (name, text) in texts {
         for part in [name, text] {
@@ -115,14 +126,33 @@ fn digest(texts: &[(String, String)]) -> String {
             hash.update(part.as_bytes());
         }
     }
-    let bytes = hash.finalize();
-    bytes
-        .iter()
-        .take(16)
-        .fold(String::with_capacity(32), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&hash.finalize())
+}
+
+/// The first half of a hash in hexadecimal digits.
+fn hex(hash: &[u8]) -> String {
+    use std::fmt::Write;
+    let half = hash.iter().take(16);
+    half.fold(String::with_capacity(32), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Tells the entries of an inventory from others.
+fn inventory_digest(entries: &InventoryFile) -> String {
+    use std::fmt::Write;
+    struct Hashed(Sha256);
+    impl Write for Hashed {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.update(text);
+            Ok(())
+        }
+    }
+    let mut hashed = Hashed(Sha256::new());
+    // Writing to a hash cannot fail.
+    let _ = write!(hashed, "{entries:?}");
+    hex(&hashed.0.finalize())
 }
 
 fn files(path: Option<&Path>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
@@ -185,15 +215,14 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     let mut texts = Vec::new();
     let sla = files::sla(&file, folder, &mut texts, &mut problems);
     let mail = files::mail_reading(&file, folder, &mut texts, &mut problems);
+    for (name, section) in &file.netbox {
+        NetboxSection::check(name, section, &mut problems);
+    }
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
-    let expected = file
-        .source
-        .iter()
-        .filter_map(|source| Some((source.name.clone(), source.expect_every?)))
-        .collect();
+    let expected = file.source.iter().flat_map(expectations).collect();
     let baseline = file
         .source
         .iter()
@@ -202,7 +231,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         .collect();
     let decisions = Decisions {
         settings: file.engine.clone(),
-        inventory: Arc::new(inventory),
+        inventory: Arc::new(inventory.built),
         rules: Arc::new(rules),
         routes,
         expected,
@@ -222,7 +251,23 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
         digest: String::new(),
+        inventory_digest: inventory_digest(&inventory.parts),
+        inventory_parts: Arc::new(inventory.parts),
+        inventory_files: inventory.files,
+        inventory_pulls: Vec::new(),
     })
+}
+
+/// A source that is expected to speak, and its heartbeats.
+fn expectations(source: &SourceConfig) -> Vec<(String, Duration)> {
+    let own = source
+        .expect_every
+        .map(|every| (source.name.clone(), every));
+    let beats = source.heartbeats.iter().map(|heartbeat| {
+        let name = heartbeat_source(&source.name, &heartbeat.name);
+        (name, heartbeat.every)
+    });
+    own.into_iter().chain(beats).collect()
 }
 
 fn check_doors(file: &ConfigFile, problems: &mut Vec<Problem>) {
@@ -322,9 +367,25 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
         }
         if source.name.is_empty() || !source.name.chars().all(plain) {
             problems.push(Problem::of(
-                key,
+                key.clone(),
                 "a source's name is made of letters, digits, `-`, `_` and `.`",
             ));
+        }
+        let odd = |name: &str| name.is_empty() || !name.chars().all(plain);
+        for heartbeat in source.heartbeats.iter().filter(|one| odd(&one.name)) {
+            let what = format!(
+                "heartbeats: `{}` is no name; it is made of letters, digits, `-`, `_` and `.`",
+                heartbeat.name
+            );
+            problems.push(Problem::of(key.clone(), what));
+        }
+        let topicless = source
+            .credentials
+            .iter()
+            .any(|one| matches!(one, Credential::Sns(expected) if expected.topics.is_empty()));
+        if topicless {
+            let what = "credentials: `sns` needs the ARNs of the `topics` that may speak";
+            problems.push(Problem::of(key, what));
         }
     }
     if let Err(clash) = Sources::new(file.source.clone(), []) {

@@ -67,7 +67,7 @@ mod windows;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert, recap};
+pub use explain::{Explained, Recorded, explain, explain_alert, explain_event, recap};
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{CaseTickets, ClosedWhileFiring, Decisions, Route, Settings};
 

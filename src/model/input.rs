@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// Version of the stored encoding of [`Input`].
 pub const ENCODING_VERSION: u8 = 1;
 
+/// The `sender` of a [`Message`] that is a sign of life of a heartbeat.
+pub const HEARTBEAT: &str = "heartbeat";
+
 /// An input with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequenced {
