@@ -206,6 +206,8 @@ pub const SNS_CERTIFICATES_MAX: usize = 64;
 pub const SNS_CERTIFICATE_SECONDS: u64 = 24 * 3600;
 /// Largest body of a PagerDuty event, bytes.
 pub const PAGERDUTY_BODY_BYTES_MAX: usize = 512 * 1024;
+/// Most alerts that still fire of a storm that is over; of more it stays one ticket.
+pub const STORM_REMAINS_MAX: u32 = 200;
 
 /// Most names told of a list in one sentence.
 pub const NAMES_TOLD_MAX: usize = 5;

@@ -11,7 +11,7 @@ pub mod sections;
 mod trackers;
 mod watch;
 
-use crate::engine::{Decisions, RecurringWindow, Route};
+use crate::engine::{Decisions, RecurringWindow, Reopen, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
 use crate::inventory::InventoryFile;
@@ -112,7 +112,12 @@ pub fn load_with(
     }
     let file = ConfigFile::deserialize_from(whole)
         .map_err(|error| vec![Problem::of("", error.to_string())])?;
-    let mut config = put_together(file, &folder)?;
+    let mut config = put_together(file, &folder).map_err(|mut problems| {
+        for problem in problems.iter_mut().filter(|found| found.file.is_empty()) {
+            read::locate(problem, &texts);
+        }
+        problems
+    })?;
     config.texts.extend(texts);
     config.digest = digest(&config.texts);
     Ok(config)
@@ -435,6 +440,8 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             group_by: section.group_by.clone(),
             fallback: section.fallback.clone(),
             severities: section.severities.clone(),
+            reopen: section.reopen,
+            came_and_went: section.came_and_went,
             case_tickets: section.case_tickets,
             case_tracker: section.case_tracker.clone(),
             case_queue: section.case_queue.clone(),
@@ -442,6 +449,16 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
         });
     }
     for section in &file.route {
+        let window = file.engine.reopen_window;
+        if let Reopen::Within(limit) = section.reopen
+            && limit > window
+        {
+            let what = format!(
+                "reopen: within {limit:?} is longer than `[engine] reopen_window` ({window:?}), \
+                 after which a problem that comes back is a new one"
+            );
+            problems.push(Problem::of(format!("route `{}`", section.name), what));
+        }
         let fallback = &section.fallback;
         if !fallback.is_empty() && !names.contains(fallback) && fallback != "default" {
             let what = format!("fallback: there is no route `{fallback}`");
@@ -474,7 +491,8 @@ mod tests {
             "[http]\nlisten = \"192.0.2.1:8480\"\n[[rule]]\nname = \"x\"\nmatch = [\"nothing\"]\n\
              [[source]]\nname = \"z\"\nkind = \"zabix\"\n\
              [[source]]\nname = \"alertbridge\"\nkind = \"zabbix\"\n\
-             [[route]]\nname = \"a\"\ntracker = \"rt\"\nfallback = \"b\"\n",
+             [[route]]\nname = \"a\"\ntracker = \"rt\"\nfallback = \"b\"\n\
+             reopen = { within = \"30h\" }\n",
             &[],
         );
         let all = found.err().unwrap().join("\n");
@@ -485,6 +503,7 @@ mod tests {
             "kind `zabix` is not known; did you mean `zabbix`?",
             "route `a`: tracker `rt` is not configured; there are: desk",
             "route `a`: fallback: there is no route `b`",
+            "route `a`: reopen: within 108000s is longer than `[engine] reopen_window` (86400s)",
         ] {
             assert!(all.contains(part), "{part} is missing in\n{all}");
         }

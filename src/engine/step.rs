@@ -50,6 +50,7 @@ impl Engine {
             Input::ClockStep { .. } => self.give_grace(),
             Input::Restart { generation, .. } => self.apply_restart(generation),
             Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
+            Input::Remains(remains) => self.apply_remains(remains),
         }
     }
 
@@ -77,6 +78,8 @@ impl Engine {
                 }
                 Wake::SilenceEnd(id) => self.silence_ended(id),
                 Wake::WindowEdge(id) => self.window_edge(id),
+                Wake::StormEnd(id) => self.storm_may_end(id),
+                Wake::ClosedTicket(id) => self.still_closed(id),
             }
         }
     }

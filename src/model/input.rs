@@ -1,7 +1,9 @@
 //! Everything that can move the engine: a closed list. What is journaled is exactly this.
 
+use super::alert::{Alert, AlertText};
 use super::command::Command;
 use super::event::Event;
+use super::id::IncidentId;
 use super::identity::AlertKey;
 use super::notice::{MaintenanceNotice, Reply};
 use super::ticket::{DeliveryReport, PersonChange};
@@ -69,6 +71,8 @@ pub enum Input {
         /// What went wrong.
         reason: String,
     },
+    /// What a storm that has subsided leaves: the engine asked for its texts.
+    Remains(Remains),
 }
 
 impl Input {
@@ -86,6 +90,7 @@ impl Input {
             Input::ClockStep { .. } => "clock_step",
             Input::Restart { .. } => "restart",
             Input::Poisoned { .. } => "poisoned",
+            Input::Remains(_) => "remains",
         }
     }
 
@@ -98,6 +103,7 @@ impl Input {
                 command: Command::Request(request),
                 ..
             } => request.sensitive,
+            Input::Remains(remains) => remains.alerts.iter().any(|(_, text)| text.sensitive),
             _ => false,
         }
     }
@@ -173,6 +179,15 @@ pub struct Seen {
     pub ends_at: Option<Time>,
     /// The newest summary, if it changed.
     pub summary: Option<String>,
+}
+
+/// Alerts of a storm that still fire, with the texts that the engine does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remains {
+    /// The storm.
+    pub storm: IncidentId,
+    /// Every alert of it that is active, and what its newest event said.
+    pub alerts: Vec<(Alert, AlertText)>,
 }
 
 /// A generation of something that the engine decides by.

@@ -45,6 +45,8 @@ pub struct WantedTicket {
     pub shadow: bool,
     /// The language it is written in: `en`, `ja` or `fr`.
     pub language: String,
+    /// Opened, and closed, also if its problem is over before the tracker took it.
+    pub also_when_over: bool,
 }
 
 impl WantedTicket {
