@@ -4,6 +4,7 @@
 use super::recurring::RecurringWindow;
 use crate::inventory::Inventory;
 use crate::model::severity::Severity;
+use crate::notices::plan::Plan;
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::Sla;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct Decisions {
     pub sla: Arc<Sla>,
     /// Maintenance windows that come again.
     pub recurring: Vec<RecurringWindow>,
+    /// Who is told what.
+    pub notices: Arc<Plan>,
 }
 
 /// `[engine]`: how long things are held and what counts as too much.
