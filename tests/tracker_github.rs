@@ -315,3 +315,23 @@ async fn every_incident_ends_with_one_issue_whatever_the_network_does() {
     .passes()
     .await;
 }
+
+#[tokio::test]
+async fn it_says_when_its_token_ends() {
+    fn answer(header: &mut &'static str, _: &Asked) -> Said {
+        let mut said = said(200, json!({ "login": "bridge" }));
+        let header = (*header).to_owned();
+        said.headers
+            .push(("github-authentication-token-expiration", header));
+        said
+    }
+    for (header, expected) in [
+        ("2031-01-31 12:00:00 UTC", Some("2031-01-31T12:00:00Z")),
+        ("2031-01-31 12:00:00 +0100", Some("2031-01-31T11:00:00Z")),
+        ("soon", None),
+    ] {
+        let address = serve(Arc::new(Mutex::new(header)), answer).await;
+        let ends = tracker(address, "").token_ends_at().await;
+        assert_eq!(ends.map(|at| at.to_string()).as_deref(), expected);
+    }
+}

@@ -243,3 +243,14 @@ async fn every_incident_ends_with_one_issue_whatever_the_network_does() {
     .passes()
     .await;
 }
+
+#[tokio::test]
+async fn it_says_when_its_token_ends() {
+    fn answer(_: &mut (), asked: &Asked) -> Said {
+        assert_eq!(asked.path, "/api/v4/personal_access_tokens/self");
+        said(200, json!({ "name": "bridge", "expires_at": "2031-01-31" }))
+    }
+    let address = serve(Arc::new(Mutex::new(())), answer).await;
+    let ends = tracker(address, "").token_ends_at().await.unwrap();
+    assert_eq!(ends.to_string(), "2031-01-31T00:00:00Z");
+}

@@ -10,6 +10,7 @@ pub mod read;
 mod sealing;
 pub mod sections;
 mod trackers;
+mod watch;
 
 use crate::engine::{Decisions, RecurringWindow, Reopen, Route};
 use crate::formats::mapped::Mappings;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 pub use trackers::ConfiguredTracker;
+pub use watch::{Expiring, WatchMail};
 
 /// Environment variables that begin so set single keys: `ALERTBRIDGE__HTTP__LISTEN`.
 const ENVIRONMENT: &str = "ALERTBRIDGE";
@@ -49,6 +51,10 @@ pub struct Config {
     pub tls: sections::DoorsTls,
     /// Ticket systems beside the built-in desk.
     pub trackers: BTreeMap<String, ConfiguredTracker>,
+    /// The way out for letters that need no store.
+    pub watch_mail: Option<Arc<WatchMail>>,
+    /// Certificates and tokens whose end is known.
+    pub expiring: Vec<Expiring>,
     /// Operators' own mail templates, and what tells our own mails.
     pub mail: Arc<MailReading>,
     /// By what authors of mails are judged.
@@ -210,6 +216,9 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     });
     let routes = routes(&file, &mut problems);
     let trackers = trackers::build(&file.tracker, &mut problems);
+    let watch_mail = watch::mail(&file, folder, &mut problems);
+    let mut expiring = watch::certificates(&file, folder);
+    expiring.extend(trackers::tokens(&trackers));
     let mut recurring = Vec::new();
     for section in &file.maintenance {
         match RecurringWindow::compile(section.clone()) {
@@ -256,6 +265,8 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         keyring: Arc::new(keyring),
         tls,
         trackers,
+        watch_mail,
+        expiring,
         mail: Arc::new(mail),
         trust: Arc::new(trust),
         ways: Arc::new(told.ways),
@@ -373,6 +384,10 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
             problems.push(Problem::of(key.clone(), what));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if source.name == "alertbridge" {
+            let what = "`alertbridge` is the bridge itself; give the source another name";
+            problems.push(Problem::of(key.clone(), what));
+        }
         if source.name.is_empty() || !source.name.chars().all(plain) {
             problems.push(Problem::of(
                 key.clone(),
@@ -512,6 +527,7 @@ mod tests {
         let found = load_text(
             "[http]\nlisten = \"192.0.2.1:8480\"\n[[rule]]\nname = \"x\"\nmatch = [\"nothing\"]\n\
              [[source]]\nname = \"z\"\nkind = \"zabix\"\n\
+             [[source]]\nname = \"alertbridge\"\nkind = \"zabbix\"\n\
              [[route]]\nname = \"a\"\ntracker = \"rt\"\nfallback = \"b\"\n\
              reopen = { within = \"30h\" }\n",
             &[],
@@ -520,6 +536,7 @@ mod tests {
         for part in [
             "http.listen: a door off loopback needs `tls`",
             "rule: rule 1 `x`: match",
+            "`alertbridge` is the bridge itself",
             "kind `zabix` is not known; did you mean `zabbix`?",
             "route `a`: tracker `rt` is not configured; there are: desk",
             "route `a`: fallback: there is no route `b`",

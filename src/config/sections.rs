@@ -4,6 +4,7 @@
 use super::pulled::NetboxSection;
 use super::read::Problem;
 pub use super::sealing::SealingSection;
+pub use super::watch::WatchSection;
 use crate::engine::{CameAndWent, CaseTickets, RecurringConfig, Reopen, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::mailbox::MailboxConfig;
@@ -23,7 +24,6 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The whole configuration as written.
 #[derive(Clone, Debug, Deserialize, Default)]
@@ -73,7 +73,7 @@ pub struct ConfigFile {
     pub sealing: SealingSection,
     /// Watching the bridge itself.
     pub watch: WatchSection,
-    /// How many days things are kept; taken at the start.
+    /// How many days things are kept.
     pub retention: Retention,
     /// Files with calendars, policies and contracts, relative to this file.
     pub sla: Vec<String>,
@@ -220,17 +220,6 @@ pub struct RouteSection {
     pub case_queue: String,
     /// What goes through it must not leave the bridge.
     pub sensitive: bool,
-}
-
-/// `[watch]`: the bridge watches itself.
-#[derive(Clone, Debug, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct WatchSection {
-    /// A dead-man's switch that is called while all is well.
-    pub ping_url: Option<url::Url>,
-    /// How often; a minute unless said.
-    #[serde(with = "crate::model::time::maybe_duration")]
-    pub ping_every: Option<Duration>,
 }
 
 /// TLS of the doors that have it, ready for handshakes.

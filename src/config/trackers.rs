@@ -1,6 +1,8 @@
 //! `[tracker.NAME]`: each kind has its own keys; secrets are read here.
 
 use super::read::Problem;
+use super::watch::Expiring;
+use crate::model::Time;
 use crate::trackers::{Tracker, registry};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -36,6 +38,20 @@ pub struct ConfiguredTracker {
     pub tracker: Arc<dyn Tracker>,
     /// Most calls a minute; 0: no limit.
     pub calls_per_minute: u32,
+    /// When its token ends, as the operators know it.
+    pub token_ends: Option<Time>,
+}
+
+/// Tokens whose end the configuration tells.
+pub(super) fn tokens(trackers: &BTreeMap<String, ConfiguredTracker>) -> Vec<Expiring> {
+    let known = trackers.iter().filter_map(|(name, one)| {
+        Some(Expiring {
+            key: format!("token/{name}"),
+            what: format!("the token of tracker {name}"),
+            at: one.token_ends?,
+        })
+    });
+    known.collect()
 }
 
 fn one(name: &str, mut section: toml::Table) -> Result<ConfiguredTracker, String> {
@@ -48,6 +64,7 @@ fn one(name: &str, mut section: toml::Table) -> Result<ConfiguredTracker, String
                 .ok_or("calls_per_minute: a number from 0 was expected")?,
         ),
     };
+    let token_ends = section.remove("token_ends").map(day).transpose()?;
     let kind = match section.remove("kind") {
         Some(toml::Value::String(kind)) => kind,
         _ => return Err("`kind` is needed, like kind = \"rt\"".to_owned()),
@@ -73,5 +90,16 @@ fn one(name: &str, mut section: toml::Table) -> Result<ConfiguredTracker, String
         // What is known of the tracker holds where nothing is said.
         calls_per_minute: calls_per_minute.unwrap_or(tracker.capabilities().calls_per_minute),
         tracker,
+        token_ends,
     })
+}
+
+/// The start of a day in UTC, of a date like "2027-01-31" in quotes or without.
+fn day(value: toml::Value) -> Result<Time, String> {
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    let expected = || format!("token_ends: `{text}` is no date; expected like \"2027-01-31\"");
+    let date: jiff::civil::Date = text.parse().map_err(|_| expected())?;
+    Time::parse_rfc3339(&format!("{date}T00:00:00Z")).ok_or_else(expected)
 }

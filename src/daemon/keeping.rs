@@ -2,13 +2,16 @@
 //! is forgotten.
 
 use super::now;
+use super::operations::Daemon;
 use crate::store::sqlite::{Retention, Retired, SqliteStore, retire, seal_found};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often what is old is forgotten.
 const RETIRE_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked whether a reload changed how long things are kept.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked for what is to be sealed.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether delivery may go on.
@@ -33,13 +36,21 @@ pub(super) async fn delivery_may_start(store: &SqliteStore, stop: &CancellationT
     false
 }
 
-/// Forgets what is older than the retention says, at the start and every hour.
+/// Forgets what is older than the retention in force says: at the start, every hour, and when a
+/// reload changes it.
 pub(super) async fn retire_hourly(
     store: Arc<SqliteStore>,
-    keep: Retention,
+    daemon: Arc<Daemon>,
     stop: CancellationToken,
 ) {
+    let mut last: Option<(Instant, Retention)> = None;
     while !stop.is_cancelled() {
+        let keep = daemon.config().file.retention;
+        if last.is_some_and(|(at, kept)| at.elapsed() < RETIRE_EVERY && kept == keep) {
+            pause(KEEP_EVERY, &stop).await;
+            continue;
+        }
+        last = Some((Instant::now(), keep));
         let store = store.clone();
         let retired = tokio::task::spawn_blocking(move || retire(&store, &keep, now())).await;
         match retired {
@@ -48,7 +59,6 @@ pub(super) async fn retire_hourly(
             Ok(Err(error)) => tracing::warn!(%error, "store_not_retired"),
             Err(error) => tracing::error!(%error, "store_not_retired"),
         }
-        pause(RETIRE_EVERY, &stop).await;
     }
 }
 

@@ -8,9 +8,10 @@
 //! | `mailboxes` | a reader for each mailbox |
 //! | `gate` | what a new inventory would take away, and who has to say that this is meant |
 //! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
+//! | `novelty` | what a reload brings, in words |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
 //! | `pull` | inventories from NetBox, at intervals |
-//! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
+//! | `watch` | the bridge watches itself: watchdog, clock, its own tickets and letters, dead-man's switch |
 
 mod delivery;
 mod doors;
@@ -19,6 +20,7 @@ mod engine_loop;
 mod gate;
 mod keeping;
 mod mailboxes;
+mod novelty;
 mod operations;
 mod pull;
 mod watch;
@@ -112,12 +114,6 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
         stop.clone(),
     ));
     workers.start(&start.config).await;
-    let retention = tokio::spawn(keeping::retire_hourly(
-        store.clone(),
-        start.config.file.retention,
-        stop.clone(),
-    ));
-
     let sealing = tokio::spawn(keeping::seal_what_is_found(store.clone(), stop.clone()));
 
     let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
@@ -156,6 +152,11 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
         now,
     });
     daemon.attach(api.clone());
+    let retention = tokio::spawn(keeping::retire_hourly(
+        store.clone(),
+        daemon.clone(),
+        stop.clone(),
+    ));
     daemon.note_generation().await?;
     let shared = (&intake, in_hand);
     let doors = doors::open(&start.config, data_dir, shared, &api, &daemon).await?;

@@ -4,7 +4,9 @@ use super::delivery::Workers;
 use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
 use super::mailboxes::Mailboxes;
+use super::novelty::{changes, fixed_changes};
 use super::pull::Pulls;
+use super::watch::{SOURCE, Watched};
 use super::{Start, now};
 use crate::api::{Accepted, Api, Operations, SourceShown};
 use crate::config::{self, Config, PulledByName};
@@ -85,6 +87,8 @@ pub(super) struct Daemon {
     pub reloading: tokio::sync::Mutex<()>,
     /// Inventories that are pulled.
     pub pulls: Pulls,
+    /// What the bridge knows about itself.
+    pub watched: Watched,
 }
 
 /// How long a reload waits until the engine decides by it.
@@ -113,6 +117,7 @@ impl Daemon {
             api: OnceLock::new(),
             reloading: tokio::sync::Mutex::new(()),
             pulls: Pulls::of(parts.pulled),
+            watched: Watched::default(),
         };
         daemon.announce(&parts.start.config);
         daemon.metrics.reloaded(true, now());
@@ -144,6 +149,21 @@ impl Daemon {
         self.store.journal.as_ref()
     }
 
+    /// The store.
+    pub fn store(&self) -> &SqliteStore {
+        &self.store
+    }
+
+    /// How far the journal is applied.
+    pub fn applied_to(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Tickets that were given up, by tracker.
+    pub fn given_up(&self) -> BTreeMap<String, u64> {
+        self.gauges.load().dead.clone()
+    }
+
     /// The series of a configuration are there from the start.
     fn announce(&self, config: &Config) {
         let sources = self.intake.sources.load();
@@ -151,7 +171,7 @@ impl Daemon {
             .all()
             .map(|source| (source.config.name.as_str(), source.config.expect_every))
             .collect();
-        names.insert(("alertbridge", None));
+        names.insert((SOURCE, None));
         let configured: BTreeSet<&str> =
             config.file.source.iter().map(|s| s.name.as_str()).collect();
         // Configured sources come first, so that they have a label of their own.
@@ -487,7 +507,7 @@ impl Operations for Daemon {
         if silent > ENGINE_SILENT_MAX {
             return Err(format!("the engine has not moved for {silent:?}"));
         }
-        Ok(())
+        self.watched.trouble().map_or(Ok(()), Err)
     }
 
     fn notes(&self) -> Vec<String> {
@@ -540,60 +560,4 @@ fn targets(config: &Config) -> Vec<(String, &'static str, u8)> {
         }
     }
     targets.into_iter().collect()
-}
-
-/// What a reload cannot change.
-fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
-    let doors = [
-        ("http", old.file.http.listen, new.file.http.listen),
-        ("smtp", old.file.smtp.listen, new.file.smtp.listen),
-        ("lmtp", old.file.lmtp.listen, new.file.lmtp.listen),
-        (
-            "operators",
-            old.file.operators.listen,
-            new.file.operators.listen,
-        ),
-    ];
-    let addresses = doors
-        .into_iter()
-        .filter(|(_, old, new)| old != new)
-        .map(|(name, ..)| {
-            format!("{name}.listen: an address changes only at a restart; put it back or restart")
-        });
-    let gone = old
-        .keyring
-        .ids()
-        .filter(|id| new.keyring.ids().all(|new| new != *id));
-    let keys = gone.map(|id| {
-        format!(
-            "sealing.key: key {id} is gone, and what it seals could not be read any more; put it \
-             back, and seal with a new one of a higher id"
-        )
-    });
-    addresses.chain(keys).collect()
-}
-
-/// A sentence about what is new.
-fn changes(old: &Config, new: &Config) -> String {
-    let count = |what: &str, before: usize, after: usize| {
-        (before != after).then(|| format!("{what} {before} → {after}"))
-    };
-    let told: Vec<String> = [
-        count("sources", old.file.source.len(), new.file.source.len()),
-        count("rules", old.file.rule.len(), new.file.rule.len()),
-        count("routes", old.file.route.len(), new.file.route.len()),
-        count(
-            "inventory entries",
-            old.decisions.inventory.len(),
-            new.decisions.inventory.len(),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    match (told.is_empty(), old.digest == new.digest) {
-        (false, _) => format!("reloaded: {}", told.join(", ")),
-        (true, true) => "reloaded: nothing is new".to_owned(),
-        (true, false) => "reloaded: settings changed".to_owned(),
-    }
 }

@@ -1,12 +1,19 @@
 //! The bridge watches itself: systemd's watchdog is fed only while engine and store answer, a step
-//! of the wall clock becomes an input, and a dead-man's switch is called while all is well.
+//! of the wall clock becomes an input, and a dead-man's switch is called while all is well. What
+//! goes wrong becomes an alert of the source `alertbridge`, or a letter where no ticket can be.
+
+mod findings;
+mod letters;
+mod look;
 
 use super::now;
 use super::operations::{Daemon, ENGINE_SILENT_MAX};
 use crate::api::Operations;
+use crate::config::Expiring;
 use crate::model::Input;
 use crate::store::NewInput;
-use std::sync::Arc;
+pub(crate) use findings::SOURCE;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +25,30 @@ const STEP_MIN: Duration = Duration::from_secs(60);
 const PING_EVERY: Duration = Duration::from_secs(60);
 /// Time for one call of it.
 const PING_TIME: Duration = Duration::from_secs(10);
+/// How often trackers are asked when their tokens end.
+const TOKENS_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// What the watchers know of each other.
+#[derive(Default)]
+pub(super) struct Watched(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    trouble: Option<String>,
+    stepped_ms: Option<i64>,
+    expiries: Vec<Expiring>,
+}
+
+impl Watched {
+    fn seen<T>(&self, with: impl FnOnce(&mut Seen) -> T) -> T {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Why no ticket can be opened now, as the last look found it.
+    pub fn trouble(&self) -> Option<String> {
+        self.seen(|seen| seen.trouble.clone())
+    }
+}
 
 /// Watches until told to stop.
 pub(super) async fn run(daemon: Arc<Daemon>, stop: CancellationToken) {
@@ -25,7 +56,9 @@ pub(super) async fn run(daemon: Arc<Daemon>, stop: CancellationToken) {
         tokio::join!(
             feed_watchdog(&daemon),
             watch_clock(&daemon),
-            call_dead_man(&daemon)
+            call_dead_man(&daemon),
+            ask_for_expiries(&daemon),
+            look::run(&daemon)
         );
     };
     tokio::select! {
@@ -71,6 +104,9 @@ async fn watch_clock(daemon: &Daemon) {
             continue;
         }
         tracing::warn!(by_ms, "clock_stepped");
+        daemon
+            .watched
+            .seen(|seen| *seen.stepped_ms.get_or_insert(0) += by_ms);
         let input = NewInput {
             at: now(),
             input: Input::ClockStep { by_ms },
@@ -87,12 +123,42 @@ async fn call_dead_man(daemon: &Daemon) {
         let config = daemon.config();
         let watch = &config.file.watch;
         if let Some(url) = &watch.ping_url
-            && daemon.ready().is_ok()
+            && is_well(daemon).await
             && let Err(error) = call(url.clone()).await
         {
             tracing::warn!(error = %error.without_url(), "dead_man_not_called");
         }
         tokio::time::sleep(watch.ping_every.unwrap_or(PING_EVERY)).await;
+    }
+}
+
+/// Whether the bridge can take in, decide and store.
+async fn is_well(daemon: &Daemon) -> bool {
+    let asked = daemon.journal().append(Vec::new(), Vec::new());
+    daemon.ready().is_ok() && matches!(tokio::time::timeout(PING_TIME, asked).await, Ok(Ok(_)))
+}
+
+/// Trackers that tell when their token ends are asked a few times a day, and after a reload.
+async fn ask_for_expiries(daemon: &Daemon) {
+    let (mut digest, mut asked) = (String::new(), Instant::now());
+    loop {
+        let config = daemon.config();
+        if config.digest != digest || asked.elapsed() >= TOKENS_EVERY {
+            let mut found = Vec::new();
+            for (name, one) in &config.trackers {
+                if let Some(at) = one.tracker.token_ends_at().await {
+                    found.push(Expiring {
+                        key: format!("token/{name}"),
+                        what: format!("the token of tracker {name}"),
+                        at,
+                    });
+                }
+            }
+            daemon.watched.seen(|seen| seen.expiries = found);
+            digest.clone_from(&config.digest);
+            asked = Instant::now();
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -391,6 +391,18 @@ impl Metrics {
         }
     }
 
+    /// Messages that went to quarantine since the start.
+    pub fn quarantined(&self) -> u64 {
+        let names = self.sources.load();
+        let names = names.iter().map(String::as_str).chain(["other"]);
+        names
+            .map(|source| {
+                let label = [source, Outcome::Quarantined.word()];
+                self.outcomes.with_label_values(&label).get()
+            })
+            .sum()
+    }
+
     /// An inventory that is pulled, and when it was pulled last; its series are there from now on.
     pub fn pull_configured(&self, netbox: &str, last: Option<Time>) {
         for outcome in [

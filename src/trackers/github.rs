@@ -50,6 +50,13 @@ fn body(text: &str, last: &str) -> String {
     format!("{}\n\n{last}", text::fenced(&text))
 }
 
+/// `2027-01-31 12:00:00 UTC`, or with an offset like `+0100` in the place of `UTC`.
+fn ends_at(text: &str) -> Option<Time> {
+    let text = text.replace(" UTC", " +0000");
+    let at = jiff::Timestamp::strptime("%Y-%m-%d %H:%M:%S %z", &text);
+    at.ok().map(Time::from_timestamp)
+}
+
 fn label(severity: Severity) -> String {
     format!("{SEVERITY}{severity}")
 }
@@ -449,6 +456,15 @@ impl Tracker for Github {
 
     fn pause_asked(&self) -> Option<Duration> {
         self.client.pause_asked()
+    }
+
+    fn token_ends_at(&self) -> BoxFuture<'_, Option<Time>> {
+        Box::pin(async {
+            let Called::Done(answer) = self.client.get("/user", &[]).await else {
+                return None;
+            };
+            ends_at(answer.header("github-authentication-token-expiration")?)
+        })
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {

@@ -384,6 +384,18 @@ impl Tracker for Gitlab {
         self.client.pause_asked()
     }
 
+    fn token_ends_at(&self) -> BoxFuture<'_, Option<Time>> {
+        Box::pin(async {
+            // Only personal, project and group tokens answer; a job's or an OAuth token ends anyhow.
+            let asked = self.client.get("/api/v4/personal_access_tokens/self", &[]);
+            let Called::Done(answer) = asked.await else {
+                return None;
+            };
+            let day = word(&answer.json(), "expires_at");
+            Time::parse_rfc3339(&format!("{day}T00:00:00Z"))
+        })
+    }
+
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(self.check_all(now))
     }

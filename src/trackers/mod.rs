@@ -337,6 +337,11 @@ pub trait Tracker: Send + Sync {
         None
     }
 
+    /// When the token ends with which it is spoken to, if the tracker tells.
+    fn token_ends_at(&self) -> BoxFuture<'_, Option<Time>> {
+        Box::pin(async { None })
+    }
+
     /// Speaks to the tracker: reachable, authorised, the key can be stored and found again. One
     /// sentence for each thing that was tried; an error sentence for what failed. `now` is what
     /// the tracker's clock is compared with.

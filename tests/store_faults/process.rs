@@ -93,6 +93,73 @@ fn a_database_locked_by_someone_else_delays_and_loses_nothing() {
     daemon.until("two tickets", |daemon| daemon.subjects().len() == 2);
 }
 
+/// What makes files read-only under a process; without a compiler, says so and gives nothing.
+fn read_only_shim(dir: &std::path::Path) -> Option<String> {
+    let shim = dir.join("read_only.so");
+    let source = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/store_faults/read_only.c"
+    );
+    let built = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&shim)
+        .args([source, "-ldl"])
+        .output();
+    match built {
+        Ok(output) if output.status.success() => Some(shim.display().to_string()),
+        other => {
+            eprintln!("NOT RUN: a disk that turns read-only: no C compiler: {other:?}");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_turns_read_only_under_the_daemon_is_waited_for_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(shim) = read_only_shim(dir.path()) else {
+        return;
+    };
+    let data = dir.path().join("data");
+    let flag = dir.path().join("read-only");
+    let variables = [
+        format!("LD_PRELOAD={shim}"),
+        format!("READ_ONLY_WHILE={}", flag.display()),
+        format!("READ_ONLY_BELOW={}", data.display()),
+    ];
+    let [preload, while_, below] = variables.each_ref().map(String::as_str);
+    let daemon = Daemon::start_by(&["env", preload, while_, below], dir.path(), &data);
+    assert_eq!(daemon.post("before", ""), 202);
+    daemon.until("a ticket", |daemon| daemon.subjects().len() == 1);
+
+    std::fs::write(&flag, "").unwrap();
+    assert_eq!(daemon.post("meanwhile", ""), 503);
+    let reply = daemon.mail(
+        "** PROBLEM Host Alert: mail-1 is DOWN **",
+        "Notification Type: PROBLEM\r\nHost: mail-1\r\nState: DOWN\r\n",
+    );
+    assert!(reply.starts_with("451"), "{reply}");
+    assert_eq!(daemon.ask("http", "GET", "/healthz", "").0, 200);
+    assert_eq!(daemon.ask("operators", "GET", "/readyz", "").0, 503);
+
+    std::fs::remove_file(&flag).unwrap();
+    daemon.until("it takes alerts again", |daemon| {
+        daemon.post("meanwhile", "") == 202
+    });
+    daemon.until("ready again", |daemon| {
+        daemon.ask("operators", "GET", "/readyz", "").0 == 200
+    });
+    let has_all = |daemon: &Daemon| {
+        let subjects = daemon.subjects();
+        ["before is down", "meanwhile is down"]
+            .iter()
+            .all(|own| subjects.iter().filter(|subject| subject == own).count() == 1)
+    };
+    daemon.until("a ticket for each", has_all);
+    daemon.kill();
+    assert_eq!(verify(&data).unwrap().problems, Vec::<String>::new());
+}
+
 #[test]
 fn a_read_only_disk_ends_the_start_with_the_reason() {
     let Some(disk) = Mount::tmpfs("read-only disk under a daemon", "8m") else {
