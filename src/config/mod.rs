@@ -312,6 +312,10 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
             ));
         }
     }
+    if file.source.iter().any(|source| source.name == "trackers") {
+        let what = "no source can have this name: /hooks/trackers/ takes the hooks of trackers";
+        problems.push(Problem::of("source `trackers`", what));
+    }
     if let Err(clash) = Sources::new(file.source.clone(), []) {
         problems.push(Problem::of("source", clash.to_string()));
     }

@@ -1,8 +1,8 @@
 //! `[tracker.NAME]`: each kind has its own keys; secrets are read here.
 
 use super::read::Problem;
-use crate::trackers::{Tracker, registry};
-use secrecy::ExposeSecret;
+use crate::trackers::{Tracker, hooks, registry};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +36,10 @@ pub struct ConfiguredTracker {
     pub tracker: Arc<dyn Tracker>,
     /// Most calls a minute; 0: no limit.
     pub calls_per_minute: u32,
+    /// Its kind.
+    pub kind: &'static str,
+    /// The secret of its webhooks, if it may send them.
+    pub hook_secret: Option<SecretString>,
 }
 
 fn one(name: &str, mut section: toml::Table) -> Result<ConfiguredTracker, String> {
@@ -51,23 +55,41 @@ fn one(name: &str, mut section: toml::Table) -> Result<ConfiguredTracker, String
         _ => return Err("`kind` is needed, like kind = \"rt\"".to_owned()),
     };
     let kind = registry::find(&kind)?;
+    let hook_secret = secret(&mut section, "hook_secret")?;
+    if hook_secret.is_some() && hooks::of(kind.name).is_none() {
+        let known: Vec<&str> = hooks::ALL.iter().map(|hook| hook.kind).collect();
+        return Err(format!(
+            "hook_secret: `{}` sends no hooks; these do: {}",
+            kind.name,
+            known.join(", ")
+        ));
+    }
     for key in kind.secrets {
-        let Some(value) = section.remove(*key) else {
-            continue;
-        };
-        #[derive(Deserialize)]
-        struct Holder {
-            #[serde(deserialize_with = "crate::secret::one")]
-            secret: secrecy::SecretString,
+        if let Some(secret) = secret(&mut section, key)? {
+            let secret = secret.expose_secret().to_owned();
+            section.insert((*key).to_owned(), toml::Value::String(secret));
         }
-        let holder = toml::Table::from_iter([("secret".to_owned(), value)]);
-        let read =
-            Holder::deserialize(holder).map_err(|error| format!("{key}: {}", error.message()))?;
-        let secret = read.secret.expose_secret().to_owned();
-        section.insert((*key).to_owned(), toml::Value::String(secret));
     }
     Ok(ConfiguredTracker {
         tracker: (kind.build)(name, section)?,
         calls_per_minute,
+        kind: kind.name,
+        hook_secret,
     })
+}
+
+/// Takes a secret out of a section, read from its place.
+fn secret(section: &mut toml::Table, key: &str) -> Result<Option<SecretString>, String> {
+    let Some(value) = section.remove(key) else {
+        return Ok(None);
+    };
+    #[derive(Deserialize)]
+    struct Holder {
+        #[serde(deserialize_with = "crate::secret::one")]
+        secret: SecretString,
+    }
+    let holder = toml::Table::from_iter([("secret".to_owned(), value)]);
+    let read =
+        Holder::deserialize(holder).map_err(|error| format!("{key}: {}", error.message()))?;
+    Ok(Some(read.secret))
 }

@@ -42,7 +42,9 @@ pub(super) struct Workers {
     store: Arc<SqliteStore>,
     metrics: Arc<Metrics>,
     bells: Arc<Bells>,
-    ledger: Arc<Ledger>,
+    /// What the workers know together.
+    pub ledger: Arc<Ledger>,
+    looks: Bells,
     stop: CancellationToken,
     running: tokio::sync::Mutex<BTreeMap<String, Running>>,
 }
@@ -60,6 +62,7 @@ impl Workers {
             metrics,
             bells,
             ledger: Arc::default(),
+            looks: Bells::default(),
             stop,
             running: tokio::sync::Mutex::default(),
         }
@@ -86,6 +89,7 @@ impl Workers {
                 state: self.store.state.clone(),
                 metrics: self.metrics.clone(),
                 bell: self.bells.of(&name),
+                look: self.looks.of(&name),
                 now,
                 ledger: self.ledger.clone(),
                 pace: Pace {
@@ -106,6 +110,11 @@ impl Workers {
             };
             running.insert(name, Running { stop, task });
         }
+    }
+
+    /// Reads a tracker now: people may have done something there.
+    pub fn look(&self, tracker: &str) {
+        self.looks.ring(tracker);
     }
 
     /// Waits until all have ended.

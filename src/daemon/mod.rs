@@ -5,6 +5,7 @@
 //! | `mod` | start, doors, stop |
 //! | `delivery` | a worker for each tracker |
 //! | `engine_loop` | the engine's thread |
+//! | `hooks` | webhooks of trackers: hints to read them now |
 //! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
 //! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
@@ -13,6 +14,7 @@ mod delivery;
 mod doors;
 pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};
 mod engine_loop;
+mod hooks;
 mod keeping;
 mod operations;
 mod watch;
@@ -110,8 +112,14 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     let mail: doors::MailSlot = Arc::new(ArcSwap::new(start.config.mail.clone()));
     let intake = doors::intake(&start.config, &store, metrics.clone(), mail.clone())?;
     let intake = Arc::new(intake);
+    let hooks = Arc::new(hooks::Hooks::new(
+        store.clone(),
+        workers.clone(),
+        &start.config,
+    ));
     let daemon = Arc::new(Daemon::new(operations::Parts {
         start: &start,
+        hooks,
         store: store.clone(),
         keys,
         intake: intake.clone(),

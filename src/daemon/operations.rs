@@ -3,6 +3,7 @@
 use super::delivery::Workers;
 use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
+use super::hooks::Hooks;
 use super::{Start, now};
 use crate::api::{Api, Operations, SourceShown};
 use crate::config::{self, Config};
@@ -36,6 +37,8 @@ pub(super) struct Parts<'a> {
     pub store: Arc<SqliteStore>,
     /// Keys for what is sensitive.
     pub keys: Keys,
+    /// Hooks of trackers.
+    pub hooks: Arc<Hooks>,
     /// The intake.
     pub intake: Arc<Intake>,
     /// Counters.
@@ -60,6 +63,8 @@ pub(super) struct Daemon {
     config: ArcSwap<Config>,
     store: Arc<SqliteStore>,
     keys: Keys,
+    /// Hooks of trackers.
+    pub hooks: Arc<Hooks>,
     intake: Arc<Intake>,
     /// Counters.
     pub metrics: Arc<Metrics>,
@@ -89,6 +94,7 @@ impl Daemon {
             config: ArcSwap::from_pointee(parts.start.config.clone()),
             store: parts.store,
             keys: parts.keys,
+            hooks: parts.hooks,
             intake: parts.intake,
             metrics: parts.metrics,
             gauges: parts.gauges,
@@ -245,6 +251,7 @@ impl Daemon {
         self.slots.replace(&new);
         self.mail.store(new.mail.clone());
         // A tracker's secret may be new although its section is not.
+        self.hooks.replace(&new);
         let has_trackers = !(new.trackers.is_empty() && old.trackers.is_empty());
         if has_trackers || new.digest != old.digest {
             self.workers.start(&new).await;

@@ -14,6 +14,7 @@ use super::patient::Patient;
 use super::rate::Limiter;
 use super::raw;
 use super::source::{Credential, Source};
+use super::tracker_hooks::HookTaker;
 use super::{Refused, Tried};
 use crate::formats::Request;
 use crate::limits;
@@ -40,6 +41,9 @@ use tokio_util::sync::CancellationToken;
 // Hyper's own bound, which it keeps on the stack; setting it would cost an allocation a request.
 const _: () = assert!(limits::HTTP_HEADERS_MAX == 100);
 
+/// Below `/hooks/`: hooks of trackers. No source has that name.
+const TRACKERS: &str = "trackers/";
+
 /// How the door behaves.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
@@ -55,6 +59,8 @@ pub struct HttpSettings {
     pub pagerduty_source: String,
     /// The source of Opsgenie requests whose key leads to none.
     pub opsgenie_source: String,
+    /// Who takes the hooks of trackers.
+    pub tracker_hooks: HookTaker,
     /// Largest body on the wire and after decompression.
     pub body_bytes_max: usize,
     /// Time for a head.
@@ -74,6 +80,7 @@ impl Default for HttpSettings {
             alertmanager_source: "prometheus".to_owned(),
             pagerduty_source: "pagerduty".to_owned(),
             opsgenie_source: "opsgenie".to_owned(),
+            tracker_hooks: HookTaker::default(),
             body_bytes_max: limits::HTTP_BODY_BYTES_MAX,
             head_time: Duration::from_secs(limits::HTTP_HEADER_SECONDS),
             body_time: Duration::from_secs(limits::HTTP_BODY_SECONDS),
@@ -85,8 +92,8 @@ impl Default for HttpSettings {
 /// The door.
 pub struct HttpDoor {
     intake: Arc<Intake>,
-    answers: Arc<dyn Answers>,
-    settings: HttpSettings,
+    pub(super) answers: Arc<dyn Answers>,
+    pub(super) settings: HttpSettings,
     pace: Limiter,
     strangers: Limiter,
 }
@@ -96,14 +103,15 @@ pub struct HttpDoor {
 enum Target<'a> {
     Take(Route, &'a str),
     Keyed(Route),
+    Tracker(&'a str),
     Healthy,
     Status,
     Nothing,
 }
 
 /// A request that is being served.
-struct Served<'a> {
-    request: Request<'a>,
+pub(super) struct Served<'a> {
+    pub(super) request: Request<'a>,
     bytes: Bytes,
     client: IpAddr,
 }
@@ -148,6 +156,9 @@ impl HttpDoor {
             "/v2/enqueue" | "/v2/change/enqueue" | PAGERDUTY_V1 => Target::Keyed(Route::PagerDuty),
             "/v2/alerts" => Target::Keyed(Route::Opsgenie),
             _ => match path.strip_prefix("/hooks/") {
+                Some(rest) if rest.starts_with(TRACKERS) => {
+                    Target::Tracker(rest.trim_start_matches(TRACKERS))
+                }
                 Some(rest) if !rest.is_empty() => hook(rest),
                 _ if path.starts_with("/v2/alerts/") || path.starts_with("/v2/heartbeats/") => {
                     Target::Keyed(Route::Opsgenie)
@@ -160,9 +171,14 @@ impl HttpDoor {
     async fn handle(&self, request: hyper::Request<Incoming>, peer: &Peer) -> Answer {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
+        let mut tracker = None;
         let (route, named) = match self.target(path) {
             Target::Take(route, name) => (route, Some(name)),
             Target::Keyed(route) => (route, None),
+            Target::Tracker(name) => {
+                tracker = Some(name);
+                (Route::Hook, None)
+            }
             Target::Healthy => return plain(200, "OK"),
             Target::Status => return Answer::json(200, STATUS),
             Target::Nothing => return self.refuse(Route::Hook, 404, Refused::Unknown, NO_ROUTE),
@@ -195,7 +211,10 @@ impl HttpDoor {
             bytes: body.clone(),
             client,
         };
-        self.take(route, named, &served, peer).await
+        match tracker {
+            Some(tracker) => self.tracker_hook(tracker, &served, peer).await,
+            None => self.take(route, named, &served, peer).await,
+        }
     }
 
     async fn body(&self, body: Incoming, headers: &hyper::HeaderMap) -> Result<Bytes, BodyError> {
@@ -279,7 +298,7 @@ impl HttpDoor {
         }
     }
 
-    fn admit(
+    pub(super) fn admit(
         &self,
         route: Route,
         source: &Source,
@@ -407,7 +426,7 @@ impl HttpDoor {
         self.answers.refused(route, &refusal)
     }
 
-    fn refuse(&self, route: Route, status: u16, why: Refused, reason: &str) -> Answer {
+    pub(super) fn refuse(&self, route: Route, status: u16, why: Refused, reason: &str) -> Answer {
         self.intake.metrics.refused("http", why);
         let refusal = Refusal {
             status,

@@ -32,6 +32,7 @@ pub mod sns;
 pub mod source;
 pub mod spool;
 pub mod tls;
+pub mod tracker_hooks;
 
 use crate::formats::{Decoded, Request, Undecodable};
 use crate::model::{Outcome, Time};

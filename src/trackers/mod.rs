@@ -7,6 +7,7 @@ pub mod desk;
 mod follow;
 pub mod github;
 pub mod gitlab;
+pub mod hooks;
 pub mod http;
 pub mod jira;
 pub mod mail;

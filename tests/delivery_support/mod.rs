@@ -178,6 +178,7 @@ impl Bridge {
             pace: quick(),
             gate: Gate::default(),
             presentation: Arc::default(),
+            look: Arc::default(),
         }
     }
 
