@@ -167,6 +167,7 @@ fn incident(id: u64, live: bool, at: Time, cursor: u64, ticket_key: &str) -> Sta
         asked_at: at,
         shadow: false,
         language: "en".into(),
+        alert: None,
     };
     StateDelta {
         cursor,

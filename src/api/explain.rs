@@ -116,7 +116,9 @@ impl Api {
                     let mut ticket = None;
                     for body in &tickets {
                         let wanted: WantedTicket = codec::decode(body)?;
-                        if let Some(remote) = wanted.remote {
+                        if let (Some(remote), None, None) =
+                            (wanted.remote, wanted.alert, wanted.contract)
+                        {
                             ticket.get_or_insert((remote.key, remote.url));
                         }
                     }

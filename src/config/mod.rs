@@ -165,7 +165,8 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         Ruleset::default()
     });
     let routes = routes(&file, &mut problems);
-    let trackers = trackers::build(&file.tracker, &mut problems);
+    let mut trackers = trackers::build(&file.tracker, &mut problems);
+    let monitors = trackers::monitors(&file.source, &mut problems);
     let mut recurring = Vec::new();
     for section in &file.maintenance {
         match RecurringWindow::compile(section.clone()) {
@@ -185,6 +186,16 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         .iter()
         .filter_map(|source| Some((source.name.clone(), source.expect_every?)))
         .collect();
+    let acknowledges = file
+        .source
+        .iter()
+        .filter(|source| source.acknowledge.is_some())
+        .map(|source| {
+            let name = crate::trackers::monitors::name_of(&source.name);
+            (source.name.clone(), name)
+        })
+        .collect();
+    trackers.extend(monitors);
     let baseline = file
         .source
         .iter()
@@ -199,6 +210,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         expected,
         baseline,
         recurring,
+        acknowledges,
         sla: Arc::new(sla),
     };
     Ok(Config {

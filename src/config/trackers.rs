@@ -1,7 +1,8 @@
 //! `[tracker.NAME]`: each kind has its own keys; secrets are read here.
 
 use super::read::Problem;
-use crate::trackers::{Tracker, hooks, registry};
+use crate::intake::source::SourceConfig;
+use crate::trackers::{Tracker, hooks, monitors, registry};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -29,6 +30,30 @@ pub(super) fn build(
     trackers
 }
 
+/// Monitors that take acknowledgements, by the name that delivery knows them by.
+pub(super) fn monitors(
+    sources: &[SourceConfig],
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, ConfiguredTracker> {
+    let mut found = BTreeMap::new();
+    for source in sources {
+        let Some(section) = source.acknowledge.clone() else {
+            continue;
+        };
+        let name = monitors::name_of(&source.name);
+        match of_kind(&name, section, monitors::find) {
+            Ok(monitor) => {
+                found.insert(name, monitor);
+            }
+            Err(what) => {
+                let key = format!("source `{}`", source.name);
+                problems.push(Problem::of(key, format!("acknowledge: {what}")));
+            }
+        }
+    }
+    found
+}
+
 /// A tracker, and how fast it may be spoken to.
 #[derive(Clone)]
 pub struct ConfiguredTracker {
@@ -42,7 +67,21 @@ pub struct ConfiguredTracker {
     pub hook_secret: Option<SecretString>,
 }
 
-fn one(name: &str, mut section: toml::Table) -> Result<ConfiguredTracker, String> {
+fn one(name: &str, section: toml::Table) -> Result<ConfiguredTracker, String> {
+    if name.starts_with(monitors::PREFIX) {
+        return Err(format!(
+            "names with `{}` are those of monitors",
+            monitors::PREFIX
+        ));
+    }
+    of_kind(name, section, registry::find)
+}
+
+fn of_kind(
+    name: &str,
+    mut section: toml::Table,
+    find: fn(&str) -> Result<&'static registry::Kind, String>,
+) -> Result<ConfiguredTracker, String> {
     let calls_per_minute = match section.remove("calls_per_minute") {
         None => 0,
         Some(value) => value
@@ -54,7 +93,7 @@ fn one(name: &str, mut section: toml::Table) -> Result<ConfiguredTracker, String
         Some(toml::Value::String(kind)) => kind,
         _ => return Err("`kind` is needed, like kind = \"rt\"".to_owned()),
     };
-    let kind = registry::find(&kind)?;
+    let kind = find(&kind)?;
     let hook_secret = secret(&mut section, "hook_secret")?;
     if hook_secret.is_some() && hooks::of(kind.name).is_none() {
         let known: Vec<&str> = hooks::ALL.iter().map(|hook| hook.kind).collect();

@@ -2,6 +2,7 @@
 //! stands behind `> `, so that it is never taken for ours.
 
 use super::Presentation;
+use crate::model::AlertId;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::incident::{Case, Incident};
 use crate::model::text::one_line;
@@ -9,6 +10,7 @@ use crate::model::ticket::WantedTicket;
 use crate::sla::CaseLog;
 use crate::sla::glossary::{Locale, label};
 use crate::store::{StateStore, StoreError, codec};
+use crate::trackers::monitors::Condition;
 
 /// Most alerts listed in a ticket.
 const ALERTS_MAX: usize = 50;
@@ -87,6 +89,26 @@ pub(super) fn body(
         ));
     }
     Ok(text)
+}
+
+/// The condition that is acknowledged at its monitor, as JSON; empty: its words are not kept.
+pub(super) fn condition(
+    state: &dyn StateStore,
+    ticket: &WantedTicket,
+    alert: AlertId,
+) -> Result<String, StoreError> {
+    let Some((_, words)) = state.alert(alert)?.filter(|(_, words)| !words.is_empty()) else {
+        return Ok(String::new());
+    };
+    let words: AlertText = codec::decode(&words)?;
+    let condition = Condition {
+        labels: words.labels,
+        host: words.host,
+        check: words.check,
+        dedup_key: words.dedup_key,
+        asked_at: ticket.asked_at,
+    };
+    Ok(serde_json::to_string(&condition).unwrap_or_default())
 }
 
 /// What a customer reads: their own services and the state of things, in their language. Neither

@@ -308,9 +308,14 @@ impl Worker {
             ledger.not_sent.remove(&ticket.key);
         }
         let limits = self.tracker.capabilities();
-        let mut body = render::body(self.state.as_ref(), ticket, &self.presentation)?;
-        body = bounded(&body, limits.body_bytes_max);
-        if doubt {
+        let mut body = match ticket.alert {
+            Some(alert) => render::condition(self.state.as_ref(), ticket, alert)?,
+            None => bounded(
+                &render::body(self.state.as_ref(), ticket, &self.presentation)?,
+                limits.body_bytes_max,
+            ),
+        };
+        if doubt && ticket.alert.is_none() {
             body.insert_str(
                 0,
                 "This may be a duplicate: an earlier attempt had no answer.\n\n",

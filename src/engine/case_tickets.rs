@@ -80,6 +80,7 @@ impl Engine {
                 route,
                 tracker: tracker.unwrap_or(&route.tracker),
                 contract: Some(contract.name.clone()),
+                alert: None,
                 language: contract.locale.clone(),
                 fields,
             },
@@ -202,6 +203,7 @@ impl Engine {
                 self.case_status(id, contract, TicketStatus::Closed, (By::Customer, author));
             }
             PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::ConditionEnded => {}
         }
         self.sync_tickets(id);
     }

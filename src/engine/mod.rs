@@ -22,6 +22,7 @@
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `ticketing` | what the trackers should look like |
 //! | `case_tickets` | what each customer sees of a case, and does to it |
+//! | `acknowledge` | which acknowledgements go back to monitors |
 //! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
@@ -30,6 +31,7 @@
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
+mod acknowledge;
 mod alert;
 mod baseline;
 mod case_tickets;

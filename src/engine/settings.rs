@@ -7,7 +7,7 @@ use crate::model::severity::Severity;
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::Sla;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Decisions {
     pub sla: Arc<Sla>,
     /// Maintenance windows that come again.
     pub recurring: Vec<RecurringWindow>,
+    /// Sources whose monitors take acknowledgements, and the name that delivery knows them by.
+    pub acknowledges: BTreeMap<String, String>,
 }
 
 /// `[engine]`: how long things are held and what counts as too much.

@@ -11,7 +11,7 @@ use crate::model::text::bounded;
 use crate::model::ticket::{
     DeliveryReport, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
 };
-use crate::model::{IncidentId, Sym, TicketId, Time};
+use crate::model::{AlertId, IncidentId, Sym, TicketId, Time};
 use std::time::Duration;
 
 /// Most notes that wait for one ticket; further ones are counted, not kept.
@@ -48,6 +48,7 @@ impl Engine {
     pub(super) fn tickets(&self, id: IncidentId) -> impl Iterator<Item = &WantedTicket> {
         let ids = self.state.tickets_of.get(&id).into_iter().flatten();
         ids.filter_map(|ticket| self.state.tickets.get(ticket))
+            .filter(|ticket| ticket.alert.is_none())
     }
 
     /// Whether the route has opened a ticket: of the incident, or of one contract's case.
@@ -161,6 +162,7 @@ impl Engine {
             route,
             tracker: &route.tracker,
             contract: None,
+            alert: None,
             language: "en".to_owned(),
             fields: fields_of(incident, &route.queue),
         };
@@ -179,13 +181,15 @@ impl Engine {
             incident.id,
             incident.cycle,
             &route.name,
-            wanted.contract.as_deref(),
+            wanted.part().as_deref(),
         );
         let of = wanted
             .contract
             .as_ref()
             .map_or_else(String::new, |contract| format!(" for {contract}"));
-        let text = if shadow {
+        let text = if let Some(alert) = wanted.alert {
+            format!("{alert} is to be acknowledged at its monitor.")
+        } else if shadow {
             format!(
                 "Shadow: a ticket{of} in {} would open by route {}.",
                 wanted.tracker, route.name
@@ -215,7 +219,9 @@ impl Engine {
             asked_at: self.state.now,
             shadow,
             language: wanted.language,
+            alert: wanted.alert,
         };
+        let ticket_is_ack = ticket.alert.is_some();
         self.out.work.push(ticket.tracker.clone());
         self.state.tickets.insert(id, ticket);
         self.state
@@ -224,7 +230,9 @@ impl Engine {
             .or_default()
             .push(id);
         self.state.dirty.tickets.insert(id);
-        let reason = if shadow {
+        let reason = if ticket_is_ack {
+            Reason::AcknowledgementSent
+        } else if shadow {
             Reason::Shadow
         } else {
             Reason::TicketWanted
@@ -242,9 +250,10 @@ impl Engine {
                 continue;
             };
             let (number, queue) = (ticket.id, &ticket.wanted.queue);
-            let wanted = match &ticket.contract {
-                None => Some(fields_of(&incident, queue)),
-                Some(contract) => self.case_fields(&incident, contract, queue),
+            let wanted = match (&ticket.contract, ticket.alert) {
+                (_, Some(alert)) => Some(self.acknowledgement_fields(ticket, alert)),
+                (None, None) => Some(fields_of(&incident, queue)),
+                (Some(contract), None) => self.case_fields(&incident, contract, queue),
             };
             let (Some(wanted), Some(ticket)) = (wanted, self.state.tickets.get_mut(&number)) else {
                 continue;
@@ -351,6 +360,8 @@ impl Engine {
         if let (true, Some(remote)) = (new_remote, &ticket.remote) {
             let name = (ticket.tracker.clone(), remote.key.clone());
             self.state.by_remote.insert(name, ticket.id);
+        }
+        if let (true, None, Some(remote)) = (new_remote, ticket.alert, &ticket.remote) {
             let after_ms = u64::try_from(self.state.now.0 - ticket.asked_at.0).unwrap_or(0);
             let tracker = ticket.tracker.clone();
             self.out
@@ -411,7 +422,8 @@ impl Engine {
         let Some(ticket) = self.state.tickets.get(&id) else {
             return;
         };
-        if ticket.trouble.is_none() || ticket.remote.is_some() || ticket.contract.is_some() {
+        let of_incident = ticket.contract.is_none() && ticket.alert.is_none();
+        if ticket.trouble.is_none() || ticket.remote.is_some() || !of_incident {
             return;
         }
         let Some(incident) = self.state.incidents.get(&ticket.incident).cloned() else {
@@ -454,10 +466,20 @@ pub(super) struct Wanted<'a> {
     pub tracker: &'a str,
     /// The contract, for the ticket of a case.
     pub contract: Option<String>,
+    /// The alert, for an acknowledgement at its monitor.
+    pub alert: Option<AlertId>,
     /// The language it is written in.
     pub language: String,
     /// Our fields.
     pub fields: TicketFields,
+}
+
+impl Wanted<'_> {
+    /// The part of the incident that it is for, if not the whole.
+    fn part(&self) -> Option<String> {
+        let alert = self.alert.map(|alert| alert.to_string());
+        self.contract.clone().or(alert)
+    }
 }
 
 /// Our fields of an incident's ticket.

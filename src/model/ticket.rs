@@ -1,7 +1,7 @@
 //! The ticket: what the tracker should look like, what was last written and read, and what came
 //! of each attempt.
 
-use super::id::{IncidentId, TicketId};
+use super::id::{AlertId, IncidentId, TicketId};
 use super::severity::Severity;
 use super::time::Time;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,8 @@ pub struct WantedTicket {
     pub shadow: bool,
     /// The language it is written in: `en`, `ja` or `fr`.
     pub language: String,
+    /// The alert whose acknowledgement at its monitor this is; `None`: a ticket.
+    pub alert: Option<AlertId>,
 }
 
 impl WantedTicket {
@@ -245,4 +247,6 @@ pub enum PersonDid {
     MergedInto(String),
     /// The customer closed it.
     ClosedByCustomer,
+    /// The condition behind an acknowledgement ended; its monitor cannot say so itself.
+    ConditionEnded,
 }

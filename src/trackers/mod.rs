@@ -11,6 +11,7 @@ pub mod hooks;
 pub mod http;
 pub mod jira;
 pub mod mail;
+pub mod monitors;
 pub mod pagerduty;
 pub mod redmine;
 pub mod registry;
