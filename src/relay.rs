@@ -6,8 +6,8 @@
 
 use crate::limits;
 use crate::model::text::{bounded, one_line};
-use lettre::message::header::{Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MessageBuilder};
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
@@ -126,7 +126,12 @@ impl Relay {
 
     /// Sends one letter.
     pub async fn send(&self, letter: &Letter) -> Sent {
-        let message = match compose(letter) {
+        self.send_with(letter, &[]).await
+    }
+
+    /// Sends one letter with files: each its name and its text.
+    pub async fn send_with(&self, letter: &Letter, files: &[(&str, &str)]) -> Sent {
+        let message = match compose(letter, files) {
             Ok(message) => message,
             Err(reason) => return Sent::Refused(reason),
         };
@@ -213,7 +218,8 @@ fn outcome(error: &Error, begun: bool) -> Sent {
     }
 }
 
-fn compose(letter: &Letter) -> Result<Message, String> {
+/// A letter as it goes out, with files: each its name and its text.
+pub fn compose(letter: &Letter, files: &[(&str, &str)]) -> Result<Message, String> {
     let mut builder: MessageBuilder = Message::builder()
         .from(letter.from.clone())
         .to(letter.to.clone())
@@ -228,10 +234,19 @@ fn compose(letter: &Letter) -> Result<Message, String> {
     if letter.automatic {
         builder = builder.header(AutoSubmitted);
     }
-    builder
-        .header(lettre::message::header::ContentType::TEXT_PLAIN)
-        .body(letter.body.clone())
-        .map_err(|error| format!("the letter could not be put together: {error}"))
+    let made = if files.is_empty() {
+        builder
+            .header(ContentType::TEXT_PLAIN)
+            .body(letter.body.clone())
+    } else {
+        let mut parts = MultiPart::mixed().singlepart(SinglePart::plain(letter.body.clone()));
+        for (name, text) in files {
+            let enclosed = Attachment::new((*name).to_owned());
+            parts = parts.singlepart(enclosed.body((*text).to_owned(), ContentType::TEXT_PLAIN));
+        }
+        builder.multipart(parts)
+    };
+    made.map_err(|error| format!("the letter could not be put together: {error}"))
 }
 
 fn tls_parameters(config: &RelayConfig) -> Result<TlsParameters, String> {

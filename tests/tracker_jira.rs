@@ -14,8 +14,8 @@ mod tracker_contract;
 
 use alertbridge::model::ticket::RemoteRef;
 use alertbridge::trackers::jira::{Jira, JiraConfig};
-use alertbridge::trackers::{Called, Tracker};
-use delivery_support::storm::{Storm, incidents, seed};
+use alertbridge::trackers::{Attachment, Called, Tracker};
+use delivery_support::storm::{Storm, incidents, index_lag, seed};
 use fault_proxy::{FaultProxy, Faults};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -38,6 +38,7 @@ struct Server {
     has_priority: bool,
     issues: Vec<Issue>,
     ids: u64,
+    files: Vec<String>,
 }
 
 fn server(cloud: bool, lag: Duration) -> Arc<Mutex<Server>> {
@@ -47,6 +48,7 @@ fn server(cloud: bool, lag: Duration) -> Arc<Mutex<Server>> {
         has_priority: true,
         issues: Vec::new(),
         ids: 0,
+        files: Vec::new(),
     }))
 }
 
@@ -256,6 +258,13 @@ impl Server {
             }
             ("POST", ["rest", "api", "2", "issue"]) => self.create(asked),
             ("POST", ["rest", "api", "2", "issueLink"]) => empty(201),
+            ("POST", ["rest", "api", "2", "issue", _, "attachments"]) => {
+                if asked.header("x-atlassian-token") != "no-check" {
+                    return empty(403);
+                }
+                self.files.push(asked.text.clone());
+                said(200, json!([]))
+            }
             (_, ["rest", "api", "2", "issue", key, rest @ ..]) => {
                 let n = key
                     .strip_prefix("OPS-")
@@ -342,6 +351,21 @@ async fn a_priority_that_is_not_on_the_screen_is_left_out() {
 }
 
 #[tokio::test]
+async fn a_file_follows_its_issue() {
+    let server = server(true, Duration::ZERO);
+    let address = serve(server.clone(), Server::answer).await;
+    let mut one = draft(&fresh_key(), "fan failed");
+    one.attachments = vec![Attachment {
+        name: "ab-1.txt".to_owned(),
+        text: "the whole text".to_owned(),
+    }];
+    done(tracker(address, CLOUD).open(&one).await);
+    let files = server.lock().unwrap().files.clone();
+    assert_eq!(files.len(), 1);
+    assert!(files[0].contains("filename=\"ab-1.txt\"") && files[0].contains("the whole text"));
+}
+
+#[tokio::test]
 async fn a_search_that_is_gone_is_not_no_ticket() {
     let server = server(true, Duration::ZERO);
     let address = serve(server.clone(), Server::answer).await;
@@ -356,17 +380,20 @@ async fn a_search_that_is_gone_is_not_no_ticket() {
     assert!(matches!(called, Called::Later { .. }), "{called:?}");
 }
 
-/// The index shows what was written two seconds ago; the proxy does everything else.
+/// The index shows what was written two seconds ago, a minute ago in the long form; the proxy does
+/// everything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_incident_ends_with_one_issue_whatever_the_network_and_the_index_do() {
     ready();
-    let server = server(true, Duration::from_secs(2));
+    let lag = index_lag();
+    let server = server(true, lag);
     let address = serve(server.clone(), Server::answer).await;
     let seed = seed();
     let mut faults = Faults::all(35, Duration::from_millis(1200));
     faults.create = "POST /rest/api/2/issue HTTP";
     let proxy = FaultProxy::start(address, seed, faults).await;
-    let quick = "settle_seconds = 4\n[connection]\ntimeout_seconds = 1\n";
+    let settle = lag.as_secs() + 2;
+    let quick = format!("settle_seconds = {settle}\n[connection]\ntimeout_seconds = 1\n");
     Storm {
         through: Arc::new(tracker(proxy.address, &format!("{CLOUD}{quick}"))),
         direct: Arc::new(tracker(address, CLOUD)),

@@ -8,15 +8,14 @@
 
 mod tracker_contract;
 
-use alertbridge::model::severity::Severity;
-use alertbridge::model::ticket::{RemoteRef, TicketFields, TicketStatus};
+use alertbridge::model::ticket::RemoteRef;
 use alertbridge::trackers::mail::{MailConfig, MailTracker};
-use alertbridge::trackers::{Called, Change, Tracker};
+use alertbridge::trackers::{Attachment, Called, Change, Tracker};
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tracker_contract::{Act, People, done, draft, fields, ready};
+use tracker_contract::{Act, People, done, draft, ready};
 
 /// What the server does once it has a whole letter.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -152,13 +151,12 @@ async fn later_letters_refer_to_the_first() {
         about: "core-1 is down".to_owned(),
     };
     done(tracker.change(&ticket, &note).await);
-    let change = Change::Fields {
-        from: Some(fields("core-1 is down")),
-        to: TicketFields {
-            status: TicketStatus::Resolved,
-            severity: Some(Severity::S2),
-            ..fields("core-1 is down")
-        },
+    // What the dispatcher makes of fields that cannot be changed.
+    let change = Change::Note {
+        marker: "ab-12-v2".to_owned(),
+        text: "Status: resolved\nSeverity: S2\n".to_owned(),
+        public: false,
+        about: "core-1 is down".to_owned(),
     };
     done(tracker.change(&ticket, &change).await);
     let letters = server.letters();
@@ -190,9 +188,11 @@ async fn a_letter_sent_again_has_the_same_message_id() {
     assert!(matches!(called, Called::Unknown { .. }), "{called:?}");
     server.set(Mood::Takes);
     let ticket = done(tracker.open(&draft("ab-1", "fan failed")).await);
-    let change = Change::Fields {
-        from: None,
-        to: fields("fan failed"),
+    let change = Change::Note {
+        marker: "ab-1-v2".to_owned(),
+        text: "Status: open\n".to_owned(),
+        public: false,
+        about: "fan failed".to_owned(),
     };
     done(tracker.change(&ticket, &change).await);
     done(tracker.change(&ticket, &change).await);
@@ -240,6 +240,53 @@ async fn text_of_alerts_becomes_no_header_and_no_tag() {
     assert_eq!(header(&letters[0], "Auto-Submitted"), "");
     assert!(!letters[0].contains("#1]") && !letters[0].contains("Ticket#7"));
     assert!(letters[0].contains("QUIT"), "the whole text arrived");
+}
+
+/// What each reader takes: a letter that it would drop or file as a new ticket is not sent.
+#[tokio::test]
+async fn letters_are_as_their_reader_expects_them() {
+    let server = Server::start().await;
+    for (reader, auto_submitted, notes, once) in [
+        ("rt", true, false, false),
+        ("redmine", false, false, false),
+        ("zammad", true, true, false),
+        ("znuny", true, true, false),
+        ("osticket", true, true, true),
+        ("freescout", true, true, true),
+        ("freshdesk", true, true, false),
+        ("zendesk", false, false, false),
+        ("jira", false, true, false),
+        ("other", true, true, false),
+    ] {
+        let tracker = server.tracker(&format!("reader = \"{reader}\""));
+        let can = tracker.capabilities();
+        assert_eq!((can.notes, can.creates_once), (notes, once), "{reader}");
+        done(
+            tracker
+                .open(&draft("ab-3", "OPS-7: [pool #1] is down"))
+                .await,
+        );
+        let letter = server.letters().pop().unwrap();
+        let says = header(&letter, "Auto-Submitted") == "auto-generated";
+        assert_eq!(says, auto_submitted, "{reader}");
+        let subject = header(&letter, "Subject");
+        assert!(!subject.contains("#1"), "{reader}: {subject}");
+        assert_eq!(subject.contains("OPS-7"), reader != "jira", "{subject}");
+    }
+}
+
+#[tokio::test]
+async fn files_are_enclosed() {
+    let server = Server::start().await;
+    let mut one = draft("ab-4", "x");
+    one.attachments = vec![Attachment {
+        name: "ab-4.txt".to_owned(),
+        text: "the whole text".to_owned(),
+    }];
+    done(server.tracker("").open(&one).await);
+    let letter = server.letters().pop().unwrap();
+    assert!(letter.contains("filename=\"ab-4.txt\""), "{letter}");
+    assert!(letter.contains("the whole text"), "{letter}");
 }
 
 #[test]

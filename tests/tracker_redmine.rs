@@ -6,7 +6,7 @@ mod tracker_contract;
 
 use alertbridge::model::ticket::{RemoteRef, TicketStatus};
 use alertbridge::trackers::redmine::{Redmine, RedmineConfig};
-use alertbridge::trackers::{Called, Change, Tracker};
+use alertbridge::trackers::{Attachment, Called, Change, Tracker};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tracker_contract::{Act, People, cannot_run, done, draft, fresh_key, ready};
@@ -164,4 +164,30 @@ async fn a_wrong_key_is_never_taken_for_no_ticket() {
     let called = wrong.open(&draft(&fresh_key(), "x")).await;
     assert!(matches!(called, Called::Later { .. }), "{called:?}");
     assert!(wrong.check(tracker_contract::now()).await[0].is_err());
+}
+
+#[tokio::test]
+async fn a_file_travels_with_its_issue() {
+    let Some(service) = service("a_file_travels_with_its_issue") else {
+        return;
+    };
+    let mut one = draft(&fresh_key(), "fan failed");
+    one.attachments = vec![Attachment {
+        name: "ab-1.txt".to_owned(),
+        text: "日本語, the whole text".to_owned(),
+    }];
+    let remote = done(tracker(&service, "").open(&one).await);
+    let answer = reqwest::Client::new()
+        .get(format!(
+            "{}/issues/{}.json?include=attachments",
+            service.url, remote.key
+        ))
+        .header("X-Redmine-API-Key", &service.agent)
+        .send()
+        .await
+        .unwrap();
+    let issue: Value = answer.json().await.unwrap();
+    let file = issue.pointer("/issue/attachments/0").unwrap();
+    assert_eq!(file.get("filename").unwrap(), "ab-1.txt");
+    assert_eq!(file.get("filesize").unwrap(), one.attachments[0].text.len());
 }

@@ -6,7 +6,7 @@ mod tracker_contract;
 
 use alertbridge::model::ticket::{PersonDid, RemoteRef, TicketStatus};
 use alertbridge::trackers::rt::{RequestTracker, RtConfig};
-use alertbridge::trackers::{Called, Change, Tracker};
+use alertbridge::trackers::{Attachment, Called, Change, Tracker};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tracker_contract::{Act, People, cannot_run, done, draft, fresh_key, ready};
@@ -311,4 +311,22 @@ async fn an_rt_that_is_not_there_is_later_not_never() {
     let called = tracker.open(&draft("ab-1", "x")).await;
     assert!(matches!(called, Called::Later { .. }), "{called:?}");
     assert!(tracker.check(tracker_contract::now()).await[0].is_err());
+}
+
+#[tokio::test]
+async fn a_file_travels_with_its_ticket() {
+    let Some(service) = service("a_file_travels_with_its_ticket") else {
+        return;
+    };
+    let mut one = draft(&fresh_key(), "fan failed");
+    one.attachments = vec![Attachment {
+        name: "ab-1.txt".to_owned(),
+        text: "日本語, the whole text".to_owned(),
+    }];
+    let remote = done(tracker(&service, "").open(&one).await);
+    let path = format!("/ticket/{}/attachments?fields=Filename", remote.key);
+    let list = service
+        .call(&service.agent, "GET", &path, Value::Null)
+        .await;
+    assert!(list.to_string().contains("ab-1.txt"), "{list}");
 }

@@ -15,8 +15,8 @@ mod tracker_contract;
 
 use alertbridge::model::ticket::RemoteRef;
 use alertbridge::trackers::servicenow::{ServiceNow, ServiceNowConfig};
-use alertbridge::trackers::{Called, Tracker};
-use delivery_support::storm::{Storm, incidents, seed};
+use alertbridge::trackers::{Attachment, Called, Tracker};
+use delivery_support::storm::{Storm, incidents, index_lag, seed};
 use fault_proxy::{FaultProxy, Faults};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ struct Server {
     records: Vec<Record>,
     journal: Vec<Value>,
     audit: Vec<Value>,
+    files: Vec<(String, String, String)>,
 }
 
 fn server(lag: Duration) -> Arc<Mutex<Server>> {
@@ -65,6 +66,7 @@ fn server(lag: Duration) -> Arc<Mutex<Server>> {
         records: Vec::new(),
         journal: Vec::new(),
         audit: Vec::new(),
+        files: Vec::new(),
     }))
 }
 
@@ -161,6 +163,12 @@ impl Server {
         match (asked.method.as_str(), &parts[..]) {
             ("GET", ["api", "now", "table", table]) => self.list(table, asked),
             ("POST", ["api", "now", "table", "incident"]) => self.create(&asked.body),
+            ("POST", ["api", "now", "attachment", "file"]) => {
+                let of = asked.query("table_sys_id").to_owned();
+                self.files
+                    .push((of, asked.query("file_name").to_owned(), asked.text.clone()));
+                said(201, json!({ "result": {} }))
+            }
             ("PATCH", ["api", "now", "table", "incident", id]) => {
                 let n = id.strip_prefix("id").and_then(|n| n.parse::<usize>().ok());
                 match n.filter(|n| *n < self.records.len()) {
@@ -236,6 +244,24 @@ async fn an_instance_that_is_asleep_has_neither_a_ticket_nor_none() {
 }
 
 #[tokio::test]
+async fn a_file_follows_its_record() {
+    let server = server(Duration::ZERO);
+    let address = serve(server.clone(), Server::answer).await;
+    let mut one = draft(&fresh_key(), "fan failed");
+    one.attachments = vec![Attachment {
+        name: "ab-1.txt".to_owned(),
+        text: "the whole text".to_owned(),
+    }];
+    done(tracker(address, "").open(&one).await);
+    let files = server.lock().unwrap().files.clone();
+    let file = ("id0", "ab-1.txt", "the whole text");
+    assert_eq!(
+        files,
+        [(file.0.to_owned(), file.1.to_owned(), file.2.to_owned())]
+    );
+}
+
+#[tokio::test]
 async fn a_query_that_is_ignored_finds_nobody_elses_ticket() {
     let server = server(Duration::ZERO);
     let address = serve(server.clone(), Server::answer).await;
@@ -268,19 +294,22 @@ async fn a_state_that_a_rule_keeps_is_noticed() {
     );
 }
 
-/// The index shows what was written two seconds ago; the proxy does everything else.
+/// The index shows what was written two seconds ago, a minute ago in the long form; the proxy does
+/// everything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_incident_ends_with_one_ticket_whatever_the_network_and_the_index_do() {
     ready();
-    let server = server(Duration::from_secs(2));
+    let lag = index_lag();
+    let server = server(lag);
     let address = serve(server.clone(), Server::answer).await;
     let seed = seed();
     let mut faults = Faults::all(35, Duration::from_millis(1200));
     faults.create = "POST /api/now/table/incident?";
     let proxy = FaultProxy::start(address, seed, faults).await;
-    let quick = "settle_seconds = 4\n[connection]\ntimeout_seconds = 1\n";
+    let settle = lag.as_secs() + 2;
+    let quick = format!("settle_seconds = {settle}\n[connection]\ntimeout_seconds = 1\n");
     Storm {
-        through: Arc::new(tracker(proxy.address, quick)),
+        through: Arc::new(tracker(proxy.address, &quick)),
         direct: Arc::new(tracker(address, "")),
         proxy,
         seed,

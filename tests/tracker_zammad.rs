@@ -14,7 +14,7 @@ mod tracker_contract;
 
 use alertbridge::model::ticket::RemoteRef;
 use alertbridge::trackers::zammad::{Zammad, ZammadConfig};
-use alertbridge::trackers::{Called, Tracker};
+use alertbridge::trackers::{Attachment, Called, Tracker};
 use delivery_support::storm::{Storm, incidents, seed};
 use fault_proxy::{FaultProxy, Faults};
 use futures_util::future::BoxFuture;
@@ -254,6 +254,21 @@ async fn the_title_shows_the_key_only_where_there_is_no_attribute() {
         let title = server.lock().unwrap().tickets[0]["title"].clone();
         assert_eq!(title.as_str().unwrap().contains(&key), !has_attribute);
     }
+}
+
+#[tokio::test]
+async fn a_file_travels_with_the_first_article() {
+    let server = server(true);
+    let address = serve(server.clone(), Server::answer).await;
+    let mut one = draft(&fresh_key(), "fan failed");
+    one.attachments = vec![Attachment {
+        name: "ab-1.txt".to_owned(),
+        text: "the whole text".to_owned(),
+    }];
+    done(tracker(address, "").open(&one).await);
+    let file = server.lock().unwrap().articles[0]["attachments"][0].clone();
+    assert_eq!(file["filename"], "ab-1.txt");
+    assert_eq!(file["data"], "dGhlIHdob2xlIHRleHQ=");
 }
 
 #[tokio::test]

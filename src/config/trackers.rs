@@ -83,11 +83,13 @@ fn of_kind(
     find: fn(&str) -> Result<&'static registry::Kind, String>,
 ) -> Result<ConfiguredTracker, String> {
     let calls_per_minute = match section.remove("calls_per_minute") {
-        None => 0,
-        Some(value) => value
-            .as_integer()
-            .and_then(|calls| u32::try_from(calls).ok())
-            .ok_or("calls_per_minute: a number from 0 was expected")?,
+        None => None,
+        Some(value) => Some(
+            value
+                .as_integer()
+                .and_then(|calls| u32::try_from(calls).ok())
+                .ok_or("calls_per_minute: a number from 0 was expected")?,
+        ),
     };
     let kind = match section.remove("kind") {
         Some(toml::Value::String(kind)) => kind,
@@ -109,9 +111,11 @@ fn of_kind(
             section.insert((*key).to_owned(), toml::Value::String(secret));
         }
     }
+    let tracker = (kind.build)(name, section)?;
     Ok(ConfiguredTracker {
-        tracker: (kind.build)(name, section)?,
-        calls_per_minute,
+        // What is known of the tracker holds where nothing is said.
+        calls_per_minute: calls_per_minute.unwrap_or(tracker.capabilities().calls_per_minute),
+        tracker,
         kind: kind.name,
         hook_secret,
     })

@@ -1,7 +1,8 @@
 //! The breaker of one tracker: after failures in a row nothing is sent for a while, then one probe.
 //! Pure: instants come in. A tracker that is dead for ten minutes sees about twenty requests.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// So many failures in a row open the breaker.
 const FAILURES_MAX: u32 = 5;
@@ -12,6 +13,8 @@ pub(super) struct Breaker {
     failures: u32,
     /// Nothing is sent before this.
     until: Option<Instant>,
+    /// The tracker asked for a rest until then, in an answer that was good.
+    rests_until: Option<Instant>,
     /// The one probe of an open breaker is under way since.
     probing: bool,
 }
@@ -20,7 +23,8 @@ impl Breaker {
     /// How many operations may begin now, of `parallel` at most. While the breaker is open and its
     /// pause is over, that is one.
     pub(super) fn room(&self, now: Instant, parallel: usize) -> usize {
-        if self.until.is_some_and(|until| now < until) {
+        let held = |until: Option<Instant>| until.is_some_and(|until| now < until);
+        if held(self.until) || held(self.rests_until) {
             return 0;
         }
         if self.failures < FAILURES_MAX {
@@ -36,7 +40,15 @@ impl Breaker {
 
     /// The tracker answered, whatever it said of the one ticket.
     pub(super) fn answered(&mut self) {
-        *self = Breaker::default();
+        *self = Breaker {
+            rests_until: self.rests_until,
+            ..Breaker::default()
+        };
+    }
+
+    /// It answered, and wants to be left alone for a while.
+    pub(super) fn rest(&mut self, now: Instant, pause: Duration) {
+        self.rests_until = self.rests_until.max(Some(now + pause));
     }
 
     /// It did not, or asks to be left alone for a while.
@@ -104,6 +116,19 @@ mod tests {
         assert_eq!(breaker.room(later, 4), 0, "one at a time");
         breaker.answered();
         assert_eq!(breaker.room(later, 4), 4);
+    }
+
+    #[test]
+    fn a_rate_that_is_nearly_used_up_is_a_rest_and_no_failure() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        breaker.answered();
+        breaker.rest(start, Duration::from_secs(30));
+        // What was under way is answered as well.
+        breaker.answered();
+        assert!(!breaker.is_open());
+        assert_eq!(breaker.room(start + Duration::from_secs(29), 4), 0);
+        assert_eq!(breaker.room(start + Duration::from_secs(30), 4), 4);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod breaker;
+mod instead;
 mod ledger;
 mod merge;
 mod people;
@@ -24,9 +25,10 @@ use crate::trackers::{Called, Tracker};
 use breaker::Breaker;
 use people::Follower;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use turn::Turn;
 
@@ -107,7 +109,7 @@ pub struct Worker {
 #[derive(Default)]
 pub struct Gate {
     breaker: Mutex<Breaker>,
-    slot: Mutex<Option<tokio::time::Instant>>,
+    slot: Mutex<Option<Instant>>,
 }
 
 /// A ticket that somebody works on; given back however the work ends.
@@ -136,7 +138,7 @@ impl Gate {
         let gap = Duration::from_secs(60) / calls_per_minute;
         let at = {
             let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = tokio::time::Instant::now();
+            let now = Instant::now();
             let at = slot.map_or(now, |last| (last + gap).max(now));
             *slot = Some(at);
             at
@@ -374,7 +376,12 @@ impl Worker {
             let mut breaker = self.gate.breaker();
             let was_open = breaker.is_open();
             match &called {
-                Called::Done(_) | Called::Refused { .. } => breaker.answered(),
+                Called::Done(_) | Called::Refused { .. } => {
+                    breaker.answered();
+                    if let Some(pause) = self.tracker.pause_asked() {
+                        breaker.rest(Instant::now(), pause);
+                    }
+                }
                 Called::Unknown { after, .. } | Called::Later { after, .. } => {
                     breaker.failed(Instant::now(), *after, self.pace.pauses);
                 }

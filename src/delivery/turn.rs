@@ -5,7 +5,7 @@
 //! before it is written, so that no note is added twice and no change of a person is undone.
 
 use super::ledger::{Attempt, mark};
-use super::{Worker, merge, render};
+use super::{Worker, instead, merge, render};
 use crate::model::Time;
 use crate::model::text::bounded;
 use crate::model::ticket::{
@@ -127,7 +127,7 @@ impl Worker {
                 turn.all_done(ticket);
                 return Ok(turn);
             }
-            None => match self.bring_about(ticket, &mut turn).await? {
+            None => match self.bring_about(ticket, None, &mut turn).await? {
                 Some(remote) => remote,
                 None => return Ok(turn),
             },
@@ -145,19 +145,24 @@ impl Worker {
         }
         let read = self.call("read", self.tracker.read(&remote)).await;
         if let Some(current) = turn.take(read) {
-            self.write(ticket, &remote, &current, &mut turn).await;
+            self.write(ticket, &remote, &current, &mut turn).await?;
         }
         Ok(turn)
     }
 
-    /// Creates the ticket, or finds the one that an earlier attempt made.
+    /// Creates the ticket, or finds the one that an earlier attempt made. One that follows a ticket
+    /// that cannot be opened again is not that ticket.
     async fn bring_about(
         &self,
         ticket: &WantedTicket,
+        follows: Option<&RemoteRef>,
         turn: &mut Turn,
     ) -> Result<Option<RemoteRef>, StoreError> {
         let now = (self.now)();
-        let earlier = self.ledger.attempt(&ticket.key);
+        let earlier = self.ledger.attempt(&ticket.key).filter(|attempt| {
+            let made = attempt.made.as_ref().map(|(made, _)| made);
+            made.is_none() || made != follows
+        });
         let mut doubt = false;
         if let Some(attempt) = &earlier {
             if let Some((remote, _)) = &attempt.made {
@@ -175,7 +180,8 @@ impl Worker {
                 let found = self.call("search", self.tracker.find(&ticket.key)).await;
                 let given_up = now.since(attempt.first_at) > LOOK_UP_GIVEN_UP;
                 match turn.take(found) {
-                    Some(found) => {
+                    Some(mut found) => {
+                        found.retain(|other| follows.is_none_or(|f| f.key != other.remote.key));
                         if let Some(remote) = self.adopt(ticket, found, turn).await {
                             return Ok(Some(remote));
                         }
@@ -188,7 +194,38 @@ impl Worker {
                 }
             }
         }
-        self.create(ticket, earlier, doubt, turn).await
+        let body = self.body(ticket, doubt)?;
+        self.create(ticket, earlier, (body, follows), turn).await
+    }
+
+    /// What the ticket says when it is opened.
+    fn body(&self, ticket: &WantedTicket, doubt: bool) -> Result<String, StoreError> {
+        if let Some(alert) = ticket.alert {
+            return render::condition(self.state.as_ref(), ticket, alert);
+        }
+        let mut body = render::body(self.state.as_ref(), ticket, &self.presentation)?;
+        if doubt {
+            body.insert_str(
+                0,
+                "This may be a duplicate: an earlier attempt had no answer.\n\n",
+            );
+        }
+        Ok(body)
+    }
+
+    /// A ticket that cannot be opened again is followed by another.
+    async fn follow_up(
+        &self,
+        ticket: &WantedTicket,
+        remote: &RemoteRef,
+        turn: &mut Turn,
+    ) -> Result<(), StoreError> {
+        turn.report.read = None;
+        if let Some(next) = self.bring_about(ticket, Some(remote), turn).await? {
+            turn.report.origin = Some(Origin::Followed);
+            self.ledger.follow(self.tracker.name(), &next.key);
+        }
+        Ok(())
     }
 
     /// Whether certainly nothing of this ticket ever reached the tracker.
@@ -287,7 +324,7 @@ impl Worker {
         &self,
         ticket: &WantedTicket,
         earlier: Option<Attempt>,
-        doubt: bool,
+        (body, follows): (String, Option<&RemoteRef>),
         turn: &mut Turn,
     ) -> Result<Option<RemoteRef>, StoreError> {
         let now = (self.now)();
@@ -308,24 +345,21 @@ impl Worker {
             ledger.not_sent.remove(&ticket.key);
         }
         let limits = self.tracker.capabilities();
-        let mut body = match ticket.alert {
-            Some(alert) => render::condition(self.state.as_ref(), ticket, alert)?,
-            None => bounded(
-                &render::body(self.state.as_ref(), ticket, &self.presentation)?,
-                limits.body_bytes_max,
+        let body = match follows {
+            Some(before) => format!(
+                "It follows ticket {}, which is closed.\n\n{body}",
+                before.key
             ),
+            None => body,
         };
-        if doubt && ticket.alert.is_none() {
-            body.insert_str(
-                0,
-                "This may be a duplicate: an earlier attempt had no answer.\n\n",
-            );
-        }
+        let (body, attachments) = instead::body(limits, &ticket.key, body);
         let draft = Draft {
             key: ticket.key.clone(),
-            fields: ticket.wanted.clone(),
+            fields: instead::fields(limits, &ticket.wanted),
             body,
             requestor: String::new(),
+            attachments,
+            follows: follows.cloned(),
         };
         let opened = self.call("create", self.tracker.open(&draft)).await;
         // Without an answer that asks for a pause, nothing reached the tracker.
@@ -354,13 +388,14 @@ impl Worker {
         remote: &RemoteRef,
         current: &RemoteTicket,
         turn: &mut Turn,
-    ) {
+    ) -> Result<(), StoreError> {
         turn.report.read = Some(current.fields.clone());
         if current.fields.status == TicketStatus::Gone {
             // Deleted, or merged where it cannot be followed: nothing of ours belongs there.
             turn.all_done(ticket);
-            return;
+            return Ok(());
         }
+        let can = self.tracker.capabilities();
         let behind = ticket.version_done < ticket.version_wanted;
         if behind {
             let last = ticket.last_written.as_ref();
@@ -368,15 +403,16 @@ impl Worker {
             let asked_again = ticket.last_written.as_ref() == Some(&ticket.wanted);
             // The severity is written even where it cannot be told from others when it is read.
             let wanted = TicketFields {
-                severity: ticket.wanted.severity,
+                severity: instead::fields(can, &ticket.wanted).severity,
                 ..self.tracker.as_kept(&ticket.wanted)
             };
             let to = merge::target(&wanted, last.as_ref(), &current.fields, asked_again);
-            if !self
-                .write_fields(remote, Some(&current.fields), &to, turn)
-                .await
-            {
-                return;
+            if instead::is_final(can, current.fields.status) && !to.status.is_over() {
+                return self.follow_up(ticket, remote, turn).await;
+            }
+            let from = Some(&current.fields);
+            if !self.write_fields(ticket, remote, (from, &to), turn).await {
+                return Ok(());
             }
             turn.report.read = Some(to);
             turn.report.version_done = ticket.version_wanted;
@@ -384,6 +420,7 @@ impl Worker {
         }
         self.write_notes(ticket, remote, &current.markers, turn)
             .await;
+        Ok(())
     }
 
     /// To a ticket of this turn, or one that cannot be read.
@@ -391,7 +428,8 @@ impl Worker {
         let behind = ticket.version_done < ticket.version_wanted;
         if behind && turn.report.version_done == 0 {
             let from = ticket.last_written.as_ref();
-            if !self.write_fields(remote, from, &ticket.wanted, turn).await {
+            let to = instead::fields(self.tracker.capabilities(), &ticket.wanted);
+            if !self.write_fields(ticket, remote, (from, &to), turn).await {
                 return;
             }
             turn.report.version_done = ticket.version_wanted;
@@ -402,21 +440,32 @@ impl Worker {
 
     async fn write_fields(
         &self,
+        ticket: &WantedTicket,
         remote: &RemoteRef,
-        from: Option<&TicketFields>,
-        to: &TicketFields,
+        (from, to): (Option<&TicketFields>, &TicketFields),
         turn: &mut Turn,
     ) -> bool {
         if from == Some(to) {
             return true;
         }
-        let change = Change::Fields {
-            from: from.cloned(),
-            to: to.clone(),
+        let can = self.tracker.capabilities();
+        let (operation, change) = if can.updates {
+            let (from, to) = (from.cloned(), to.clone());
+            ("update", Change::Fields { from, to })
+        } else if can.notes {
+            // The severity has no place of its own there, but it can be told.
+            let note = Change::Note {
+                marker: format!("{}-v{}", ticket.key, ticket.version_wanted),
+                text: instead::told(from, &ticket.wanted),
+                about: to.subject.clone(),
+                public: false,
+            };
+            ("comment", note)
+        } else {
+            return true;
         };
-        let changed = self.call("update", self.tracker.change(remote, &change));
-        let settle = self.tracker.capabilities().settle;
-        turn.take_written(changed.await, settle).is_some()
+        let changed = self.call(operation, self.tracker.change(remote, &change));
+        turn.take_written(changed.await, can.settle).is_some()
     }
 
     async fn write_notes(
@@ -426,17 +475,18 @@ impl Worker {
         markers: &[String],
         turn: &mut Turn,
     ) {
+        let can = self.tracker.capabilities();
         for note in ticket.notes.iter().filter(|note| !note.done) {
-            if !markers.contains(&note.marker) {
+            // Where there is nowhere to put it nothing is lost: the incident's page has it.
+            if can.notes && !markers.contains(&note.marker) {
                 let change = Change::Note {
                     marker: note.marker.clone(),
-                    text: note.text.clone(),
+                    text: bounded(&note.text, can.body_bytes_max),
                     public: note.public,
                     about: ticket.wanted.subject.clone(),
                 };
                 let noted = self.call("comment", self.tracker.change(remote, &change));
-                let settle = self.tracker.capabilities().settle;
-                if turn.take_written(noted.await, settle).is_none() {
+                if turn.take_written(noted.await, can.settle).is_none() {
                     return;
                 }
             }

@@ -348,9 +348,14 @@ impl Engine {
         ticket.notes.drain(..done.saturating_sub(1));
         let was_trouble = ticket.trouble.clone();
         ticket.trouble.clone_from(&report.trouble);
-        let new_remote = ticket.remote.is_none() && report.remote.is_some();
+        let follows = report.origin == Some(Origin::Followed);
+        let new_remote = report.remote.is_some() && (ticket.remote.is_none() || follows);
         if new_remote {
-            ticket.remote.clone_from(&report.remote);
+            let before = std::mem::replace(&mut ticket.remote, report.remote.clone());
+            if let Some(before) = before {
+                let name = (ticket.tracker.clone(), before.key);
+                self.state.by_remote.remove(&name);
+            }
         }
         let ticket = ticket.clone();
         self.state.dirty.tickets.insert(ticket.id);
@@ -374,6 +379,10 @@ impl Engine {
                 Some(Origin::Found | Origin::Adopted) => {
                     (Reason::TicketAdopted, "found by its key")
                 }
+                Some(Origin::Followed) => (
+                    Reason::TicketOpened,
+                    "opened: the one before it is closed for good",
+                ),
                 _ => (Reason::TicketOpened, "opened"),
             };
             let text = format!("Ticket {} in {} {how}.", remote.key, ticket.tracker);

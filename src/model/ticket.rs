@@ -198,6 +198,8 @@ pub enum Origin {
     Found,
     /// A person named it.
     Adopted,
+    /// Made anew, because the one before it cannot be opened again.
+    Followed,
 }
 
 /// What people did to a ticket in its tracker. A poller or hook reports it as an input.

@@ -8,11 +8,13 @@ use super::Called;
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::{bounded, one_line};
+use base64::Engine as _;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How the bridge speaks to a tracker.
@@ -41,6 +43,8 @@ impl Default for ConnectionConfig {
 pub struct Client {
     http: reqwest::Client,
     base: String,
+    /// How long an answer that was good asked to wait, because the rate is nearly used up.
+    pause: Mutex<Option<Duration>>,
 }
 
 /// A whole answer.
@@ -100,13 +104,24 @@ impl Answer {
     /// Nothing is left of the rate until the instant that the tracker names.
     fn rate_reset(&self) -> Option<Duration> {
         let named = |name: &str| {
-            self.header(&format!("x-ratelimit-{name}"))
-                .or_else(|| self.header(&format!("ratelimit-{name}")))
+            ["x-ratelimit-", "ratelimit-", "x-rate-limit-"]
+                .iter()
+                .find_map(|prefix| self.header(&format!("{prefix}{name}")))
         };
-        if named("remaining")?.trim() != "0" {
+        let near = self.header("x-ratelimit-nearlimit") == Some("true");
+        if !near && named("remaining")?.trim() != "0" {
             return None;
         }
-        let reset = Time::from_seconds(named("reset")?.trim().parse().ok()?);
+        let reset = named("reset")?.trim();
+        let reset = match reset.parse::<i64>() {
+            // Small numbers are seconds from now.
+            Ok(seconds) if seconds < 1_000_000_000 => {
+                let wait = Duration::from_secs(u64::try_from(seconds).ok()?);
+                return Some(wait.min(Duration::from_secs(limits::TRACKER_WAIT_SECONDS_MAX)));
+            }
+            Ok(seconds) => Time::from_seconds(seconds),
+            Err(_) => Time::parse_rfc3339(reset)?,
+        };
         let wait = reset.since(self.date()?);
         Some(wait.min(Duration::from_secs(limits::TRACKER_WAIT_SECONDS_MAX)))
     }
@@ -198,6 +213,7 @@ impl Client {
         Ok(Client {
             http,
             base: base.as_str().trim_end_matches('/').to_owned(),
+            pause: Mutex::default(),
         })
     }
 
@@ -209,14 +225,37 @@ impl Client {
     /// Reads: what fails was not done and may be done later.
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Called<Answer> {
         match send(self.request(Method::GET, path).query(query)).await {
-            Ok(answer) => answer.read(),
+            Ok(answer) => {
+                self.heed(&answer);
+                answer.read()
+            }
             Err(NoAnswer::NotSent(reason) | NoAnswer::Lost(reason)) => Called::later(reason),
         }
     }
 
     /// Writes JSON.
     pub async fn write(&self, method: Method, path: &str, body: &Value) -> Called<Answer> {
-        written(send(self.request(method, path).json(body)).await)
+        let sent = send(self.request(method, path).json(body)).await;
+        if let Ok(answer) = &sent {
+            self.heed(answer);
+        }
+        written(sent)
+    }
+
+    /// Keeps what a good answer says of the rate; one that is none says it itself.
+    fn heed(&self, answer: &Answer) {
+        if answer.is_success()
+            && let Some(pause) = answer.rate_reset()
+        {
+            let mut kept = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = Some(pause);
+        }
+    }
+
+    /// How long good answers since the last question asked to wait; told once.
+    pub fn pause_asked(&self) -> Option<Duration> {
+        let mut kept = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.take()
     }
 }
 
@@ -274,6 +313,12 @@ pub fn base_or(configured: Option<&Url>, default: &str) -> Result<Url, String> {
     }
 }
 
+/// The value of `Authorization` for a name and a password.
+pub fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    secret_header(&format!("Basic {pair}"))
+}
+
 /// A header that is never logged.
 pub fn secret_header(value: &str) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(value.trim())
@@ -327,11 +372,14 @@ fn words_of(value: &Value) -> String {
                 "errorMessages",
                 "errors",
                 "detail",
+                "details",
                 "description",
                 "msg",
             ] {
                 match object.get(key) {
-                    Some(Value::Object(inner)) if key == "errors" || key == "message" => {
+                    Some(Value::Object(inner))
+                        if matches!(key, "errors" | "message" | "details") =>
+                    {
                         let inner = inner.iter().map(|(k, v)| format!("{k}: {}", words_of(v)));
                         words.extend(inner);
                     }
@@ -348,7 +396,7 @@ fn words_of(value: &Value) -> String {
 
 /// The field that an error names, in the shapes that say so.
 fn field_of(value: &Value) -> Option<String> {
-    match value.get("errors")? {
+    match value.get("errors").or_else(|| value.get("details"))? {
         Value::Object(fields) => fields.keys().next().cloned(),
         Value::Array(list) => list.first()?.get("field")?.as_str().map(str::to_owned),
         _ => None,
@@ -399,6 +447,31 @@ mod tests {
             "",
         );
         assert_eq!(limited.retry_after(), Some(Duration::from_secs(30)));
+        for (reset, remaining) in [
+            ("2026-11-25T03:14:37Z", "x-ratelimit-remaining"),
+            ("30", "x-rate-limit-remaining"),
+        ] {
+            let prefix = remaining.trim_end_matches("remaining");
+            let name: &'static str = if prefix == "x-ratelimit-" {
+                "x-ratelimit-reset"
+            } else {
+                "x-rate-limit-reset"
+            };
+            let date = ("date", "Wed, 25 Nov 2026 03:14:07 GMT");
+            let limited = answer(429, &[date, (remaining, "0"), (name, reset)], "");
+            assert_eq!(limited.retry_after(), Some(Duration::from_secs(30)));
+        }
+        let near = answer(
+            200,
+            &[
+                ("date", "Wed, 25 Nov 2026 03:14:07 GMT"),
+                ("x-ratelimit-nearlimit", "true"),
+                ("x-ratelimit-remaining", "17"),
+                ("x-ratelimit-reset", "2026-11-25T03:14:37Z"),
+            ],
+            "",
+        );
+        assert_eq!(near.rate_reset(), Some(Duration::from_secs(30)));
         let absurd = answer(429, &[("retry-after", "999999999")], "");
         let longest = Duration::from_secs(limits::TRACKER_WAIT_SECONDS_MAX);
         assert_eq!(absurd.retry_after(), Some(longest));

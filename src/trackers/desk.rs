@@ -27,17 +27,14 @@ impl Desk {
     /// A desk over a store, with the clock that dates its entries.
     pub fn new(store: Arc<dyn DeskStore>, now: fn() -> Time) -> Desk {
         let capabilities = Capabilities {
-            finds_by_key: true,
+            key_kept: "its own column",
             creates_once: true,
             settle: Duration::ZERO,
-            reopens: true,
-            links: true,
-            reads_back: true,
-            reads_changes: true,
             poll_every: Duration::from_millis(500),
             subject_chars_max: 200,
             body_bytes_max: 256 * 1024,
             parallel_max: 1,
+            ..Capabilities::TICKETS
         };
         Desk {
             store,

@@ -85,17 +85,15 @@ impl Github {
             name: name.to_owned(),
             client,
             capabilities: Capabilities {
-                finds_by_key: true,
-                creates_once: false,
+                key_kept: "a label",
                 settle: Duration::from_secs(config.settle_seconds),
-                reopens: true,
-                links: true,
-                reads_back: true,
-                reads_changes: true,
                 poll_every: Duration::from_secs(config.poll_seconds.max(5)),
                 subject_chars_max: TITLE_CHARS_MAX,
                 body_bytes_max: BODY_BYTES_MAX - 200,
                 parallel_max: config.parallel.max(1),
+                // About 80 texts a minute are taken.
+                calls_per_minute: 60,
+                ..Capabilities::TICKETS
             },
             config,
             me: OnceCell::new(),
@@ -447,6 +445,10 @@ impl Tracker for Github {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { flat(self.follow(cursor, known).await) })
+    }
+
+    fn pause_asked(&self) -> Option<Duration> {
+        self.client.pause_asked()
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {

@@ -67,10 +67,11 @@ impl HttpTracker {
             client: Client::new(&config.url, headers, &config.connection)?,
             templates,
             capabilities: Capabilities {
+                key_kept: "as described",
                 finds_by_key: config.find.is_some(),
+                notes: config.note.is_some(),
                 creates_once: config.creates_once,
                 settle: Duration::from_secs(config.settle_seconds),
-                reopens: true,
                 links: false,
                 reads_back: config.read.is_some() && !config.answer.notes.is_empty(),
                 reads_changes: false,
@@ -78,6 +79,7 @@ impl HttpTracker {
                 subject_chars_max: config.subject_chars_max,
                 body_bytes_max: config.body_bytes_max,
                 parallel_max: config.parallel.max(1),
+                ..Capabilities::TICKETS
             },
             config,
         })
@@ -234,7 +236,7 @@ impl HttpTracker {
                 ..
             } => {
                 let Some(request) = &self.config.note else {
-                    return Ok(());
+                    return Err(Called::refused("the tracker's description has no [note]"));
                 };
                 let note = format!("{}\n\n{marker}", self.bounded(text));
                 let context = context! { id, marker, note, public };
@@ -310,6 +312,10 @@ impl Tracker for HttpTracker {
         _known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { Called::Done((Vec::new(), cursor.to_owned())) })
+    }
+
+    fn pause_asked(&self) -> Option<Duration> {
+        self.client.pause_asked()
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {

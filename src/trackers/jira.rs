@@ -105,17 +105,14 @@ impl Jira {
             name: name.to_owned(),
             client,
             capabilities: Capabilities {
-                finds_by_key: true,
-                creates_once: false,
+                key_kept: "a label",
                 settle: Duration::from_secs(config.settle_seconds),
-                reopens: true,
-                links: true,
-                reads_back: true,
-                reads_changes: true,
                 poll_every: Duration::from_secs(config.poll_seconds.max(5)),
                 subject_chars_max: SUMMARY_CHARS_MAX,
                 body_bytes_max: TEXT_BYTES_MAX - 200,
+                attachment_bytes_max: 1024 * 1024,
                 parallel_max: config.parallel.max(1),
+                ..Capabilities::TICKETS
             },
             config,
             me: OnceCell::new(),
@@ -171,7 +168,24 @@ impl Jira {
                 after: None,
             });
         }
+        for file in &draft.attachments {
+            self.attach(&key, &file.name, &file.text).await;
+        }
         Ok(self.link(&key))
+    }
+
+    /// A file cannot come with a create. The issue is there: should this not be done, its body says
+    /// what was cut, and nothing else is wrong.
+    async fn attach(&self, key: &str, name: &str, text: &str) {
+        let part = reqwest::multipart::Part::text(text.to_owned()).file_name(name.to_owned());
+        let form = reqwest::multipart::Form::new().part("file", part);
+        let path = format!("/rest/api/2/issue/{}/attachments", path_part(key));
+        let request = self
+            .client
+            .request(Method::POST, &path)
+            .header("x-atlassian-token", "no-check")
+            .multipart(form);
+        let _ = super::client::send(request).await;
     }
 
     /// Writes an issue; the priority is left out if the project's screen does not have it.
@@ -540,6 +554,10 @@ impl Tracker for Jira {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { flat(self.follow(cursor, known).await) })
+    }
+
+    fn pause_asked(&self) -> Option<Duration> {
+        self.client.pause_asked()
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {

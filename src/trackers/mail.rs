@@ -1,27 +1,24 @@
 //! Any tracker that reads mail.
 //!
 //! Each operation is one letter with a Message-ID of its own that stays the same when it is sent
-//! again, so a tracker that drops letters it has seen takes it once. Later letters refer to the
-//! first by References and In-Reply-To and carry the key in the subject. Nothing can be searched or
-//! read back: what people do comes back by other ways or not at all.
+//! again, so a tracker that drops letters it has seen takes it once. Nothing can be searched, changed
+//! or read back: what people do comes back by other ways or not at all.
 
+use super::letter::{
+    BODY_BYTES_MAX, Letter, Letters, Reader, SUBJECT_CHARS_MAX, enclosed, mailbox, state,
+};
 use super::registry::Settings;
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat};
 use crate::limits;
 use crate::model::Time;
-use crate::model::text::bounded;
-use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
-use crate::relay::{self, Relay, RelayConfig, RelayTls, Sent};
+use crate::model::ticket::{PersonChange, RemoteRef};
+use crate::relay::{Relay, RelayConfig, RelayTls, Sent};
 use futures_util::future::BoxFuture;
-use lettre::message::Mailbox;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Longest subject of a letter, characters.
-const SUBJECT_CHARS_MAX: usize = 200;
 
 /// `kind = "mail"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,10 +45,13 @@ pub struct MailConfig {
     /// Its password.
     #[serde(default)]
     pub password: Option<SecretString>,
+    /// What reads the letters; it decides what they look like and whether more follow the first.
+    #[serde(default)]
+    pub reader: Reader,
     /// Whether letters say `Auto-Submitted: auto-generated`, so that nothing answers them by
-    /// itself. Redmine drops such letters: false there.
-    #[serde(default = "yes")]
-    pub auto_submitted: bool,
+    /// itself; as the reader takes it when it is not given.
+    #[serde(default)]
+    pub auto_submitted: Option<bool>,
     /// Where the name of a queue or project stands in the subject, `{queue}` for its place; empty:
     /// nowhere.
     #[serde(default)]
@@ -65,11 +65,14 @@ fn port() -> u16 {
     587
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl Settings for MailConfig {
+    const TITLE: &'static str = "Anything that reads mail";
+    const EXAMPLE: &'static str = r#"
+to = "support@example.net"
+from = "alertbridge@example.net"
+host = "mail.example.net"
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(MailTracker::new(name, self)?))
     }
@@ -78,33 +81,16 @@ impl Settings for MailConfig {
 /// A tracker that reads mail.
 pub struct MailTracker {
     name: String,
-    config: MailConfig,
-    from: Mailbox,
-    to: Mailbox,
-    domain: String,
+    letters: Letters,
     relay: Relay,
     capabilities: Capabilities,
-}
-
-/// One letter.
-struct Letter<'a> {
-    /// The key of the ticket.
-    key: &'a str,
-    /// What tells this letter from the others of its ticket; empty for the first.
-    id: &'a str,
-    subject: String,
-    body: String,
 }
 
 impl MailTracker {
     /// A tracker by its configuration; nothing is sent yet.
     pub fn new(name: &str, config: MailConfig) -> Result<MailTracker, String> {
-        let address = |key: &str, text: &str| {
-            text.parse::<Mailbox>()
-                .map_err(|error| format!("{key}: `{text}` is no mail address: {error}"))
-        };
-        let from = address("from", &config.from)?;
-        let to = address("to", &config.to)?;
+        let from = mailbox("from", &config.from)?;
+        let reader = config.reader;
         let domain = config
             .domain
             .clone()
@@ -121,57 +107,34 @@ impl MailTracker {
         Ok(MailTracker {
             name: name.to_owned(),
             relay: Relay::new(relay)?,
-            from,
-            to,
-            domain,
-            config,
+            letters: Letters {
+                from,
+                to: mailbox("to", &config.to)?,
+                domain,
+                reader,
+                auto_submitted: config
+                    .auto_submitted
+                    .unwrap_or_else(|| reader.takes_auto_submitted()),
+                prefix: config.subject_prefix.clone(),
+            },
             capabilities: Capabilities {
-                finds_by_key: false,
-                creates_once: false,
-                settle: Duration::ZERO,
-                reopens: true,
-                links: false,
-                reads_back: false,
-                reads_changes: false,
-                poll_every: Duration::from_secs(3600),
+                key_kept: "Message-ID and subject",
+                creates_once: reader.drops_seen(),
+                updates: false,
+                notes: reader.threads(),
                 subject_chars_max: SUBJECT_CHARS_MAX,
-                body_bytes_max: 200 * 1024,
+                body_bytes_max: BODY_BYTES_MAX,
+                attachment_bytes_max: 1024 * 1024,
                 parallel_max: 2,
+                ..Capabilities::EVENTS
             },
         })
     }
 
-    fn first_id(&self, key: &str) -> String {
-        format!("<{key}@{}>", self.domain)
-    }
-
-    fn subject(&self, fields: &TicketFields, key: &str) -> String {
-        let prefix = self.config.subject_prefix.replace("{queue}", &fields.queue);
-        let about = format!("{prefix} {}", fields.subject);
-        text::subject(&about, &format!("[{key}]"), SUBJECT_CHARS_MAX)
-    }
-
     async fn send(&self, letter: Letter<'_>) -> Result<(), Called<()>> {
-        let first = self.first_id(letter.key);
-        let (message_id, thread) = match letter.id {
-            "" => (first, None),
-            id => {
-                let own = format!("<{}.{id}@{}>", letter.key, self.domain);
-                (own, Some(first))
-            }
-        };
-        let body = text::without_ticket_tags(&text::plain(&letter.body));
-        let letter = relay::Letter {
-            from: self.from.clone(),
-            to: self.to.clone(),
-            reply_to: None,
-            subject: letter.subject,
-            body: bounded(&body, self.capabilities.body_bytes_max),
-            message_id,
-            thread,
-            automatic: self.config.auto_submitted,
-        };
-        match self.relay.send(&letter).await {
+        let files = enclosed(letter.files);
+        let letter = self.letters.letter(&letter);
+        match self.relay.send_with(&letter, &files).await {
             Sent::Taken => Ok(()),
             Sent::Refused(reason) => Err(Called::refused(reason)),
             Sent::Later { reason, asked } => Err(Called::Later {
@@ -189,8 +152,10 @@ impl MailTracker {
         let letter = Letter {
             key: &draft.key,
             id: "",
-            subject: self.subject(&draft.fields, &draft.key),
+            about: &draft.fields.subject,
+            queue: &draft.fields.queue,
             body: format!("{}\n{}", draft.body, state(&draft.fields)),
+            files: &draft.attachments,
         };
         flat(self.send(letter).await).done()?;
         Ok(RemoteRef {
@@ -200,60 +165,27 @@ impl MailTracker {
     }
 
     async fn change_letter(&self, key: &str, change: &Change) -> Result<(), Called<()>> {
-        let (subject, id, body) = match change {
-            Change::Fields { to, .. } => {
-                let subject = self.subject(to, key);
-                (subject, digest(to), state(to))
-            }
-            Change::Note {
-                marker,
-                text,
-                about,
-                ..
-            } => {
-                let fields = TicketFields {
-                    subject: about.clone(),
-                    status: crate::model::ticket::TicketStatus::Open,
-                    severity: None,
-                    queue: String::new(),
-                };
-                let subject = self.subject(&fields, key);
-                (subject, marker.clone(), format!("{text}\n\n{marker}\n"))
-            }
-            Change::CloseAsDuplicateOf(other) => {
-                return Err(Called::refused(format!(
-                    "a tracker that reads mail cannot link {key} to {}",
-                    other.key
-                )));
-            }
+        let Change::Note {
+            marker,
+            text,
+            about,
+            ..
+        } = change
+        else {
+            return Err(Called::refused(
+                "a tracker that reads mail takes notes only",
+            ));
         };
         let letter = Letter {
             key,
-            id: &id,
-            subject: format!("Re: {subject}"),
-            body,
+            id: marker,
+            about,
+            queue: "",
+            body: format!("{text}\n\n{marker}\n"),
+            files: &[],
         };
         self.send(letter).await
     }
-}
-
-/// Status and severity, for people and for filters of the tracker.
-fn state(fields: &TicketFields) -> String {
-    let severity = fields
-        .severity
-        .map_or_else(|| "unknown".to_owned(), |severity| severity.to_string());
-    format!("Status: {}\nSeverity: {severity}\n", fields.status.word())
-}
-
-/// The same change has the same id, so that sending it again is no second letter.
-fn digest(fields: &TicketFields) -> String {
-    use sha2::{Digest, Sha256};
-    let text = format!("{}\n{}\n{}", fields.subject, state(fields), fields.queue);
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 impl Tracker for MailTracker {
@@ -299,7 +231,7 @@ impl Tracker for MailTracker {
             vec![match self.relay.check().await {
                 Ok(()) => Ok(format!(
                     "{server} takes letters to {}; tickets cannot be searched or followed",
-                    self.to
+                    self.letters.to
                 )),
                 Err(reason) => Err(format!("{server} does not take letters: {reason}")),
             }]

@@ -5,21 +5,34 @@
 pub mod client;
 pub mod desk;
 mod follow;
+pub mod freescout;
+mod fresh;
+pub mod freshdesk;
+pub mod freshservice;
 pub mod github;
 pub mod gitlab;
+pub mod gitlab_alerts;
+pub mod glpi;
+pub mod goalert;
 pub mod hooks;
 pub mod http;
+pub mod itop;
 pub mod jira;
+mod letter;
 pub mod mail;
 pub mod monitors;
+pub mod osticket;
 pub mod pagerduty;
 pub mod redmine;
 pub mod registry;
+mod rest;
 pub mod rt;
 pub mod servicenow;
 pub mod text;
 pub mod words;
 pub mod zammad;
+pub mod zendesk;
+pub mod znuny;
 
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
 use crate::model::time::Time;
@@ -115,17 +128,36 @@ pub(crate) fn flat<T>(outcome: Result<T, Called<T>>) -> Called<T> {
 /// words of people, so that it never reads what is not the bridge's.
 pub type Known<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
 
-/// What a tracker can do, and its limits.
+/// Whether a ticket whose work is over can be opened again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reopens {
+    /// Whatever its status is.
+    Always,
+    /// While it is resolved; once it is closed, a new ticket follows it.
+    UntilClosed,
+    /// Never: a new ticket follows it.
+    Never,
+}
+
+/// What a tracker can do, and its limits. What it cannot do is handled by the dispatcher.
 #[derive(Clone, Debug)]
 pub struct Capabilities {
     /// Tickets can be found by our key through a consistent read.
     pub finds_by_key: bool,
+    /// Where the key stands, for people.
+    pub key_kept: &'static str,
     /// A create with a key that it knows makes no second ticket: it can simply be sent again.
     pub creates_once: bool,
     /// How long after a write a search may miss it.
     pub settle: Duration,
-    /// A resolved ticket can be reopened.
-    pub reopens: bool,
+    /// Fields of a ticket can be written after it was made.
+    pub updates: bool,
+    /// A ticket has a place for the severity.
+    pub priorities: bool,
+    /// Notes can be added.
+    pub notes: bool,
+    /// A ticket whose work is over can be opened again.
+    pub reopens: Reopens,
     /// Two tickets can be linked or merged.
     pub links: bool,
     /// A ticket can be read back, with the markers of our notes.
@@ -138,8 +170,57 @@ pub struct Capabilities {
     pub subject_chars_max: usize,
     /// Longest body or note, bytes.
     pub body_bytes_max: usize,
+    /// Largest file that goes with a new ticket, bytes; 0: none does.
+    pub attachment_bytes_max: usize,
     /// Calls at the same time.
     pub parallel_max: usize,
+    /// Most calls a minute where the configuration names no rate; 0: no limit is known.
+    pub calls_per_minute: u32,
+}
+
+impl Capabilities {
+    /// A tracker that can do everything; its settle time and its limits are to be named.
+    pub const TICKETS: Capabilities = Capabilities {
+        finds_by_key: true,
+        key_kept: "",
+        creates_once: false,
+        settle: Duration::from_secs(30),
+        updates: true,
+        priorities: true,
+        notes: true,
+        reopens: Reopens::Always,
+        links: true,
+        reads_back: true,
+        reads_changes: true,
+        poll_every: Duration::from_secs(30),
+        subject_chars_max: 200,
+        body_bytes_max: 64 * 1024,
+        attachment_bytes_max: 0,
+        parallel_max: 2,
+        calls_per_minute: 0,
+    };
+
+    /// A tracker that takes events by a key of ours and tells nothing.
+    pub const EVENTS: Capabilities = Capabilities {
+        finds_by_key: false,
+        creates_once: true,
+        settle: Duration::ZERO,
+        notes: false,
+        links: false,
+        reads_back: false,
+        reads_changes: false,
+        poll_every: Duration::from_secs(3600),
+        ..Capabilities::TICKETS
+    };
+}
+
+/// A file that goes with a new ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// A ticket to be made.
@@ -153,6 +234,10 @@ pub struct Draft {
     pub body: String,
     /// Who asked for it, for trackers that want a requestor; empty: the default.
     pub requestor: String,
+    /// Files that go with it, within the limits.
+    pub attachments: Vec<Attachment>,
+    /// The ticket that it follows, because that one cannot be opened again.
+    pub follows: Option<RemoteRef>,
 }
 
 /// A change of a ticket that exists.
@@ -247,6 +332,12 @@ pub trait Tracker: Send + Sync {
         cursor: &'a str,
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>>;
+
+    /// How long good answers since the last question asked to wait, because the tracker's rate is
+    /// nearly used up; told once.
+    fn pause_asked(&self) -> Option<Duration> {
+        None
+    }
 
     /// Speaks to the tracker: reachable, authorised, the key can be stored and found again. One
     /// sentence for each thing that was tried; an error sentence for what failed. `now` is what

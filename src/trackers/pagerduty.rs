@@ -4,21 +4,20 @@
 //! nothing has to be looked for. Nothing can be read back, and there are no notes: they are part of
 //! the next event's details.
 
-use super::client::{Client, ConnectionConfig, base_or, send};
+use super::client::{Client, ConnectionConfig, base_or};
 use super::registry::Settings;
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::rest::{Adaptor, Base, Greeting, Outcome};
+use super::words::{Severities, not_theirs, word};
+use super::{Capabilities, Draft, Tracker, text};
 use crate::model::Time;
 use crate::model::text::bounded;
-use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
-use crate::trackers::words::{Severities, word};
-use futures_util::future::BoxFuture;
+use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Where events go.
 const DEFAULT_URL: &str = "https://events.pagerduty.com";
@@ -45,6 +44,11 @@ pub struct PagerDutyConfig {
 }
 
 impl Settings for PagerDutyConfig {
+    const TITLE: &'static str = "PagerDuty Events v2";
+    const EXAMPLE: &'static str = r#"
+routing_key = "..."
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(PagerDuty::new(name, self)?))
     }
@@ -52,10 +56,8 @@ impl Settings for PagerDutyConfig {
 
 /// PagerDuty as a tracker.
 pub struct PagerDuty {
-    name: String,
+    base: Base,
     config: PagerDutyConfig,
-    client: Client,
-    capabilities: Capabilities,
 }
 
 impl PagerDuty {
@@ -66,24 +68,21 @@ impl PagerDuty {
         ]));
         let url = base_or(config.url.as_ref(), DEFAULT_URL)?;
         let client = Client::new(&url, HeaderMap::new(), &config.connection)?;
-        Ok(PagerDuty {
+        let base = Base {
             name: name.to_owned(),
+            url: url.to_string(),
             client,
-            config,
             capabilities: Capabilities {
-                finds_by_key: false,
-                creates_once: true,
-                settle: Duration::ZERO,
-                reopens: true,
-                links: false,
-                reads_back: false,
-                reads_changes: false,
-                poll_every: Duration::from_secs(3600),
+                key_kept: "`dedup_key`",
                 subject_chars_max: SUMMARY_CHARS_MAX,
                 body_bytes_max: DETAILS_BYTES_MAX,
                 parallel_max: 2,
+                // About 120 a minute are taken for one key.
+                calls_per_minute: 100,
+                ..Capabilities::EVENTS
             },
-        })
+        };
+        Ok(PagerDuty { base, config })
     }
 
     async fn event(
@@ -92,7 +91,7 @@ impl PagerDuty {
         action: &str,
         fields: Option<&TicketFields>,
         details: &str,
-    ) -> Result<(), Called<()>> {
+    ) -> Outcome<Option<Time>> {
         let mut event = json!({
             "routing_key": self.config.routing_key.expose_secret().trim(),
             "event_action": action,
@@ -110,103 +109,56 @@ impl PagerDuty {
                 "custom_details": { "text": bounded(&text::plain(details), DETAILS_BYTES_MAX) },
             });
         }
-        let answer = self.client.write(Method::POST, "/v2/enqueue", &event).await;
+        let client = &self.base.client;
+        let answer = client.write(Method::POST, "/v2/enqueue", &event).await;
         let answer = answer.done()?;
         if word(&answer.json(), "status") == "success" {
-            return Ok(());
+            return Ok(answer.date());
         }
-        Err(Called::Unknown {
-            reason: format!("the answer is not PagerDuty's: {}", answer.said()),
-            after: None,
-        })
-    }
-
-    async fn write_fields(&self, key: &str, to: &TicketFields) -> Result<(), Called<()>> {
-        match to.status {
-            status if status.is_over() => self.event(key, "resolve", None, "").await,
-            TicketStatus::New => self.event(key, "trigger", Some(to), "").await,
-            _ => {
-                self.event(key, "trigger", Some(to), "").await?;
-                self.event(key, "acknowledge", None, "").await
-            }
-        }
+        Err(not_theirs("PagerDuty", &answer))
     }
 }
 
-impl Tracker for PagerDuty {
-    fn name(&self) -> &str {
-        &self.name
+impl Adaptor for PagerDuty {
+    const PRODUCT: &'static str = "PagerDuty";
+
+    fn base(&self) -> &Base {
+        &self.base
     }
 
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    fn find<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {
-        Box::pin(async { Called::refused("events of PagerDuty cannot be searched") })
-    }
-
-    fn open<'a>(&'a self, draft: &'a Draft) -> BoxFuture<'a, Called<RemoteRef>> {
-        Box::pin(async move {
-            let sent = self
-                .event(&draft.key, "trigger", Some(&draft.fields), &draft.body)
-                .await;
-            flat(sent).map(|()| RemoteRef {
-                key: draft.key.clone(),
-                url: String::new(),
-            })
+    /// Resolving what is not open is dropped there and pages nobody.
+    async fn greet(&self) -> Outcome<Greeting> {
+        let clock = self.event("ab-check", "resolve", None, "").await?;
+        Ok(Greeting {
+            words: "it takes events with this routing key".to_owned(),
+            user: String::new(),
+            clock,
         })
     }
 
-    fn change<'a>(
-        &'a self,
-        remote: &'a RemoteRef,
-        change: &'a Change,
-    ) -> BoxFuture<'a, Called<()>> {
-        Box::pin(async move {
-            match change {
-                Change::Fields { to, .. } => flat(self.write_fields(&remote.key, to).await),
-                // There is nowhere to put it, and nothing is lost: the incident's page has it.
-                Change::Note { .. } => Called::Done(()),
-                Change::CloseAsDuplicateOf(_) => {
-                    Called::refused("two alerts of PagerDuty cannot be linked by events")
-                }
+    async fn create(&self, draft: &Draft) -> Outcome<RemoteRef> {
+        self.event(&draft.key, "trigger", Some(&draft.fields), &draft.body)
+            .await?;
+        Ok(RemoteRef {
+            key: draft.key.clone(),
+            url: String::new(),
+        })
+    }
+
+    async fn write_fields(
+        &self,
+        key: &str,
+        _from: Option<&TicketFields>,
+        to: &TicketFields,
+    ) -> Outcome<()> {
+        match to.status {
+            status if status.is_over() => self.event(key, "resolve", None, "").await?,
+            TicketStatus::New => self.event(key, "trigger", Some(to), "").await?,
+            _ => {
+                self.event(key, "trigger", Some(to), "").await?;
+                self.event(key, "acknowledge", None, "").await?
             }
-        })
-    }
-
-    fn read<'a>(&'a self, _remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>> {
-        Box::pin(async { Called::refused("events of PagerDuty cannot be read") })
-    }
-
-    fn changes<'a>(
-        &'a self,
-        cursor: &'a str,
-        _known: Known<'a>,
-    ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
-        Box::pin(async move { Called::Done((Vec::new(), cursor.to_owned())) })
-    }
-
-    /// Without a page for anybody: resolving what is not open is dropped there.
-    fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
-        Box::pin(async move {
-            let url = self.config.url.as_ref().map_or(DEFAULT_URL, Url::as_str);
-            let event: Value = json!({
-                "routing_key": self.config.routing_key.expose_secret().trim(),
-                "event_action": "resolve",
-                "dedup_key": format!("ab-check-{}", now.0),
-            });
-            let request = self
-                .client
-                .request(Method::POST, "/v2/enqueue")
-                .json(&event);
-            vec![match send(request).await {
-                Ok(answer) if answer.is_success() => {
-                    Ok(format!("{url} takes events with this routing key"))
-                }
-                Ok(answer) => Err(format!("{url} refuses events: {}", answer.said())),
-                Err(_) => Err(format!("{url} does not answer")),
-            }]
-        })
+        };
+        Ok(())
     }
 }

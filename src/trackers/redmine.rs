@@ -7,6 +7,7 @@
 
 mod changes;
 mod config;
+mod files;
 mod shape;
 
 pub use config::{Markup, RedmineConfig};
@@ -84,17 +85,14 @@ impl Redmine {
             name: name.to_owned(),
             client,
             capabilities: Capabilities {
-                finds_by_key: true,
-                creates_once: false,
+                key_kept: "a custom field, else the subject",
                 settle: Duration::from_secs(config.settle_seconds),
-                reopens: true,
-                links: true,
-                reads_back: true,
-                reads_changes: true,
                 poll_every: Duration::from_secs(config.poll_seconds.max(1)),
                 subject_chars_max: SUBJECT_CHARS_MAX,
                 body_bytes_max: 60 * 1024,
+                attachment_bytes_max: 1024 * 1024,
                 parallel_max: config.parallel.max(1),
+                ..Capabilities::TICKETS
             },
             config,
             me: OnceCell::new(),
@@ -230,6 +228,9 @@ impl Redmine {
             }
         }
         issue["custom_fields"] = Value::Array(custom);
+        if !draft.attachments.is_empty() {
+            issue["uploads"] = self.uploads(&draft.attachments).await?;
+        }
         let body = json!({ "issue": issue });
         let answer = self.client.write(Method::POST, "/issues.json", &body).await;
         let answer = answer.done()?;
@@ -569,6 +570,10 @@ impl Tracker for Redmine {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { flat(self.follow(cursor, known).await) })
+    }
+
+    fn pause_asked(&self) -> Option<Duration> {
+        self.client.pause_asked()
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {

@@ -88,17 +88,14 @@ impl RequestTracker {
             name: name.to_owned(),
             client,
             capabilities: Capabilities {
-                finds_by_key: true,
-                creates_once: false,
+                key_kept: "the custom field `AlertKey`, else the subject",
                 settle: Duration::from_secs(config.settle_seconds),
-                reopens: true,
-                links: true,
-                reads_back: true,
-                reads_changes: true,
                 poll_every: Duration::from_secs(config.poll_seconds.max(1)),
                 subject_chars_max: SUBJECT_BYTES_MAX,
                 body_bytes_max: 256 * 1024,
+                attachment_bytes_max: 1024 * 1024,
                 parallel_max: config.parallel.max(1),
+                ..Capabilities::TICKETS
             },
             config,
             me: OnceCell::new(),
@@ -194,6 +191,9 @@ impl RequestTracker {
         body["CustomFields"] = Value::Object(custom);
         if !draft.requestor.is_empty() {
             body["Requestor"] = json!(draft.requestor);
+        }
+        if !draft.attachments.is_empty() {
+            body["Attachments"] = draft.attachments.iter().map(shape::attachment).collect();
         }
         let answer = self.client.write(Method::POST, "/ticket", &body).await;
         let answer = answer.done()?;
@@ -539,6 +539,10 @@ impl Tracker for RequestTracker {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { flat(self.follow(cursor, known).await) })
+    }
+
+    fn pause_asked(&self) -> Option<Duration> {
+        self.client.pause_asked()
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {

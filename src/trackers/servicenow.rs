@@ -11,7 +11,9 @@ pub use config::ServiceNowConfig;
 
 use super::client::{Client, secret_header};
 use super::words::{Severities, Statuses, clock, not_theirs, path_part, word};
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::{
+    Called, Capabilities, Change, Draft, Known, RemoteTicket, Reopens, Tracker, flat, text,
+};
 use crate::model::Time;
 use crate::model::severity::Severity;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
@@ -90,17 +92,15 @@ impl ServiceNow {
             name: name.to_owned(),
             client,
             capabilities: Capabilities {
-                finds_by_key: true,
-                creates_once: false,
+                key_kept: "`correlation_id`",
                 settle: Duration::from_secs(config.settle_seconds),
-                reopens: true,
-                links: true,
-                reads_back: true,
-                reads_changes: true,
                 poll_every: Duration::from_secs(config.poll_seconds.max(5)),
                 subject_chars_max: SUBJECT_CHARS_MAX,
                 body_bytes_max: 30 * 1024,
+                attachment_bytes_max: 1024 * 1024,
                 parallel_max: config.parallel.max(1),
+                reopens: Reopens::UntilClosed,
+                ..Capabilities::TICKETS
             },
             config,
             ids: Mutex::default(),
@@ -274,7 +274,29 @@ impl ServiceNow {
             return Err(not_theirs("ServiceNow", &answer));
         }
         self.remember(record);
+        for file in &draft.attachments {
+            self.attach(&word(record, "sys_id"), &file.name, &file.text)
+                .await;
+        }
         Ok(self.link(&number))
+    }
+
+    /// A file cannot come with a create. The record is there: should this not be done, its
+    /// description says what was cut, and nothing else is wrong.
+    async fn attach(&self, id: &str, name: &str, text: &str) {
+        let table = self.config.table.as_str();
+        let query = [
+            ("table_name", table),
+            ("table_sys_id", id),
+            ("file_name", name),
+        ];
+        let request = self
+            .client
+            .request(Method::POST, "/api/now/attachment/file")
+            .query(&query)
+            .header(reqwest::header::CONTENT_TYPE, "text/plain")
+            .body(text.to_owned());
+        let _ = super::client::send(request).await;
     }
 
     async fn patch(&self, number: &str, body: Map<String, Value>) -> Result<(), Called<()>> {
@@ -508,6 +530,10 @@ impl Tracker for ServiceNow {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { flat(self.follow(cursor, known).await) })
+    }
+
+    fn pause_asked(&self) -> Option<Duration> {
+        self.client.pause_asked()
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {

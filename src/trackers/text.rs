@@ -95,6 +95,32 @@ pub fn escaped_html(text: &str) -> String {
     out
 }
 
+/// Plain text as a paragraph of HTML, with its line ends.
+pub fn as_html(text: &str) -> String {
+    let lines: Vec<String> = plain(text).lines().map(escaped_html).collect();
+    format!("<p>{}</p>", lines.join("<br>\n"))
+}
+
+/// `{{x}}`, `{%x%}` and `##x##` with a blank inside: help desks fill such places in when they send
+/// the text on.
+pub fn without_placeholders(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    for c in text.chars() {
+        if matches!((before, c), ('{', '{' | '%') | ('#', '#')) {
+            out.push(' ');
+        }
+        out.push(c);
+        before = c;
+    }
+    out
+}
+
+/// The last word: where markers stand in texts that lost their line ends.
+pub fn last_word(text: &str) -> &str {
+    text.split_whitespace().next_back().unwrap_or_default()
+}
+
 /// Text of HTML for people: tags fall away, the common entities are read.
 pub fn from_html(html: &str) -> String {
     let mut out = String::with_capacity(html.len());
@@ -147,6 +173,21 @@ mod tests {
     fn no_line_closes_the_fence() {
         assert!(fenced("a ```` b").starts_with("`````text\n"));
         assert!(fenced("a").starts_with("```text\n"));
+    }
+
+    #[test]
+    fn placeholders_of_help_desks_are_not_filled_in() {
+        assert_eq!(
+            without_placeholders("{{ticket.id}} {%user%} ##x## {{{ a # b"),
+            "{ {ticket.id}} { %user%} # #x# # { { { a # b"
+        );
+    }
+
+    #[test]
+    fn text_becomes_one_paragraph_and_its_marker_is_found() {
+        let html = as_html("a <b>\n&\u{0}\n\nab-1-2");
+        assert_eq!(html, "<p>a &lt;b&gt;<br>\n&amp;<br>\n<br>\nab-1-2</p>");
+        assert_eq!(last_word(&from_html(&html)), "ab-1-2");
     }
 
     #[test]

@@ -159,6 +159,35 @@ impl Severities {
     }
 }
 
+/// The zone that a server shows its times in; `UTC` where none is named.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::trackers) struct Zone(jiff::tz::TimeZone);
+
+impl Zone {
+    /// By its name, like `Europe/Berlin`; empty: UTC.
+    pub(in crate::trackers) fn named(name: &str) -> Result<Zone, String> {
+        if name.is_empty() {
+            return Ok(Zone(jiff::tz::TimeZone::UTC));
+        }
+        let zone = jiff::tz::TimeZone::get(name);
+        zone.map(Zone)
+            .map_err(|_| format!("time_zone: `{name}` is no time zone, like Europe/Berlin"))
+    }
+
+    /// Reads `2026-11-25 03:13:00`.
+    pub(in crate::trackers) fn read(&self, text: &str) -> Option<Time> {
+        let time: jiff::civil::DateTime = text.trim().replace(' ', "T").parse().ok()?;
+        let zoned = time.to_zoned_datetime(self.0.clone()).ok()?;
+        Some(Time::from_timestamp(zoned.timestamp()))
+    }
+
+    /// Writes it, whole seconds.
+    pub(in crate::trackers) fn write(&self, time: Time) -> String {
+        let zoned = time.timestamp().to_zoned_datetime(self.0.clone());
+        zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+}
+
 /// A text or number of an object, as text; an object is shown by its id.
 pub(in crate::trackers) fn word(value: &Value, key: &str) -> String {
     match &value[key] {
@@ -275,6 +304,16 @@ mod tests {
         assert_eq!(shared.read("high"), None);
         assert_eq!(shared.read("normal"), Some(Severity::S3));
         assert_eq!(shared.read("?"), None);
+    }
+
+    #[test]
+    fn times_of_servers_are_read_in_their_zone() {
+        let zone = Zone::named("Europe/Berlin").unwrap();
+        let time = Time::parse_rfc3339("2026-11-25T02:13:00Z").unwrap();
+        assert_eq!(zone.read("2026-11-25 03:13:00"), Some(time));
+        assert_eq!(zone.write(time), "2026-11-25 03:13:00");
+        assert_eq!(Zone::named("").unwrap().write(time), "2026-11-25 02:13:00");
+        assert!(Zone::named("Mars/Base").is_err());
     }
 
     #[test]

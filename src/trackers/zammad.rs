@@ -14,6 +14,7 @@ use super::words::{Severities, Statuses, clock, path_part, split_key, word};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
+use base64::Engine as _;
 use futures_util::future::BoxFuture;
 use reqwest::Method;
 use secrecy::ExposeSecret;
@@ -66,17 +67,14 @@ impl Zammad {
             name: name.to_owned(),
             client,
             capabilities: Capabilities {
-                finds_by_key: true,
-                creates_once: false,
+                key_kept: "an attribute, else the title",
                 settle: Duration::from_secs(config.settle_seconds),
-                reopens: true,
-                links: true,
-                reads_back: true,
-                reads_changes: true,
                 poll_every: Duration::from_secs(config.poll_seconds.max(1)),
                 subject_chars_max: TITLE_CHARS_MAX,
                 body_bytes_max: 200 * 1024,
+                attachment_bytes_max: 1024 * 1024,
                 parallel_max: config.parallel.max(1),
+                ..Capabilities::TICKETS
             },
             config,
             me: OnceCell::new(),
@@ -130,6 +128,14 @@ impl Zammad {
                 "content_type": "text/plain",
             },
         });
+        for file in &draft.attachments {
+            let data = base64::engine::general_purpose::STANDARD.encode(&file.text);
+            let one = json!({ "filename": file.name, "data": data, "mime-type": "text/plain" });
+            match ticket["article"]["attachments"].as_array_mut() {
+                Some(list) => list.push(one),
+                None => ticket["article"]["attachments"] = json!([one]),
+            }
+        }
         ticket[&self.config.key_attribute] = json!(draft.key);
         if let Some(severity) = draft.fields.severity {
             ticket["priority"] = json!(self.config.priority.word(severity));
@@ -493,6 +499,10 @@ impl Tracker for Zammad {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { flat(self.follow(cursor, known).await) })
+    }
+
+    fn pause_asked(&self) -> Option<Duration> {
+        self.client.pause_asked()
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {

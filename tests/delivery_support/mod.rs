@@ -52,12 +52,14 @@ pub struct Bridge {
     engine: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Waits that suit a test.
+/// Waits that suit a test. What an index does not show yet is not looked for.
 pub fn quick() -> Pace {
+    let late = storm::index_lag().saturating_sub(Duration::from_secs(2));
+    let looks = |seconds: u64| Duration::from_secs(seconds) + late;
     Pace {
         calls_per_minute: 0,
-        looks: vec![Duration::from_secs(4)],
-        looks_in_doubt: [2, 6, 12].map(Duration::from_secs).to_vec(),
+        looks: vec![looks(4)],
+        looks_in_doubt: [2, 6, 12].map(looks).to_vec(),
         wait_max: Duration::from_millis(700),
         pauses: (Duration::from_millis(300), Duration::from_secs(1)),
     }

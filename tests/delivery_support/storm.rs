@@ -27,6 +27,12 @@ pub fn incidents(short: u64) -> u64 {
     given.map_or(short, |count| count.parse().unwrap())
 }
 
+/// How long the index lags behind; a minute in the long form, which a variable asks for.
+pub fn index_lag() -> Duration {
+    let given = std::env::var("ALERTBRIDGE_TEST_INDEX_LAG_SECONDS").ok();
+    Duration::from_secs(given.map_or(2, |seconds| seconds.parse().unwrap()))
+}
+
 /// All of them exist and are as wanted.
 pub fn all_written(tickets: &[WantedTicket], count: usize) -> bool {
     tickets.len() == count && tickets.iter().all(|t| t.remote.is_some() && !t.has_work())
@@ -90,9 +96,11 @@ impl Storm {
         assert!(counts.len() > 5, "the proxy did too little: {counts:?}");
         self.proxy.calm();
         bridge
-            .until("all is written", 240 + self.incidents, |tickets| {
-                tickets.iter().all(|ticket| !ticket.has_work())
-            })
+            .until(
+                "all is written",
+                240 + self.incidents + 20 * index_lag().as_secs(),
+                |tickets| tickets.iter().all(|ticket| !ticket.has_work()),
+            )
             .await;
         let wrong = self.wrong_in_the_end(&bridge, &facts).await;
         worker.abort();
@@ -148,7 +156,7 @@ impl Storm {
         facts: &BTreeMap<String, Vec<String>>,
     ) -> Vec<String> {
         let mut wrong = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..40 + 2 * index_lag().as_secs() {
             wrong.clear();
             for ticket in bridge.tickets().iter().filter(|t| t.remote.is_some()) {
                 let none = Vec::new();

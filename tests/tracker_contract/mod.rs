@@ -5,7 +5,7 @@
 use alertbridge::model::Time;
 use alertbridge::model::severity::Severity;
 use alertbridge::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields, TicketStatus};
-use alertbridge::trackers::{Called, Change, Draft, RemoteTicket, Tracker};
+use alertbridge::trackers::{Called, Change, Draft, RemoteTicket, Reopens, Tracker};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -80,6 +80,8 @@ pub fn draft(key: &str, subject: &str) -> Draft {
         fields: fields(subject),
         body: format!("{subject}\n\n> as the monitor said\n"),
         requestor: String::new(),
+        attachments: Vec::new(),
+        follows: None,
     }
 }
 
@@ -141,7 +143,7 @@ pub async fn changes_reach_our_fields_and_no_others(tracker: &dyn Tracker) {
     assert!(after.status.is_over(), "{after:?}");
     assert_eq!(after.subject, before.subject);
     assert_eq!(after.severity, before.severity);
-    if tracker.capabilities().reopens {
+    if tracker.capabilities().reopens != Reopens::Never {
         let change = Change::Fields {
             from: Some(after.clone()),
             to: TicketFields {

@@ -50,6 +50,12 @@ fn settle_seconds() -> u64 {
 }
 
 impl Settings for GithubConfig {
+    const TITLE: &'static str = "GitHub issues";
+    const EXAMPLE: &'static str = r#"
+repository = "example/noc"
+token = "..."
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(Github::new(name, self)?))
     }

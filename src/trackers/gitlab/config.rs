@@ -59,6 +59,13 @@ fn settle_seconds() -> u64 {
 }
 
 impl Settings for GitlabConfig {
+    const TITLE: &'static str = "GitLab issues and incidents";
+    const EXAMPLE: &'static str = r#"
+url = "https://gitlab.example.net/"
+project = "noc/net"
+token = "..."
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(Gitlab::new(name, self)?))
     }

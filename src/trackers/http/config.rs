@@ -145,6 +145,19 @@ fn settle_seconds() -> u64 {
 }
 
 impl Settings for HttpConfig {
+    const TITLE: &'static str = "Anything that speaks HTTP, by description";
+    const EXAMPLE: &'static str = r#"
+url = "https://cases.example.net/"
+[open]
+method = "POST"
+path = "/cases"
+body = "{}"
+[change]
+method = "PATCH"
+path = "/cases/{{ id | path }}"
+body = "{}"
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(HttpTracker::new(name, self)?))
     }

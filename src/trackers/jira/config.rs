@@ -78,6 +78,15 @@ fn settle_seconds() -> u64 {
 }
 
 impl Settings for JiraConfig {
+    const TITLE: &'static str = "Jira Cloud and Data Center, Service Management";
+    const EXAMPLE: &'static str = r#"
+url = "https://example.atlassian.net/"
+deployment = "cloud"
+project = "OPS"
+user = "bridge@example.net"
+token = "..."
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(Jira::new(name, self)?))
     }

@@ -49,6 +49,9 @@ fn eight_hours() -> Duration {
 }
 
 impl Settings for AlertmanagerConfig {
+    const TITLE: &'static str = "Alertmanager";
+    const EXAMPLE: &'static str = r#"url = "http://alertmanager.example.net:9093/""#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         let mut headers = HeaderMap::new();
         if let Some(secret) = &self.authorization {

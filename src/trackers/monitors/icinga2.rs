@@ -30,6 +30,11 @@ pub struct Icinga2Config {
 }
 
 impl Settings for Icinga2Config {
+    const TITLE: &'static str = "Icinga 2";
+    const EXAMPLE: &'static str = r#"url = "https://icinga.example.net:5665/"
+user = "alertbridge"
+password = "...""#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         let pair = format!("{}:{}", self.user, self.password.expose_secret().trim());
         let pair = base64::engine::general_purpose::STANDARD.encode(pair);

@@ -113,16 +113,12 @@ fn tracker<M: Monitor + 'static>(name: &str, monitor: M, searchable: bool) -> Ar
         monitor,
         capabilities: Capabilities {
             finds_by_key: searchable,
+            key_kept: if searchable { "comment" } else { "" },
             creates_once: !searchable,
             settle: Duration::from_secs(2),
-            reopens: false,
-            links: false,
-            reads_back: false,
             reads_changes: searchable,
             poll_every: Duration::from_secs(30),
-            subject_chars_max: 200,
-            body_bytes_max: 64 * 1024,
-            parallel_max: 2,
+            ..Capabilities::EVENTS
         },
     })
 }

@@ -23,6 +23,9 @@ pub struct NagiosConfig {
 }
 
 impl Settings for NagiosConfig {
+    const TITLE: &'static str = "Nagios";
+    const EXAMPLE: &'static str = r#"command_file = "/var/lib/nagios4/rw/nagios.cmd""#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         let monitor = Nagios {
             file: self.command_file,

@@ -35,6 +35,10 @@ pub struct ZabbixConfig {
 }
 
 impl Settings for ZabbixConfig {
+    const TITLE: &'static str = "Zabbix";
+    const EXAMPLE: &'static str = r#"url = "https://zabbix.example.net/zabbix/"
+token = "...""#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         let token = self.token.expose_secret().trim().to_owned();
         let mut headers = HeaderMap::new();

@@ -93,6 +93,13 @@ fn settle_seconds() -> u64 {
 }
 
 impl Settings for RedmineConfig {
+    const TITLE: &'static str = "Redmine 5, 6";
+    const EXAMPLE: &'static str = r#"
+url = "https://redmine.example.net/"
+project = "monitoring"
+token = "..."
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(Redmine::new(name, self)?))
     }

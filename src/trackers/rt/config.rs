@@ -71,6 +71,13 @@ fn settle_seconds() -> u64 {
 }
 
 impl Settings for RtConfig {
+    const TITLE: &'static str = "Request Tracker 5";
+    const EXAMPLE: &'static str = r#"
+url = "https://rt.example.net/"
+queue = "Monitoring"
+token = "..."
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(RequestTracker::new(name, self)?))
     }

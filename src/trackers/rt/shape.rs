@@ -1,10 +1,12 @@
 //! RT's shapes and words, and ours. Pure.
 
 use crate::model::severity::Severity;
+use crate::trackers::Attachment;
 use crate::trackers::client::Answer;
 pub(super) use crate::trackers::words::{clock, path_part, split_key, word};
+use base64::Engine as _;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The priority of each severity.
@@ -132,6 +134,15 @@ pub(super) fn messages(answer: &Answer) -> String {
     } else {
         words.join("; ")
     }
+}
+
+/// A file as RT takes it with a ticket.
+pub(super) fn attachment(file: &Attachment) -> Value {
+    json!({
+        "FileName": file.name,
+        "FileType": "text/plain",
+        "FileContent": base64::engine::general_purpose::STANDARD.encode(&file.text),
+    })
 }
 
 #[cfg(test)]

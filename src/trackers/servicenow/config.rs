@@ -85,6 +85,13 @@ fn settle_seconds() -> u64 {
 }
 
 impl Settings for ServiceNowConfig {
+    const TITLE: &'static str = "ServiceNow";
+    const EXAMPLE: &'static str = r#"
+url = "https://example.service-now.com/"
+user = "alertbridge"
+password = "..."
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(ServiceNow::new(name, self)?))
     }

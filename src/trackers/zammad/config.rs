@@ -69,6 +69,14 @@ fn settle_seconds() -> u64 {
 }
 
 impl Settings for ZammadConfig {
+    const TITLE: &'static str = "Zammad 6";
+    const EXAMPLE: &'static str = r#"
+url = "https://zammad.example.net/"
+group = "Users"
+customer = "noc@example.net"
+token = "..."
+"#;
+
     fn connect(self, name: &str) -> Result<Arc<dyn Tracker>, String> {
         Ok(Arc::new(Zammad::new(name, self)?))
     }

@@ -1,0 +1,127 @@
+//! What is done instead of what a tracker cannot do. Pure.
+
+use crate::model::text::bounded;
+use crate::model::ticket::{TicketFields, TicketStatus};
+use crate::trackers::{Attachment, Capabilities, Reopens};
+
+/// Fields without those that the tracker has no place for.
+pub(super) fn fields(can: &Capabilities, fields: &TicketFields) -> TicketFields {
+    TicketFields {
+        severity: fields.severity.filter(|_| can.priorities),
+        ..fields.clone()
+    }
+}
+
+/// Where fields cannot be changed, a note says what they should be.
+pub(super) fn told(from: Option<&TicketFields>, to: &TicketFields) -> String {
+    let differs =
+        |part: fn(&TicketFields, &TicketFields) -> bool| from.is_none_or(|from| part(from, to));
+    let mut text = String::new();
+    if differs(|from, to| from.subject != to.subject) {
+        text.push_str(&format!("Subject: {}\n", to.subject));
+    }
+    if differs(|from, to| from.status != to.status) {
+        text.push_str(&format!("Status: {}\n", to.status.word()));
+    }
+    if let Some(severity) = to.severity
+        && differs(|from, to| from.severity != to.severity)
+    {
+        text.push_str(&format!("Severity: {severity}\n"));
+    }
+    text
+}
+
+/// Whether a ticket of this status cannot be opened again, so that another has to follow it.
+pub(super) fn is_final(can: &Capabilities, status: TicketStatus) -> bool {
+    match can.reopens {
+        Reopens::Always => false,
+        Reopens::UntilClosed => status == TicketStatus::Closed,
+        Reopens::Never => status.is_over(),
+    }
+}
+
+/// The body as it fits, and the whole text as a file if it had to be cut and the tracker takes
+/// files.
+pub(super) fn body(can: &Capabilities, key: &str, text: String) -> (String, Vec<Attachment>) {
+    if text.len() <= can.body_bytes_max {
+        return (text, Vec::new());
+    }
+    if can.attachment_bytes_max == 0 {
+        return (bounded(&text, can.body_bytes_max), Vec::new());
+    }
+    let name = format!("{key}.txt");
+    let hint = format!("\n\nThe whole text is in the file {name}.\n");
+    let room = can.body_bytes_max.saturating_sub(hint.len());
+    let file = Attachment {
+        name,
+        text: bounded(&text, can.attachment_bytes_max),
+    };
+    (format!("{}{hint}", bounded(&text, room)), vec![file])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::severity::Severity;
+
+    const SMALL: Capabilities = Capabilities {
+        body_bytes_max: 100,
+        ..Capabilities::TICKETS
+    };
+
+    fn wanted() -> TicketFields {
+        TicketFields {
+            subject: "core-1 is down".to_owned(),
+            status: TicketStatus::Resolved,
+            severity: Some(Severity::S2),
+            queue: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_note_tells_what_changed_and_nothing_else() {
+        let whole = "Subject: core-1 is down\nStatus: resolved\nSeverity: S2\n";
+        assert_eq!(told(None, &wanted()), whole);
+        let before = TicketFields {
+            status: TicketStatus::New,
+            ..wanted()
+        };
+        assert_eq!(told(Some(&before), &wanted()), "Status: resolved\n");
+        let none = Capabilities {
+            priorities: false,
+            ..Capabilities::TICKETS
+        };
+        assert_eq!(fields(&none, &wanted()).severity, None);
+        assert_eq!(fields(&Capabilities::TICKETS, &wanted()), wanted());
+    }
+
+    #[test]
+    fn what_is_cut_is_enclosed_whole() {
+        let text = "日本語".repeat(40);
+        let (cut, files) = body(&SMALL, "ab-1", text.clone());
+        assert!(cut.len() <= 100 && files.is_empty());
+        let takes = Capabilities {
+            attachment_bytes_max: 1000,
+            ..SMALL
+        };
+        let (cut, files) = body(&takes, "ab-1", text.clone());
+        assert!(cut.len() <= 100 && cut.contains("ab-1.txt"), "{cut}");
+        assert_eq!(files[0].text, text);
+        let (whole, files) = body(&takes, "ab-1", "short".to_owned());
+        assert_eq!((whole.as_str(), files.len()), ("short", 0));
+    }
+
+    #[test]
+    fn what_is_final_depends_on_the_tracker() {
+        let with = |reopens| Capabilities {
+            reopens,
+            ..Capabilities::TICKETS
+        };
+        let (resolved, closed) = (TicketStatus::Resolved, TicketStatus::Closed);
+        assert!(!is_final(&with(Reopens::Always), closed));
+        assert!(!is_final(&with(Reopens::UntilClosed), resolved));
+        assert!(is_final(&with(Reopens::UntilClosed), closed));
+        assert!(is_final(&with(Reopens::Never), resolved));
+        assert!(!is_final(&with(Reopens::Never), TicketStatus::Open));
+    }
+}
