@@ -1,6 +1,6 @@
 //! A person's acknowledgement goes back to the monitors behind the sources: with a key, attempts,
 //! unknown outcomes and dead letters like any ticket.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod daemon_support;
 mod stand_in;
