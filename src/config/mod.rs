@@ -9,6 +9,7 @@ mod sealing;
 pub mod sections;
 mod trackers;
 
+use crate::delivery::presentation::{self, Requested};
 use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
@@ -344,6 +345,10 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
                 key.clone(),
                 "each route needs a name of its own",
             ));
+        }
+        let tried = presentation::requestor(&section.requestor, &Requested::default());
+        if let Err(error) = tried {
+            problems.push(Problem::of(key.clone(), format!("requestor: {error}")));
         }
         let tracker = section.tracker.clone().unwrap_or_else(|| "desk".to_owned());
         let of_cases = Some(&section.case_tracker).filter(|name| !name.is_empty());

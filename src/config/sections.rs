@@ -3,6 +3,7 @@
 
 use super::read::Problem;
 pub use super::sealing::SealingSection;
+use crate::delivery::presentation::Original;
 use crate::engine::{CaseTickets, RecurringConfig, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
@@ -194,6 +195,11 @@ pub struct RouteSection {
     pub case_queue: String,
     /// What goes through it must not leave the bridge.
     pub sensitive: bool,
+    /// Whether the alert goes with the ticket as it was received: `no`, `link`, `attach`.
+    pub original: Original,
+    /// A template of the requestor, as `noc+{{ account }}@example.net`; the tracker's default
+    /// unless said.
+    pub requestor: String,
 }
 
 /// `[watch]`: the bridge watches itself.

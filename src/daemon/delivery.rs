@@ -2,6 +2,7 @@
 
 use super::{keeping, now};
 use crate::config::Config;
+use crate::delivery::presentation::Manner;
 use crate::delivery::{Gate, Ledger, Pace, Presentation, Worker};
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::metrics::Metrics;
@@ -74,6 +75,18 @@ impl Workers {
         let trackers = &config.trackers;
         let presentation = Arc::new(Presentation {
             board: config.file.operators.url.clone(),
+            routes: config
+                .file
+                .route
+                .iter()
+                .map(|route| {
+                    let manner = Manner {
+                        original: route.original,
+                        requestor: route.requestor.clone(),
+                    };
+                    (route.name.clone(), manner)
+                })
+                .collect(),
         });
         let mut running = self.running.lock().await;
         end(std::mem::take(&mut running)).await;

@@ -9,7 +9,7 @@ mod instead;
 mod ledger;
 mod merge;
 mod people;
-mod presentation;
+pub mod presentation;
 mod reconcile;
 mod render;
 mod turn;

@@ -49,6 +49,7 @@ impl Engine {
                 tracker: &tracker,
                 contract: None,
                 alert: Some(alert),
+                stands_in_for: None,
                 language: "en".to_owned(),
                 fields: TicketFields {
                     subject: format!("Acknowledged by {author}: {id}"),

@@ -81,6 +81,7 @@ impl Engine {
                 tracker: tracker.unwrap_or(&route.tracker),
                 contract: Some(contract.name.clone()),
                 alert: None,
+                stands_in_for: None,
                 language: contract.locale.clone(),
                 fields,
             },

@@ -20,6 +20,7 @@
 //! | `recurring` | windows that come again |
 //! | `vote` | when monitors contradict each other |
 //! | `cases` | what each affected contract sees, and its clocks |
+//! | `routing` | where tickets go, and what stands in for one that cannot be written |
 //! | `ticketing` | what the trackers should look like |
 //! | `case_tickets` | what each customer sees of a case, and does to it |
 //! | `acknowledge` | which acknowledgements go back to monitors |
@@ -49,6 +50,7 @@ mod people;
 mod quiet;
 mod recurring;
 mod request;
+mod routing;
 mod saving;
 mod sensitive;
 mod settings;

@@ -57,85 +57,8 @@ impl Engine {
             .any(|ticket| ticket.route == route && ticket.contract.as_deref() == contract)
     }
 
-    /// The routes by which the incident's tickets were opened; those are kept for its life. Without
-    /// a ticket, the routes that match now.
-    pub(super) fn routes_of(&self, incident: &Incident) -> Vec<Route> {
-        let opened: Vec<Route> = self
-            .decisions
-            .routes
-            .iter()
-            .filter(|route| self.has_ticket(incident.id, &route.name, None))
-            .cloned()
-            .collect();
-        if opened.is_empty() {
-            self.routes_for(incident)
-        } else {
-            opened
-        }
-    }
-
-    /// The routes of an incident: those it names, else the first that match.
-    fn routes_for(&self, incident: &Incident) -> Vec<Route> {
-        let named: Vec<Route> = self
-            .decisions
-            .routes
-            .iter()
-            .filter(|route| incident.routes.contains(&route.name))
-            .cloned()
-            .collect();
-        if !named.is_empty() {
-            return named;
-        }
-        let mut routes = Vec::new();
-        for route in &self.decisions.routes {
-            let takes = route.severities.is_empty()
-                || incident
-                    .severity
-                    .is_some_and(|s| route.severities.contains(&s));
-            if takes && self.route_matches(route, incident) {
-                routes.push(route.clone());
-                if !route.further {
-                    break;
-                }
-            }
-        }
-        if routes.is_empty() {
-            routes.push(Route::desk());
-        }
-        routes
-    }
-
-    /// A route is asked with the texts of the newest alert that this step touched; an incident of
-    /// the bridge's own goes to routes without a matcher.
-    fn route_matches(&self, route: &Route, incident: &Incident) -> bool {
-        let Some(matcher) = &route.matcher else {
-            return true;
-        };
-        let fields = [
-            (
-                "source",
-                self.state.symbols.name(incident.source).to_owned(),
-            ),
-            (
-                "severity",
-                incident.severity.map_or(String::new(), |s| s.to_string()),
-            ),
-            ("element", self.state.symbols.name(incident.root).to_owned()),
-            (
-                "site",
-                incident
-                    .sites
-                    .first()
-                    .map_or(String::new(), |s| self.state.symbols.name(*s).into()),
-            ),
-            ("title", incident.title.clone()),
-            ("category", incident.category.word().to_owned()),
-        ];
-        matcher.matches_fields(&fields)
-    }
-
     /// Past the cap of new tickets an hour only proven S1 and S2 get one.
-    fn over_cap(&mut self, incident: &Incident) -> bool {
+    pub(super) fn over_cap(&mut self, incident: &Incident) -> bool {
         let cap = self.decisions.settings.tickets_per_hour_max;
         let now = self.state.now;
         let (began, count) = self.state.scalars.tickets_hour;
@@ -157,12 +80,13 @@ impl Engine {
         false
     }
 
-    fn want_ticket(&mut self, incident: &Incident, route: &Route) {
+    pub(super) fn want_ticket(&mut self, incident: &Incident, route: &Route) {
         let wanted = Wanted {
             route,
             tracker: &route.tracker,
             contract: None,
             alert: None,
+            stands_in_for: None,
             language: "en".to_owned(),
             fields: fields_of(incident, &route.queue),
         };
@@ -220,6 +144,7 @@ impl Engine {
             shadow,
             language: wanted.language,
             alert: wanted.alert,
+            stands_in_for: wanted.stands_in_for,
         };
         let ticket_is_ack = ticket.alert.is_some();
         self.out.work.push(ticket.tracker.clone());
@@ -252,6 +177,10 @@ impl Engine {
             let (number, queue) = (ticket.id, &ticket.wanted.queue);
             let wanted = match (&ticket.contract, ticket.alert) {
                 (_, Some(alert)) => Some(self.acknowledgement_fields(ticket, alert)),
+                (None, None) if self.is_replaced(ticket) => Some(TicketFields {
+                    status: TicketStatus::Resolved,
+                    ..fields_of(&incident, queue)
+                }),
                 (None, None) => Some(fields_of(&incident, queue)),
                 (Some(contract), None) => self.case_fields(&incident, contract, queue),
             };
@@ -280,8 +209,6 @@ impl Engine {
         text: &str,
         public: bool,
     ) {
-        let now = self.state.now;
-        let seq = self.state.cursor;
         for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
             if but == Some(ticket) {
                 continue;
@@ -297,7 +224,7 @@ impl Engine {
                 None => None,
             };
             let text = text.map(|text| self.outside(id, &text));
-            let (Some(text), Some(ticket)) = (text, self.state.tickets.get_mut(&ticket)) else {
+            let (Some(text), Some(ticket)) = (text, self.state.tickets.get(&ticket)) else {
                 continue;
             };
             if text == super::sensitive::WITHHELD
@@ -309,23 +236,37 @@ impl Engine {
                 // That there is news is said already.
                 continue;
             }
-            let waiting = ticket.notes.iter().filter(|n| !n.done).count();
-            if waiting >= NOTES_WAITING_MAX {
-                continue;
-            }
-            let number = ticket.notes.len();
-            let key = ticket.key.get(..12).unwrap_or(&ticket.key);
-            let marker = format!("{key}-{seq}-{number}");
-            ticket.notes.push(TicketNote {
-                marker,
-                at: now,
-                text: bounded(&text, NOTE_BYTES_MAX),
-                public,
-                done: false,
-            });
-            self.out.work.push(ticket.tracker.clone());
-            self.state.dirty.tickets.insert(ticket.id);
+            let ticket = ticket.id;
+            self.push_note(ticket, &text, public);
         }
+    }
+
+    /// Adds an internal note to one ticket.
+    pub(super) fn note_one(&mut self, ticket: TicketId, text: &str) {
+        self.push_note(ticket, text, false);
+    }
+
+    fn push_note(&mut self, ticket: TicketId, text: &str, public: bool) {
+        let (at, seq) = (self.state.now, self.state.cursor);
+        let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
+            return;
+        };
+        let waiting = ticket.notes.iter().filter(|n| !n.done).count();
+        if waiting >= NOTES_WAITING_MAX {
+            return;
+        }
+        let number = ticket.notes.len();
+        let key = ticket.key.get(..12).unwrap_or(&ticket.key);
+        let marker = format!("{key}-{seq}-{number}");
+        ticket.notes.push(TicketNote {
+            marker,
+            at,
+            text: bounded(text, NOTE_BYTES_MAX),
+            public,
+            done: false,
+        });
+        self.out.work.push(ticket.tracker.clone());
+        self.state.dirty.tickets.insert(ticket.id);
     }
 
     /// What came of working on a ticket.
@@ -392,6 +333,9 @@ impl Engine {
             let text = format!("Ticket {} was a duplicate and is closed.", twin.key);
             self.decide(incident, Reason::TwinClosed, text);
         }
+        if new_remote {
+            self.take_over(&ticket);
+        }
         self.follow_trouble(&ticket, was_trouble.is_some());
     }
 
@@ -425,46 +369,6 @@ impl Engine {
             self.wake(at, Wake::Fallback(ticket.id));
         }
     }
-
-    /// A tracker has been down for too long: an S1 or S2 goes to the fallback route as well.
-    pub(super) fn fall_back(&mut self, id: TicketId) {
-        let Some(ticket) = self.state.tickets.get(&id) else {
-            return;
-        };
-        let of_incident = ticket.contract.is_none() && ticket.alert.is_none();
-        if ticket.trouble.is_none() || ticket.remote.is_some() || !of_incident {
-            return;
-        }
-        let Some(incident) = self.state.incidents.get(&ticket.incident).cloned() else {
-            return;
-        };
-        let urgent = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
-        let route = self
-            .decisions
-            .routes
-            .iter()
-            .find(|r| r.name == ticket.route);
-        let fallback = route.map(|r| r.fallback.clone()).unwrap_or_default();
-        let Some(fallback) = self
-            .decisions
-            .routes
-            .iter()
-            .find(|r| r.name == fallback)
-            .cloned()
-        else {
-            return;
-        };
-        let taken = self.has_ticket(incident.id, &fallback.name, None);
-        if !urgent || taken || !incident.state.is_open() {
-            return;
-        }
-        let text = format!(
-            "{} does not answer: route {} takes it.",
-            ticket.tracker, fallback.name
-        );
-        self.decide(incident.id, Reason::Fallback, text);
-        self.want_ticket(&incident, &fallback);
-    }
 }
 
 /// A ticket to be asked for.
@@ -477,6 +381,8 @@ pub(super) struct Wanted<'a> {
     pub contract: Option<String>,
     /// The alert, for an acknowledgement at its monitor.
     pub alert: Option<AlertId>,
+    /// The ticket in whose place it is asked for.
+    pub stands_in_for: Option<TicketId>,
     /// The language it is written in.
     pub language: String,
     /// Our fields.
@@ -492,7 +398,7 @@ impl Wanted<'_> {
 }
 
 /// Our fields of an incident's ticket.
-fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
+pub(super) fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
     let status = match incident.state {
         IncidentState::Resolved | IncidentState::Closed => TicketStatus::Resolved,
         // Quiet again after it was resolved: the ticket stays as it is until then.

@@ -47,6 +47,8 @@ pub struct WantedTicket {
     pub language: String,
     /// The alert whose acknowledgement at its monitor this is; `None`: a ticket.
     pub alert: Option<AlertId>,
+    /// The ticket that could not be written, in whose place this one was asked for.
+    pub stands_in_for: Option<TicketId>,
 }
 
 impl WantedTicket {
