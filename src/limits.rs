@@ -198,3 +198,14 @@ pub const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
 pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
 /// Furthest that an SNS message may be ahead of our clock, seconds.
 pub const SNS_AHEAD_SECONDS_MAX: u64 = 15 * 60;
+
+/// Most names told of a list in one sentence.
+pub const NAMES_TOLD_MAX: usize = 5;
+/// A new inventory without more services than this needs a person's word, percent of those in use.
+pub const INVENTORY_SERVICES_LOST_PERCENT_MAX: usize = 10;
+/// The same for elements and groups.
+pub const INVENTORY_THINGS_LOST_PERCENT_MAX: usize = 25;
+/// The same for open incidents whose alerts would name no element any more.
+pub const INVENTORY_INCIDENTS_LOST_PERCENT_MAX: usize = 10;
+/// Most pages of one of NetBox's lists.
+pub const NETBOX_PAGES_MAX: usize = 10_000;

@@ -6,10 +6,11 @@ use alertbridge::inventory::{Inventory, InventoryFile};
 use alertbridge::model::event::{Event, EventState, SeverityHint};
 use alertbridge::model::figure::{Family, Stored, series_key};
 use alertbridge::model::incident::Case;
-use alertbridge::model::input::Message;
+use alertbridge::model::input::{Generation, GenerationOf, Message};
 use alertbridge::model::saved::StateDelta;
 use alertbridge::model::{Command, Identity, IncidentId, Input, Reason, Sequenced, Severity, Time};
-use alertbridge::sla::{CaseLog, ClockState, SlaSections, TargetName, View, evaluate};
+use alertbridge::model::{DeliveryReport, WantedTicket};
+use alertbridge::sla::{CaseLog, ClockState, Sla, SlaSections, TargetName, View, evaluate};
 use jiff::tz::TimeZoneDatabase;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,15 +55,22 @@ struct Bench {
     figures: Vec<(Reason, String)>,
 }
 
+fn compiled(text: &str) -> Sla {
+    let sections: SlaSections = toml::from_str(text).unwrap();
+    sections.compile(&TimeZoneDatabase::bundled()).unwrap().0
+}
+
 impl Bench {
     fn new() -> Bench {
         let path = format!(
             "{}/config/policies/three-level.toml",
             env!("CARGO_MANIFEST_DIR")
         );
-        let text = std::fs::read_to_string(path).unwrap() + CONTRACTS;
-        let sections: SlaSections = toml::from_str(&text).unwrap();
-        let (sla, _) = sections.compile(&TimeZoneDatabase::bundled()).unwrap();
+        Bench::with(&(std::fs::read_to_string(path).unwrap() + CONTRACTS))
+    }
+
+    fn with(agreements: &str) -> Bench {
+        let sla = compiled(agreements);
         let file = InventoryFile::from_toml(INVENTORY).unwrap();
         let decisions = Decisions {
             inventory: Arc::new(Inventory::build(file).unwrap()),
@@ -93,6 +101,18 @@ impl Bench {
         self.engine.take_delta()
     }
 
+    /// Other agreements come into force.
+    fn reload(&mut self, agreements: &str) {
+        self.decisions.sla = Arc::new(compiled(agreements));
+        self.engine.replace_decisions(self.decisions.clone());
+        self.step(Input::Generation(Generation {
+            of: GenerationOf::Configuration,
+            digest: format!("digest {}", self.seq),
+            note: String::new(),
+            elements: Vec::new(),
+        }));
+    }
+
     fn after(&mut self, minutes: u64) -> StateDelta {
         self.now = self.now.plus(Duration::from_secs(minutes * 60));
         self.step(Input::Due)
@@ -104,6 +124,10 @@ impl Bench {
         event.host = Some("sw1".to_owned());
         event.component = Some(component.to_owned());
         event.severity_hint = SeverityHint::Redundancy;
+        self.send(event);
+    }
+
+    fn send(&mut self, event: Event) {
         self.step(Input::Message(Message {
             source: "mon".to_owned(),
             scope: "mon".to_owned(),
@@ -146,6 +170,24 @@ impl Bench {
             Some(Stored::Spread { counts, .. }) => counts.iter().sum(),
             None => 0,
         }
+    }
+}
+
+/// The tracker has all of it.
+fn delivered(wanted: &WantedTicket) -> DeliveryReport {
+    DeliveryReport {
+        ticket: wanted.id,
+        version_done: wanted.version_wanted,
+        written: Some(wanted.wanted.clone()),
+        read: None,
+        remote: Some(alertbridge::model::ticket::RemoteRef {
+            key: "1".to_owned(),
+            url: String::new(),
+        }),
+        origin: None,
+        notes_done: wanted.notes.iter().map(|n| n.marker.clone()).collect(),
+        trouble: None,
+        twins_closed: vec![],
     }
 }
 
@@ -299,20 +341,7 @@ fn figures_are_counted_when_the_case_is_closed_for_good() {
         .collect::<Vec<_>>()
     {
         let wanted = bench.engine.state().tickets[&ticket].clone();
-        bench.step(Input::Delivery(alertbridge::model::DeliveryReport {
-            ticket,
-            version_done: wanted.version_wanted,
-            written: Some(wanted.wanted.clone()),
-            read: None,
-            remote: Some(alertbridge::model::ticket::RemoteRef {
-                key: "1".to_owned(),
-                url: String::new(),
-            }),
-            origin: None,
-            notes_done: wanted.notes.iter().map(|n| n.marker.clone()).collect(),
-            trouble: None,
-            twins_closed: vec![],
-        }));
+        bench.step(Input::Delivery(delivered(&wanted)));
     }
     bench.after(25 * 60);
     assert_eq!(bench.count(Family::SlaVerdicts, &met), 2);
@@ -322,4 +351,104 @@ fn figures_are_counted_when_the_case_is_closed_for_good() {
         2
     );
     assert!(bench.case("acme").is_none(), "it left memory");
+}
+
+/// Both clocks count in a calendar that is always open, but for its holidays.
+fn office(restore: &str, holidays: &str) -> String {
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let week: Vec<String> = days
+        .iter()
+        .map(|day| format!("{day} = [[\"00:00\", \"24:00\"]]"))
+        .collect();
+    let severities: String = (1..=5)
+        .map(|severity| {
+            format!(
+                "[policy.p.severity.{severity}]\n\
+                 initial_response = {{ within = \"8h\", calendar = \"office\" }}\n\
+                 restore = {{ within = \"{restore}\", calendar = \"office\" }}\n"
+            )
+        })
+        .collect();
+    format!(
+        "[calendar.office]\ntz = \"Etc/UTC\"\nweek = {{ {} }}\nholidays = [{holidays}]\n\
+         [policy.p]\nscale = 5\n[policy.p.category]\n\
+         incident = {{ severity = \"set\", targets = [\"initial_response\", \"restore\"] }}\n\
+         {severities}[contract.acme]\npolicy = \"p\"\n",
+        week.join(", ")
+    )
+}
+
+#[test]
+fn an_edited_calendar_moves_what_runs_and_leaves_verdicts_as_they_fell() {
+    let mut bench = Bench::with(&office("1h", ""));
+    bench.reload(&office("1h", ""));
+    bench.alert("psu1", EventState::Firing);
+    bench.alert("psu2", EventState::Firing);
+    let start = bench.now.seconds();
+    bench.after(120);
+    let before = bench.view("acme");
+    let restore = before.clock(TargetName::Restore).unwrap();
+    assert_eq!(
+        (restore.state, restore.due),
+        (ClockState::Breached, Some(start + 3600))
+    );
+    let told = bench.told(Reason::SlaBreached).len();
+
+    // The day on which all this happens is declared a holiday.
+    bench.reload(&office("1h", "\"2026-06-02\""));
+    let after = bench.view("acme");
+    let kept = after.clock(TargetName::Restore).unwrap();
+    assert_eq!(
+        (kept.state, kept.due),
+        (ClockState::Breached, Some(start + 3600))
+    );
+    let response = after.clock(TargetName::InitialResponse).unwrap();
+    assert_eq!(response.due, Some(start + 32 * 3600), "the day is closed");
+    let moved = bench.told(Reason::DueMoved);
+    assert_eq!(moved.len(), 1, "{moved:?}");
+    assert!(moved[0].contains("2026-06-03T08:00:00Z and no longer by 2026-06-02T08:00:00Z"));
+    bench.after(60);
+    assert_eq!(bench.told(Reason::SlaBreached).len(), told, "told once");
+    assert_eq!(bench.count(Family::SlaCorrections, &["withdrawn"]), 0);
+
+    // Other terms: this case keeps its own.
+    let first = bench.decisions.sla.contracts["acme"].version.clone();
+    bench.reload(&office("200h", "\"2026-06-02\""));
+    bench.after(60);
+    let log = &bench.case("acme").unwrap().log;
+    assert_eq!(alertbridge::sla::log::agreed(log), Some(first.as_str()));
+    assert_ne!(first, bench.decisions.sla.contracts["acme"].version);
+    assert_eq!(bench.told(Reason::SlaBreached).len(), told);
+    assert_eq!(bench.count(Family::SlaCorrections, &["withdrawn"]), 0);
+}
+
+#[test]
+fn a_contract_may_count_from_the_ticket_or_from_the_alert() {
+    for (word, from) in [
+        ("ticket_created", 300),
+        ("alert_started", -600),
+        ("reported", 0),
+    ] {
+        let policy = office("6h", "").replace(
+            "[policy.p]\n",
+            &format!("[policy.p]\nclock_start = \"{word}\"\n"),
+        );
+        let mut bench = Bench::with(&policy);
+        let start = bench.now;
+        let mut event = Event::new(
+            EventState::Firing,
+            Identity::Key("sw1".to_owned()),
+            "sw1 is down".to_owned(),
+        );
+        event.host = Some("sw1".to_owned());
+        event.severity_hint = SeverityHint::Outage;
+        event.starts_at = Some(start.minus(Duration::from_secs(600)));
+        bench.send(event);
+        bench.after(5);
+        let ticket = bench.engine.state().tickets.values().next().cloned();
+        bench.step(Input::Delivery(delivered(&ticket.unwrap())));
+        let view = bench.view("acme");
+        let restore = view.clock(TargetName::Restore).unwrap();
+        assert_eq!(restore.start, start.seconds() + from, "{word}");
+    }
 }

@@ -441,3 +441,50 @@ fn the_board_shows_what_is_open_and_escapes_it() {
     );
     assert!(!page.contains("<script>x"));
 }
+
+/// `explain` takes an event and the number that the tracker gave, beside our own numbers.
+#[test]
+fn an_event_and_a_trackers_number_are_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = "[[rule]]\nname = \"lab\"\nmatch = [\"host=~lab-.*\"]\ndrop = true\n";
+    let daemon = Daemon::start_with(dir.path(), more, &[]);
+    daemon.post(&problem("core-1", "problem")).unwrap();
+    daemon.post(&problem("lab-1", "problem")).unwrap();
+    daemon.until("one ticket", |tickets| tickets.len() == 1);
+    let explain = |id: &str| {
+        let (good, told) = daemon.verb(&["explain", id]);
+        assert!(good, "{id}: {told}");
+        told
+    };
+    let incident = explain("INC-1");
+    let place = incident.split("Event ").nth(1).unwrap();
+    let place = place.split(' ').next().unwrap();
+    let told = explain(place);
+    assert!(told.starts_with(&format!("Event {place} at 2")), "{told}");
+    for part in [
+        "by source native (native): state firing",
+        "Identity: the object `core-1|ping` within `native`",
+        "No rule matched: the sender's known signals decide.",
+        "It speaks of A-1 firing since",
+        "It belongs to INC-1.",
+    ] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    // The next entry was dropped, and the explanation says by what.
+    let seq: u64 = place.split('.').next().unwrap().parse().unwrap();
+    let dropped = (seq + 1..seq + 6).find_map(|seq| {
+        let (good, told) = daemon.verb(&["explain", &format!("{seq}.0")]);
+        (good && told.contains("lab-1")).then_some(told)
+    });
+    let told = dropped.unwrap();
+    assert!(told.contains("`lab` matched: sets drop"), "{told}");
+    assert!(told.contains("No alert came of it."), "{told}");
+    until("the ticket's number is known", || {
+        daemon.verb(&["explain", "desk:1"]).0
+    });
+    assert_eq!(explain("desk:1"), incident);
+    assert_eq!(explain("1"), incident);
+    let (good, told) = daemon.verb(&["explain", "rt:1"]);
+    assert!(!good && told.contains("cannot be explained"), "{told}");
+    assert!(!daemon.verb(&["explain", "999999.0"]).0);
+}

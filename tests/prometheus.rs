@@ -50,6 +50,7 @@ fn rules_name_only_metrics_that_exist() {
     let rules = std::fs::read_to_string(rules).unwrap();
     let metrics = alertbridge::telemetry::metrics::Metrics::new().unwrap();
     metrics.configured([("a", Some(std::time::Duration::from_secs(60)))], ["desk"]);
+    metrics.pull_configured("dc", None);
     let mut standing = alertbridge::telemetry::metrics::Standing::default();
     for target in ["initial_response", "update", "restore"] {
         standing.targets.push(("p".to_owned(), target, 1));

@@ -3,6 +3,12 @@
 
 mod daemon_support;
 
+use alertbridge::engine::{Decisions, Engine, Route};
+use alertbridge::model::event::{Event, EventState};
+use alertbridge::model::{Identity, Input, Message, SeverityHint, Time};
+use alertbridge::replay::{Asked, replay as replay_store};
+use alertbridge::store::sqlite::{Retention, SqliteStore, StoreOptions, retire};
+use alertbridge::store::{Journal, NewInput, StateStore};
 use daemon_support::{Daemon, configuration};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -236,4 +242,85 @@ fn a_stopped_store_is_replayed_and_not_touched() {
     let (code, _, told) = run(&dir.path().join("nowhere"), &["--config", new]);
     assert_eq!(code, 1);
     assert!(told.contains("there is no store here"), "{told}");
+}
+
+/// A store in which retention has forgotten the first inputs.
+#[test]
+fn what_began_before_the_oldest_kept_input_is_counted_and_not_compared() {
+    const DAY_MS: i64 = 24 * 3600 * 1000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path(), StoreOptions::default(), "g1").unwrap();
+    let decisions = Decisions {
+        routes: vec![Route::desk()],
+        ..Decisions::default()
+    };
+    let mut engine = Engine::new(decisions.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut take = |at: i64, host: &str, word: &str| {
+        let identity = Identity::key(host).unwrap();
+        let mut event = Event::new(EventState::Firing, identity, format!("{host} is down"));
+        event.host = Some(host.to_owned());
+        event.severity = Some(word.to_owned());
+        event.severity_hint = SeverityHint::Outage;
+        let message = Message {
+            source: "mon".to_owned(),
+            scope: "mon".to_owned(),
+            sender: "native".to_owned(),
+            account: None,
+            events: vec![event],
+            maintenance: Vec::new(),
+            replies: Vec::new(),
+            ignored: None,
+            problems: Vec::new(),
+            replay_of: None,
+            sensitive: false,
+        };
+        let input = NewInput {
+            at: Time(at),
+            input: Input::Message(message),
+            raw: None,
+        };
+        let places = runtime.block_on(store.journal.append(vec![input], Vec::new()));
+        let place = places.unwrap()[0];
+        for sequenced in store.journal.read(place - 1, 1).unwrap() {
+            engine.step(&sequenced);
+        }
+        store.state.commit(&engine.take_delta()).unwrap();
+    };
+    take(DAY_MS, "old", "critical");
+    take(3 * DAY_MS, "new", "critical");
+    // The old trouble speaks again: here it would be a new ticket.
+    take(3 * DAY_MS + 1000, "old", "disaster");
+    take(3 * DAY_MS + 2000, "newer", "critical");
+    let keep = Retention {
+        inputs_days: 1,
+        ..Retention::default()
+    };
+    assert_eq!(
+        retire(&store, &keep, Time(3 * DAY_MS + 3000))
+            .unwrap()
+            .inputs,
+        1
+    );
+    drop(store);
+    let replayed = replay_store(&Asked {
+        data_dir: dir.path(),
+        decisions: &decisions,
+        keys: &Default::default(),
+        from: None,
+        to: None,
+        now: Time(4 * DAY_MS),
+    });
+    let replayed = replayed.unwrap();
+    assert_eq!(replayed.oldest_input, Some(Time(3 * DAY_MS)));
+    assert!(
+        !replayed.journal_whole && replayed.differences.is_empty(),
+        "{replayed:#?}"
+    );
+    assert_eq!(
+        (replayed.same, replayed.not_compared, replayed.inputs),
+        (2, 1, 3)
+    );
 }

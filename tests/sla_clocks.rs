@@ -388,6 +388,9 @@ fn a_late_fact_takes_a_breach_back() {
     let view = at(&contract, &answered, 25);
     let back = view.withdrawn(told.iter().map(String::as_str));
     assert_eq!(back, ["initial_response/1/1/0/breached"]);
+    // That it was taken back is no breach that could be taken back again.
+    let known = "withdrawn/initial_response/1/1/0/breached";
+    assert!(view.withdrawn([known]).is_empty());
     assert!(
         view.moments
             .iter()

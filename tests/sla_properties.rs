@@ -6,7 +6,7 @@ use alertbridge::sla::calendar::{CalendarText, read_all};
 use alertbridge::sla::log::{By, CaseDid, CaseEvent, EndedBy, VoidReason};
 use alertbridge::sla::policy::TargetName;
 use alertbridge::sla::week::WeekText;
-use alertbridge::sla::{Calendar, ClockState, SlaSections, evaluate};
+use alertbridge::sla::{Calendar, ClockState, SlaSections, Stage, evaluate};
 use jiff::tz::TimeZoneDatabase;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -273,7 +273,7 @@ proptest! {
         let mut sorted = log;
         sorted.sort_by_key(|event| event.at);
         let mut told = std::collections::BTreeSet::new();
-        let mut breached: BTreeMap<(usize, usize, TargetName), i64> = BTreeMap::new();
+        let mut verdicts: BTreeMap<_, (ClockState, Option<i64>, Option<i64>)> = BTreeMap::new();
         // Step by step: what is known then, at each event and at each instant it asks for.
         let mut now = begin(0);
         for _ in 0..400 {
@@ -286,15 +286,18 @@ proptest! {
             told.extend(view.moments.iter().map(|moment| moment.key()));
             for clock in &view.clocks {
                 let key = (clock.cycle, clock.period, clock.target);
-                if let Some(before) = breached.get(&key) {
-                    // Only what was no incident after all takes a restore breach out of the count.
-                    let void = clock.target == TargetName::Restore
-                        && matches!(clock.state, ClockState::Void(_));
-                    prop_assert!(void || clock.state == ClockState::Breached, "{:?}", clock);
-                    prop_assert_eq!(clock.breached_at, Some(*before));
+                if let Some(before) = verdicts.get(&key) {
+                    // Only what was no incident after all takes a restore verdict out of the count;
+                    // one that was restored and fails again soon runs on.
+                    let restored = clock.target == TargetName::Restore;
+                    let void = restored
+                        && (matches!(clock.state, ClockState::Void(_))
+                            || before.0 == ClockState::Met);
+                    let after = (clock.state, clock.due, clock.settled_at);
+                    prop_assert!(void || after == *before, "{before:?} became {clock:?}");
                 }
-                if clock.state == ClockState::Breached {
-                    breached.insert(key, clock.breached_at.unwrap());
+                if matches!(clock.state, ClockState::Met | ClockState::Breached) {
+                    verdicts.insert(key, (clock.state, clock.due, clock.settled_at));
                 }
             }
             let event = sorted.iter().map(|e| e.at.0 / 1000).find(|at| *at > now);
@@ -307,6 +310,66 @@ proptest! {
         let end = evaluate(&sorted, &contract, now).unwrap();
         for moment in &end.moments {
             prop_assert!(told.contains(&moment.key()), "{} was never told", moment.key());
+        }
+        // And the same verdicts, cycle by cycle.
+        let ends = end.cycles.iter().skip(1).map(|begin| begin - 1).chain([now]);
+        for at in ends {
+            for clock in evaluate(&sorted, &contract, at).unwrap().clocks {
+                let stepped = verdicts.get(&(clock.cycle, clock.period, clock.target));
+                if matches!(clock.state, ClockState::Met | ClockState::Breached) {
+                    let whole = (clock.state, clock.due, clock.settled_at);
+                    prop_assert_eq!(stepped, Some(&whole));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_clock_is_due_before_it_began_nor_warns_after_it_is_due(log in log()) {
+        let contract = contract();
+        for after in [1_000, 20_000, 150_000] {
+            let view = evaluate(&log, &contract, begin(0) + after).unwrap();
+            for clock in &view.clocks {
+                prop_assert!(clock.due.is_none_or(|due| due >= clock.start), "{:?}", clock);
+            }
+            if let Some(due) = view.update.due {
+                prop_assert!(due >= begin(0));
+                prop_assert!(view.update.risk_at.is_none_or(|risk| risk <= due));
+            }
+            for moment in view.moments.iter().filter(|m| m.stage == Stage::AtRisk) {
+                let clock = view.clocks.iter().find(|clock| {
+                    (clock.target, clock.period) == (moment.target, moment.period)
+                });
+                let due = clock.and_then(|clock| clock.due);
+                prop_assert!(due.is_none_or(|due| moment.at <= due), "{:?}", moment);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_never_brings_a_due_instant_forward(
+        log in log(), from in 1i64..90_000, long in 1i64..40_000,
+    ) {
+        let contract = contract();
+        let now = begin(0) + 150_000;
+        let waits = |what: &CaseDid| matches!(what, CaseDid::WaitStart | CaseDid::WaitEnd);
+        let free: Vec<CaseEvent> = log.into_iter().filter(|event| !waits(&event.what)).collect();
+        let mut waiting = free.clone();
+        for (at, what) in [(from, CaseDid::WaitStart), (from + long, CaseDid::WaitEnd)] {
+            waiting.push(CaseEvent { at: Time((begin(0) + at) * 1000), what });
+        }
+        let (before, after) = (
+            evaluate(&free, &contract, now).unwrap(),
+            evaluate(&waiting, &contract, now).unwrap(),
+        );
+        for (free, paused) in before.clocks.iter().zip(&after.clocks) {
+            prop_assert_eq!((free.target, free.period), (paused.target, paused.period));
+            if let (Some(due), Some(later)) = (free.due, paused.due) {
+                prop_assert!(due <= later, "{:?} {:?}", free, paused);
+                prop_assert!(free.target == TargetName::Restore || due == later);
+            }
+            let met = |state| state == ClockState::Met;
+            prop_assert!(!met(free.state) || met(paused.state), "{:?} {:?}", free, paused);
         }
     }
 }

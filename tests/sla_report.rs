@@ -9,7 +9,7 @@ use alertbridge::sla::report::{
 };
 use alertbridge::sla::{ClockState, Contract, SlaSections, evaluate};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 fn contract(locale: &str) -> Arc<Contract> {
@@ -133,13 +133,13 @@ fn report(logs: &[Vec<CaseEvent>], contract: &Contract, month: &str) -> Report {
             link: format!("https://desk.example/{number}"),
             source: "prometheus".to_owned(),
             ticket_created: Some(log[0].at.seconds() + 2),
-            policy_version: "1".to_owned(),
+            contract,
+            found_late: BTreeSet::new(),
             log,
         })
         .collect();
     Report::make(&ReportFacts {
         contract,
-        policy_version: "1".to_owned(),
         month: Month::read(month, paris()).unwrap(),
         zone_data: "2025b".to_owned(),
         calendars: vec![CalendarShown {

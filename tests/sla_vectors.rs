@@ -182,6 +182,8 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
         TargetName::Restore,
     ];
     Contract {
+        version: String::new(),
+        terms: String::new(),
         name: "vector".to_owned(),
         policy: "vector".to_owned(),
         accounts: vec![],

@@ -323,7 +323,7 @@ async fn a_file_travels_with_its_ticket() {
         name: "ab-1.txt".to_owned(),
         text: "日本語, the whole text".to_owned(),
     }];
-    let remote = done(tracker(&service, "").open(&one).await);
+    let remote = done(tracker(&service, "queue = \"Monitoring\"").open(&one).await);
     let path = format!("/ticket/{}/attachments?fields=Filename", remote.key);
     let list = service
         .call(&service.agent, "GET", &path, Value::Null)

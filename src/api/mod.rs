@@ -3,7 +3,8 @@
 //! | file | serves |
 //! | --- | --- |
 //! | `door` | connections; who is calling; Host and Content-Type |
-//! | `explain` | why; and a contract's month |
+//! | `explain` | why |
+//! | `report` | a contract's month |
 //! | `read` | incidents, alerts, tickets, quarantine, outbox, sources, audit |
 //! | `shown` | rows as JSON |
 //! | `write` | commands: each is journaled with its author and answered once it was applied |
@@ -18,6 +19,7 @@ mod desk;
 mod door;
 mod explain;
 mod read;
+pub mod report;
 mod shown;
 mod write;
 
@@ -42,7 +44,11 @@ pub trait Operations: Send + Sync {
     fn metrics(&self) -> Result<Vec<u8>, String>;
 
     /// Reads the configuration again; says what changed, or everything that is wrong.
-    fn reload<'a>(&'a self, author: &'a str) -> BoxFuture<'a, Result<String, Vec<String>>>;
+    fn reload<'a>(
+        &'a self,
+        author: &'a str,
+        accepted: Accepted,
+    ) -> BoxFuture<'a, Result<String, Vec<String>>>;
 
     /// Writes a backup to a folder of the daemon's machine.
     fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<String, String>>;
@@ -70,6 +76,18 @@ pub trait Operations: Send + Sync {
 
     /// Whether the daemon has all it needs; else why not.
     fn ready(&self) -> Result<(), String>;
+
+    /// What is not as it should be, although the daemon does its work.
+    fn notes(&self) -> Vec<String>;
+}
+
+/// Whether a person has said that a new inventory may take away much of what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// They have.
+    Yes,
+    /// They have not been asked.
+    No,
 }
 
 /// A configured source.
@@ -145,7 +163,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/incidents/{id}", get(read::incident))
         .route("/api/v1/incidents/{id}/{verb}", post(write::on_incident))
         .route("/api/v1/explain/{id}", get(explain::one))
-        .route("/api/v1/report", get(explain::report))
+        .route("/api/v1/report", get(report::report))
         .route("/api/v1/alerts", get(read::alerts))
         .route("/api/v1/alerts/{id}", get(read::alert))
         .route("/api/v1/alerts/{id}/original", get(read::original))

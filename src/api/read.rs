@@ -57,13 +57,14 @@ pub(super) fn path_id<T: std::str::FromStr<Err = String>>(text: &str) -> Result<
     text.parse().map_err(|error: String| wrong(error))
 }
 
-pub(super) async fn ready(State(api): Held) -> Result<&'static str, Failure> {
+pub(super) async fn ready(State(api): Held) -> Result<String, Failure> {
     if let Err(why) = api.operations.ready() {
         return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, why));
     }
     // An empty append is a commit: it fails exactly when the store cannot be written.
     api.journal.append(Vec::new(), Vec::new()).await?;
-    Ok("ready\n")
+    let notes = api.operations.notes().into_iter();
+    Ok(notes.fold("ready\n".to_owned(), |text, note| text + &note + "\n"))
 }
 
 pub(super) async fn metrics(

@@ -1,12 +1,14 @@
 //! Rows as JSON. The keys are a promise to people who build on them.
 
 use super::door::Caller;
+use super::report::Agreements;
 use super::{Api, Failure};
 use crate::limits;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::incident::{Case, Incident, WITHHELD};
 use crate::model::ticket::WantedTicket;
 use crate::model::{IncidentId, Sym, Time, TimelineEntry};
+use crate::sla::log::agreed;
 use crate::sla::{CaseLog, View, evaluate};
 use crate::store::{AlertBytes, StateStore, codec};
 use serde_json::{Value, json};
@@ -106,16 +108,18 @@ impl Api {
     /// Cases with their clocks as they are now.
     fn cases_shown(&self, incident: IncidentId) -> Result<Vec<Value>, Failure> {
         let sla = self.operations.decisions().sla;
+        let mut agreements = Agreements::new(self.state.as_ref(), &sla);
         let now = (self.now)().0.div_euclid(1000);
         let mut shown = Vec::new();
         for body in self.state.cases_of(incident)? {
             let case: Case<CaseLog> = codec::decode(&body)?;
-            let contract = sla.contracts.get(&case.contract);
-            let view = contract.and_then(|contract| evaluate(&case.log, contract, now));
+            let contract = agreements.of(&case)?;
+            let view = contract.and_then(|contract| evaluate(&case.log, &contract, now));
             let clocks = view.as_ref().map(clocks).unwrap_or_default();
             shown.push(json!({
                 "contract": case.contract,
                 "policy": case.policy,
+                "policy_version": agreed(&case.log),
                 "severity": case.severity,
                 "level": view.as_ref().map(|view| view.level()),
                 "waited_seconds": view.as_ref().map(|view| view.waited),

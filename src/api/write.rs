@@ -3,7 +3,7 @@
 
 use super::door::{Caller, Held, admin};
 use super::read::{path_id, thing};
-use super::{Answer, Api, Failure, wrong};
+use super::{Accepted, Answer, Api, Failure, wrong};
 use crate::engine::state::Audit;
 use crate::limits;
 use crate::model::command::{PersonRequest, RequestKind};
@@ -342,9 +342,28 @@ pub(super) async fn request(
     obey(&api, &caller, Command::Request(request)).await
 }
 
-pub(super) async fn reload(State(api): Held, Extension(caller): Extension<Caller>) -> Answer {
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Reload {
+    accept: bool,
+}
+
+pub(super) async fn reload(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+    bytes: Bytes,
+) -> Answer {
     admin(&caller)?;
-    match api.operations.reload(&caller.name).await {
+    let said = match bytes.is_empty() {
+        true => Reload::default(),
+        false => body(&bytes)?,
+    };
+    let accepted = if said.accept {
+        Accepted::Yes
+    } else {
+        Accepted::No
+    };
+    match api.operations.reload(&caller.name, accepted).await {
         Ok(done) => Ok(Json(json!({ "result": done }))),
         Err(problems) => Err(Failure(StatusCode::CONFLICT, problems.join("\n"))),
     }

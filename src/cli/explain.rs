@@ -1,4 +1,4 @@
-//! `alertbridge explain`: why an incident, an alert or a ticket is what it is.
+//! `alertbridge explain`: why an incident, an alert, a ticket or an event is what it is.
 
 use super::client::{Daemon, show_one, text};
 use super::say;
@@ -7,7 +7,8 @@ use std::process::ExitCode;
 /// Arguments of `explain`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// An incident (INC-12), an alert or a wanted ticket (T-3).
+    /// An incident (INC-12), an alert, a ticket (T-3, or its number in its tracker: 1234,
+    /// rt:1234) or an event (4.0: journal entry 4, its first event).
     id: String,
     /// Print JSON.
     #[arg(long)]
@@ -18,7 +19,8 @@ pub struct Args {
 
 /// Prints the chain.
 pub fn run(args: &Args) -> ExitCode {
-    let found = args.daemon.get(&format!("/api/v1/explain/{}", args.id));
+    let id: String = url::form_urlencoded::byte_serialize(args.id.as_bytes()).collect();
+    let found = args.daemon.get(&format!("/api/v1/explain/{id}"));
     show_one(
         found,
         args.json,

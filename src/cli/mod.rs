@@ -70,7 +70,7 @@ enum Verb {
     Mail(mail::Args),
     /// Lists incidents, or shows one.
     Incidents(incidents::Args),
-    /// Says why an incident, an alert or a ticket is what it is.
+    /// Says why an incident, an alert, a ticket or an event is what it is.
     Explain(explain::Args),
     /// Prints a contract's month.
     Report(report::Args),
@@ -152,6 +152,20 @@ fn load_config(path: Option<&Path>) -> Result<Config, ExitCode> {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         problems_found(&told)
     })
+}
+
+/// The same with the inventories that a daemon has pulled into its data directory.
+fn load_with_pulled(path: &Path, data_dir: &Path) -> Result<Config, ExitCode> {
+    let mut config = load_config(Some(path))?;
+    let (pulled, missing) = crate::config::kept_copies(&config, data_dir);
+    missing.iter().for_each(|what| complain(what));
+    match config.take_in(&pulled) {
+        Ok(()) => Ok(config),
+        Err(problems) => {
+            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Err(problems_found(&told))
+        }
+    }
 }
 
 /// The token in a file, if there is one.

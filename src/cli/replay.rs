@@ -1,7 +1,7 @@
 //! `alertbridge replay`: which tickets another configuration and inventory would have opened out of
 //! the journal, and why. Reads the store, whether a daemon uses it or not, and changes nothing.
 
-use super::{complain, load_config, problems_found, say};
+use super::{complain, load_with_pulled, problems_found, say};
 use crate::engine::Explained;
 use crate::model::Time;
 use crate::replay::{Asked, Difference, Replayed, Shown, TicketShown, replay};
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> ExitCode {
         complain("--from lies after --to");
         return ExitCode::from(WRONG_USE);
     }
-    let config = match load_config(Some(&args.config)) {
+    let config = match load_with_pulled(&args.config, &args.data_dir) {
         Ok(config) => config,
         Err(code) => return code,
     };

@@ -39,9 +39,10 @@ pub fn run(args: &Args) -> ExitCode {
         )]);
     };
     say(&format!(
-        "contract {}: policy {}, {} account, for {}, in {} and {}",
+        "contract {}: policy {}, version {}, {} account, for {}, in {} and {}",
         found.name,
         found.policy,
+        found.version,
         found.account,
         found.accounts.join(", "),
         found.locale,

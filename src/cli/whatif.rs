@@ -1,6 +1,6 @@
 //! `alertbridge whatif`: severity, services and accounts before it happens.
 
-use super::{load_config, problems_found, say};
+use super::{load_with_pulled, problems_found, say};
 use crate::inventory::{Health, Impact, Lives, what_if};
 use crate::model::Time;
 use std::path::PathBuf;
@@ -23,6 +23,13 @@ enum Act {
         /// Configuration file, which names the inventory.
         #[arg(long, default_value = "/etc/alertbridge/alertbridge.toml")]
         config: PathBuf,
+        /// Where the daemon keeps what it pulled from NetBox.
+        #[arg(
+            long,
+            env = "ALERTBRIDGE_DATA_DIR",
+            default_value = "./alertbridge-data"
+        )]
+        data_dir: PathBuf,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -34,9 +41,10 @@ pub fn run(args: &Args) -> ExitCode {
     let Act::Down {
         elements,
         config,
+        data_dir,
         json,
     } = &args.act;
-    let config = match load_config(Some(config)) {
+    let config = match load_with_pulled(config, data_dir) {
         Ok(config) => config,
         Err(code) => return code,
     };

@@ -6,6 +6,7 @@ use super::sections::ConfigFile;
 use crate::formats::mail::Templates;
 use crate::inventory::{Inventory, InventoryFile};
 use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
+use crate::model::Time;
 use crate::sla::{Sla, SlaSections};
 use jiff::tz::TimeZoneDatabase;
 use serde::Deserialize;
@@ -131,12 +132,24 @@ fn bounded_text(path: &Path, bytes_max: u64) -> Result<String, String> {
 }
 
 /// The inventory out of its files.
+#[derive(Default)]
+pub(super) struct InventoryRead {
+    /// As graph.
+    pub(super) built: Inventory,
+    /// As entries.
+    pub(super) parts: InventoryFile,
+    /// The files, and when they were written.
+    pub(super) files: Vec<(String, Time)>,
+}
+
+/// The inventory out of its files.
 pub(super) fn inventory(
     file: &ConfigFile,
     folder: &Path,
     texts: &mut Vec<(String, String)>,
     problems: &mut Vec<Problem>,
-) -> Inventory {
+) -> InventoryRead {
+    let mut written = Vec::new();
     let mut parts = InventoryFile::default();
     let before = problems.len();
     for name in &file.inventory {
@@ -167,17 +180,23 @@ pub(super) fn inventory(
                 parts.extend(part);
             }
         }
+        let at = std::fs::metadata(&path).and_then(|file| file.modified());
+        let at = at.ok().and_then(|at| jiff::Timestamp::try_from(at).ok());
+        written.extend(at.map(|at| (name.clone(), Time::from_timestamp(at))));
         texts.push((shown, text));
     }
     if problems.len() > before {
-        return Inventory::default();
+        return InventoryRead::default();
     }
-    Inventory::build(parts).unwrap_or_else(|found| {
-        problems.extend(
-            found
-                .iter()
-                .map(|problem| Problem::of("inventory", problem.to_string())),
-        );
+    let built = Inventory::build(parts.clone()).unwrap_or_else(|found| {
+        // What a file names may be in what is pulled: it is told once both are together.
+        let found = found.iter().filter(|_| file.netbox.is_empty());
+        problems.extend(found.map(|problem| Problem::of("inventory", problem.to_string())));
         Inventory::default()
-    })
+    });
+    InventoryRead {
+        built,
+        parts,
+        files: written,
+    }
 }

@@ -4,6 +4,7 @@
 //! come all at once.
 
 mod files;
+mod pulled;
 pub mod read;
 mod sealing;
 pub mod sections;
@@ -13,10 +14,12 @@ use crate::delivery::presentation::{self, Requested};
 use crate::engine::{Decisions, RecurringWindow, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::source::{SourceConfig, Sources};
+use crate::inventory::InventoryFile;
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
 use crate::store::sealing::Keyring;
 pub use files::MailReading;
+pub use pulled::{NetboxSection, Pulled, PulledByName, kept_copies};
 use read::Lists;
 pub use read::Problem;
 pub use sections::ConfigFile;
@@ -51,6 +54,14 @@ pub struct Config {
     pub texts: Vec<(String, String)>,
     /// Tells these texts from others.
     pub digest: String,
+    /// The inventory out of files, to which is added what was pulled.
+    inventory_parts: Arc<InventoryFile>,
+    /// Tells the inventory in force from another one.
+    pub inventory_digest: String,
+    /// Inventory files, and when they were written.
+    inventory_files: Vec<(String, Time)>,
+    /// What was pulled, and when.
+    inventory_pulls: Vec<(String, Time)>,
 }
 
 /// Reads the file, the `conf.d/*.toml` beside it, and the environment; without a file the
@@ -102,7 +113,6 @@ pub fn load_with(
 }
 
 fn digest(texts: &[(String, String)]) -> String {
-    use std::fmt::Write;
     let mut hash = Sha256::new();
     for (name, text) in texts {
         for part in [name, text] {
@@ -110,14 +120,33 @@ fn digest(texts: &[(String, String)]) -> String {
             hash.update(part.as_bytes());
         }
     }
-    let bytes = hash.finalize();
-    bytes
-        .iter()
-        .take(16)
-        .fold(String::with_capacity(32), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&hash.finalize())
+}
+
+/// The first half of a hash in hexadecimal digits.
+fn hex(hash: &[u8]) -> String {
+    use std::fmt::Write;
+    let half = hash.iter().take(16);
+    half.fold(String::with_capacity(32), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Tells the entries of an inventory from others.
+fn inventory_digest(entries: &InventoryFile) -> String {
+    use std::fmt::Write;
+    struct Hashed(Sha256);
+    impl Write for Hashed {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.update(text);
+            Ok(())
+        }
+    }
+    let mut hashed = Hashed(Sha256::new());
+    // Writing to a hash cannot fail.
+    let _ = write!(hashed, "{entries:?}");
+    hex(&hashed.0.finalize())
 }
 
 fn files(path: Option<&Path>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
@@ -178,6 +207,9 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     let mut texts = Vec::new();
     let sla = files::sla(&file, folder, &mut texts, &mut problems);
     let mail = files::mail_reading(&file, folder, &mut texts, &mut problems);
+    for (name, section) in &file.netbox {
+        NetboxSection::check(name, section, &mut problems);
+    }
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -205,7 +237,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         .collect();
     let decisions = Decisions {
         settings: file.engine.clone(),
-        inventory: Arc::new(inventory),
+        inventory: Arc::new(inventory.built),
         rules: Arc::new(rules),
         routes,
         expected,
@@ -224,6 +256,10 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
         digest: String::new(),
+        inventory_digest: inventory_digest(&inventory.parts),
+        inventory_parts: Arc::new(inventory.parts),
+        inventory_files: inventory.files,
+        inventory_pulls: Vec::new(),
     })
 }
 

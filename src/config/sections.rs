@@ -1,6 +1,7 @@
 //! The sections of the configuration that belong to the daemon itself: doors, routes, tokens. The
 //! others have their types in their rooms.
 
+use super::pulled::NetboxSection;
 use super::read::Problem;
 pub use super::sealing::SealingSection;
 use crate::delivery::presentation::Original;
@@ -48,6 +49,8 @@ pub struct ConfigFile {
     pub maintenance: Vec<RecurringConfig>,
     /// Inventory files (`.toml` or `.csv`), relative to this file.
     pub inventory: Vec<String>,
+    /// Inventories that are pulled from NetBox, by name.
+    pub netbox: BTreeMap<String, NetboxSection>,
     /// Files with mail templates of one's own, relative to this file.
     pub mail_templates: Vec<String>,
     /// Keys for what is sensitive.

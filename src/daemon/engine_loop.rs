@@ -145,7 +145,7 @@ impl EngineLoop {
 
     /// A generation comes into force with its input, neither sooner nor later. Whether all effects
     /// are saved.
-    fn apply(&mut self, batch: &[Arc<Sequenced>]) -> bool {
+    fn apply(&mut self, batch: &[Sequenced]) -> bool {
         let mut rest = batch;
         while let Some(place) = rest.iter().position(|input| self.is_pending(input)) {
             let (before, from) = rest.split_at(place);
@@ -183,12 +183,12 @@ impl EngineLoop {
         }
     }
 
-    fn apply_batch(&mut self, batch: &[Arc<Sequenced>]) -> bool {
+    fn apply_batch(&mut self, batch: &[Sequenced]) -> bool {
         if batch.is_empty() {
             return true;
         }
         self.count_received(batch);
-        if self.stepped(batch.iter().map(|input| &**input)) {
+        if self.stepped(batch.iter()) {
             return self.commit();
         }
         // Each by itself, in order; what could not be saved is not stepped over.
@@ -206,7 +206,7 @@ impl EngineLoop {
 
     /// What an earlier process received and did not apply gets its outcomes from this one: both
     /// sides of the balance are counted here.
-    fn count_received(&self, batch: &[Arc<Sequenced>]) {
+    fn count_received(&self, batch: &[Sequenced]) {
         for input in batch {
             if input.seq > self.received_before {
                 return;
@@ -314,7 +314,7 @@ impl EngineLoop {
 }
 
 /// Splits what was read, so that one transaction stays small also if each input says a lot.
-fn batches(mut rest: &[Arc<Sequenced>]) -> impl Iterator<Item = &[Arc<Sequenced>]> {
+fn batches(mut rest: &[Sequenced]) -> impl Iterator<Item = &[Sequenced]> {
     std::iter::from_fn(move || {
         let mut events = events_of(rest.first()?);
         let more = rest.iter().skip(1).take_while(|input| {

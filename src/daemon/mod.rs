@@ -6,21 +6,25 @@
 //! | `delivery` | a worker for each tracker |
 //! | `engine_loop` | the engine's thread |
 //! | `hooks` | webhooks of trackers: hints to read them now |
+//! | `gate` | what a new inventory would take away, and who has to say that this is meant |
 //! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
+//! | `pull` | inventories from NetBox, at intervals |
 //! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
 
 mod delivery;
 mod doors;
 pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};
 mod engine_loop;
+mod gate;
 mod hooks;
 mod keeping;
 mod operations;
+mod pull;
 mod watch;
 
-use crate::api::Api;
-use crate::config::Config;
+use crate::api::{Accepted, Api};
+use crate::config::{Config, PulledByName, kept_copies};
 use crate::engine::Engine;
 use crate::model::{Input, Time};
 use crate::store::sealing::Keys;
@@ -57,14 +61,17 @@ fn now() -> Time {
 }
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(start: Start) -> anyhow::Result<()> {
+pub async fn run(mut start: Start) -> anyhow::Result<()> {
     // Fails when a provider was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let data_dir = &start.data_dir;
-    std::fs::create_dir_all(data_dir)
-        .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+    std::fs::create_dir_all(&start.data_dir).with_context(|| {
+        let shown = start.data_dir.display();
+        format!("cannot make the data directory {shown}")
+    })?;
     let keys = Keys::new(ArcSwap::new(start.config.keyring.clone()));
-    let store = open_store(data_dir, &keys).await?;
+    let store = open_store(&start.data_dir, &keys).await?;
+    let pulled = take_in_kept(&mut start);
+    let data_dir = &start.data_dir;
     let metrics = Arc::new(Metrics::new()?);
     let bells = Arc::new(Bells::default());
     let stop = CancellationToken::new();
@@ -130,6 +137,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         turned,
         workers: workers.clone(),
         mail,
+        pulled,
     }));
     let api = Arc::new(Api {
         state: store.state.clone(),
@@ -150,6 +158,7 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         tokio::spawn(async move { intake.run_repeats(stop).await })
     };
     let watching = tokio::spawn(watch::run(daemon.clone(), stop.clone()));
+    let pulling = tokio::spawn(pull::run(daemon.clone(), stop.clone()));
     if let Some(path) = &start.ready_file {
         write_ready(path, &doors.addresses())?;
     }
@@ -167,6 +176,9 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
     retention.await.context("the retention task failed")?;
     sealing.await.context("the sealing task failed")?;
     watching.await.context("the watching task failed")?;
+    pulling
+        .await
+        .context("the task that pulls inventories failed")?;
     tokio::task::spawn_blocking(move || engine.join())
         .await?
         .map_err(|_| {
@@ -174,6 +186,21 @@ pub async fn run(start: Start) -> anyhow::Result<()> {
         })?;
     tracing::info!("daemon_stopped");
     Ok(())
+}
+
+/// The inventory as it was last pulled, so that a start does not wait for NetBox. What does not fit
+/// together is told; the next pull may mend it.
+fn take_in_kept(start: &mut Start) -> PulledByName {
+    let (pulled, missing) = kept_copies(&start.config, &start.data_dir);
+    for why in missing {
+        tracing::warn!(why, "inventory_copy_missing");
+    }
+    if let Err(problems) = start.config.take_in(&pulled) {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let problems = problems.join("; ");
+        tracing::error!(problems, "inventory_incomplete");
+    }
+    pulled
 }
 
 /// Opens the store and journals the start.
@@ -213,7 +240,7 @@ async fn wait_for_signal(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
                 // The outcome stands in the log and in the metrics.
-                let _ = daemon.reload_as("SIGHUP").await;
+                let _ = daemon.reload_as("SIGHUP", Accepted::No).await;
             }
         }
     }

@@ -4,18 +4,19 @@ use super::delivery::Workers;
 use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
 use super::hooks::Hooks;
+use super::pull::Pulls;
 use super::{Start, now};
-use crate::api::{Api, Operations, SourceShown};
-use crate::config::{self, Config};
+use crate::api::{Accepted, Api, Operations, SourceShown};
+use crate::config::{self, Config, PulledByName};
+use crate::engine::Decisions;
 use crate::engine::gauges::Gauges;
-use crate::engine::{Decisions, element_of};
 use crate::formats::Request;
 use crate::intake::accept::Intake;
 use crate::intake::raw::Dump;
 use crate::limits;
-use crate::model::alert::{Alert, AlertText};
 use crate::model::figure::Stored;
 use crate::model::input::{Generation, GenerationOf};
+use crate::model::review::Review;
 use crate::model::{Input, Message};
 use crate::store::sealing::Keys;
 use crate::store::sqlite::SqliteStore;
@@ -24,7 +25,7 @@ use crate::telemetry::metrics::{Metrics, Standing};
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -55,12 +56,15 @@ pub(super) struct Parts<'a> {
     pub workers: Arc<Workers>,
     /// How mails are read.
     pub mail: MailSlot,
+    /// Inventories that were pulled.
+    pub pulled: PulledByName,
 }
 
 /// The daemon as its doors see it.
 pub(super) struct Daemon {
     config_path: Option<PathBuf>,
-    config: ArcSwap<Config>,
+    /// The configuration in force.
+    pub config: ArcSwap<Config>,
     store: Arc<SqliteStore>,
     keys: Keys,
     /// Hooks of trackers.
@@ -78,7 +82,10 @@ pub(super) struct Daemon {
     workers: Arc<Workers>,
     mail: MailSlot,
     api: OnceLock<Arc<Api>>,
-    reloading: tokio::sync::Mutex<()>,
+    /// One change of what is decided by at a time.
+    pub reloading: tokio::sync::Mutex<()>,
+    /// Inventories that are pulled.
+    pub pulls: Pulls,
 }
 
 /// How long a reload waits until the engine decides by it.
@@ -106,6 +113,7 @@ impl Daemon {
             slots: Slots::default(),
             api: OnceLock::new(),
             reloading: tokio::sync::Mutex::new(()),
+            pulls: Pulls::of(parts.pulled),
         };
         daemon.announce(&parts.start.config);
         daemon.metrics.reloaded(true, now());
@@ -120,6 +128,16 @@ impl Daemon {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
+    }
+
+    /// The engine's state, to read.
+    pub fn state(&self) -> &dyn StateStore {
+        self.store.state.as_ref()
+    }
+
+    /// All that lasts.
+    pub fn data_dir(&self) -> &Path {
+        &self.store.dir
     }
 
     /// The journal, for inputs of the daemon's own.
@@ -146,6 +164,11 @@ impl Daemon {
             first.into_iter().chain(rest),
             trackers.iter().map(String::as_str),
         );
+        let pulled = self.pulls.kept.load();
+        for name in config.file.netbox.keys() {
+            let last = pulled.get(name).map(|pulled| pulled.pulled_at);
+            self.metrics.pull_configured(name, last);
+        }
     }
 
     /// Journals the generation of the configuration in force, if the journal has another one.
@@ -153,61 +176,31 @@ impl Daemon {
         let config = self.config();
         let known = self.store.state.thing("generation", "configuration")?;
         let known: Option<Generation> = known.as_deref().map(codec::decode).transpose()?;
-        if known.is_some_and(|known| known.digest == config.digest) {
-            return Ok(());
+        let inventory = self.store.state.thing("generation", "inventory")?;
+        let inventory: Option<Generation> = inventory.as_deref().map(codec::decode).transpose()?;
+        let mut inputs = Vec::new();
+        let new = [
+            (GenerationOf::Configuration, known, &config.digest),
+            (GenerationOf::Inventory, inventory, &config.inventory_digest),
+        ];
+        for (of, known, digest) in new {
+            if known.is_none_or(|known| known.digest != *digest) {
+                let moved = self.consequences(&config.decisions)?.moved;
+                inputs.push(generation(&config, of, "at the start".to_owned(), moved));
+            }
         }
-        let input = self.generation(&config, "at the start".to_owned())?;
-        self.store.journal.append(vec![input], Vec::new()).await?;
+        if !inputs.is_empty() {
+            self.store.journal.append(inputs, Vec::new()).await?;
+        }
         Ok(())
     }
 
-    fn generation(&self, config: &Config, note: String) -> Result<NewInput, StoreError> {
-        let mut raw = Vec::new();
-        for (name, text) in &config.texts {
-            raw.extend_from_slice(format!("# {name}\n{text}\n").as_bytes());
-        }
-        Ok(NewInput {
-            at: now(),
-            input: Input::Generation(Generation {
-                of: GenerationOf::Configuration,
-                digest: config.digest.clone(),
-                note,
-                elements: self.moved_alerts(&config.decisions)?,
-            }),
-            raw: Some(raw),
-        })
-    }
-
-    /// Active alerts that resolve to another element now.
-    fn moved_alerts(&self, decisions: &Decisions) -> Result<Vec<(u64, String)>, StoreError> {
-        let mut moved = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.store.state.alerts(after, limits::PAGE_ROWS_READ_MAX)?;
-            for (body, text) in &page {
-                let alert: Alert = codec::decode(body)?;
-                after = Some(alert.id);
-                if !alert.state.is_active() || text.is_empty() {
-                    continue;
-                }
-                let text: AlertText = codec::decode(text)?;
-                let element = element_of(decisions, &text, alert.kind);
-                if element != self.store.state.symbol(alert.element)? {
-                    moved.push((alert.id.0, element));
-                }
-            }
-            if page.len() < limits::PAGE_ROWS_READ_MAX {
-                return Ok(moved);
-            }
-        }
-    }
-
     /// Reads the configuration again and puts it in force, whole or not at all.
-    pub async fn reload_as(&self, author: &str) -> Result<String, Vec<String>> {
+    pub async fn reload_as(&self, author: &str, accepted: Accepted) -> Result<String, Vec<String>> {
         let _one = self.reloading.lock().await;
         let _ = sd_notify::NotifyState::monotonic_usec_now()
             .map(|stamp| sd_notify::notify(&[sd_notify::NotifyState::Reloading, stamp]));
-        let outcome = self.reload_once(author).await;
+        let outcome = self.reload_once(author, accepted).await;
         match &outcome {
             Ok(done) => tracing::info!(author, done, "configuration_reloaded"),
             Err(problems) => {
@@ -220,9 +213,15 @@ impl Daemon {
         outcome
     }
 
-    async fn reload_once(&self, author: &str) -> Result<String, Vec<String>> {
+    async fn reload_once(&self, author: &str, accepted: Accepted) -> Result<String, Vec<String>> {
         let path = self.config_path.clone();
-        let loaded = tokio::task::spawn_blocking(move || config::load(path.as_deref()))
+        let pulled = self.pulls.for_reload(accepted);
+        let with = pulled.clone();
+        let load = move || {
+            let mut new = config::load(path.as_deref())?;
+            new.take_in(&with).map(|()| new)
+        };
+        let loaded = tokio::task::spawn_blocking(load)
             .await
             .map_err(|error| vec![format!("reading the configuration failed: {error}")])?;
         let new = loaded.map_err(|found| {
@@ -240,12 +239,27 @@ impl Daemon {
         self.keys.store(new.keyring.clone());
         let sources =
             doors::sources(new.file.source.clone()).map_err(|error| vec![error.to_string()])?;
-        let changes = changes(&old, &new);
-        if new.digest != old.digest {
-            self.change_generation(&new, format!("{author}: {changes}"))
+        let mut changes = changes(&old, &new);
+        if new.digest != old.digest || new.inventory_digest != old.inventory_digest {
+            let consequences = self.judge(&new, accepted)?;
+            for told in consequences.told() {
+                changes.push_str("; ");
+                changes.push_str(&told);
+            }
+            let note = format!("{author}: {changes}");
+            let of = GenerationOf::Configuration;
+            self.change_generation(&new, of, note, consequences.moved)
                 .await
                 .map_err(|why| vec![why])?;
+            for line in self
+                .reviewed(&new.digest)
+                .map_err(|error| vec![error.to_string()])?
+            {
+                changes.push('\n');
+                changes.push_str(&line);
+            }
         }
+        self.pulls_taken(&new, pulled);
         self.intake.sources.store(Arc::new(sources));
         self.intake.repeats.forget();
         self.slots.replace(&new);
@@ -261,18 +275,24 @@ impl Daemon {
         }
         self.announce(&new);
         self.config.store(Arc::new(new));
+        self.pull_again();
         Ok(changes)
     }
 
     /// Journals a generation and waits until the engine decides by it.
-    async fn change_generation(&self, new: &Config, note: String) -> Result<(), String> {
-        let input = self
-            .generation(new, note)
-            .map_err(|error| error.to_string())?;
+    pub(super) async fn change_generation(
+        &self,
+        new: &Config,
+        of: GenerationOf,
+        note: String,
+        moved: Vec<(u64, String)>,
+    ) -> Result<(), String> {
+        let digest = digest_of(new, of).to_owned();
+        let input = generation(new, of, note, moved);
         self.pending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(new.digest.clone(), new.decisions.clone());
+            .insert(digest.clone(), new.decisions.clone());
         let appended = self.store.journal.append(vec![input], Vec::new()).await;
         let seq = match appended {
             Ok(places) => places.first().copied().unwrap_or_default(),
@@ -280,7 +300,7 @@ impl Daemon {
                 self.pending
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&new.digest);
+                    .remove(&digest);
                 return Err(error.to_string());
             }
         };
@@ -293,6 +313,14 @@ impl Daemon {
                  configuration comes into force when it does"
             )),
         }
+    }
+
+    /// What a generation did to agreements that are being kept.
+    fn reviewed(&self, digest: &str) -> Result<Vec<String>, StoreError> {
+        let review = self.store.state.thing("review", "latest")?;
+        let review: Option<Review> = review.as_deref().map(codec::decode).transpose()?;
+        let review = review.filter(|review| review.digest == digest);
+        Ok(review.map_or_else(Vec::new, |review| review.lines()))
     }
 
     fn standing(&self) -> Result<Standing, StoreError> {
@@ -386,8 +414,12 @@ impl Operations for Daemon {
             .map_err(|error| error.to_string())
     }
 
-    fn reload<'a>(&'a self, author: &'a str) -> BoxFuture<'a, Result<String, Vec<String>>> {
-        Box::pin(self.reload_as(author))
+    fn reload<'a>(
+        &'a self,
+        author: &'a str,
+        accepted: Accepted,
+    ) -> BoxFuture<'a, Result<String, Vec<String>>> {
+        Box::pin(self.reload_as(author, accepted))
     }
 
     fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<String, String>> {
@@ -437,11 +469,7 @@ impl Operations for Daemon {
     }
 
     fn inventory_age(&self) -> String {
-        let config = self.config();
-        match config.decisions.inventory.is_empty() {
-            true => String::new(),
-            false => format!("read at {}", config.read_at),
-        }
+        self.config().inventory_age(now())
     }
 
     fn can_seal(&self) -> bool {
@@ -458,6 +486,44 @@ impl Operations for Daemon {
             return Err(format!("the engine has not moved for {silent:?}"));
         }
         Ok(())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.pulls.notes()
+    }
+}
+
+/// Tells a generation from another one.
+fn digest_of(config: &Config, of: GenerationOf) -> &str {
+    match of {
+        GenerationOf::Inventory => &config.inventory_digest,
+        GenerationOf::Configuration | GenerationOf::ZoneData => &config.digest,
+    }
+}
+
+/// The input with which a generation comes into force; a configuration brings its files.
+fn generation(
+    config: &Config,
+    of: GenerationOf,
+    note: String,
+    elements: Vec<(u64, String)>,
+) -> NewInput {
+    let raw = (of == GenerationOf::Configuration).then(|| {
+        let mut raw = Vec::new();
+        for (name, text) in &config.texts {
+            raw.extend_from_slice(format!("# {name}\n{text}\n").as_bytes());
+        }
+        raw
+    });
+    NewInput {
+        at: now(),
+        input: Input::Generation(Generation {
+            of,
+            digest: digest_of(config, of).to_owned(),
+            note,
+            elements,
+        }),
+        raw,
     }
 }
 

@@ -3,6 +3,7 @@
 //! is told, each thing once.
 
 use super::Engine;
+use super::monthly::DUE;
 use super::state::Wake;
 use crate::inventory::{self, OnAccount};
 use crate::model::figure::Family;
@@ -10,6 +11,7 @@ use crate::model::incident::{Case, Effect, Ended, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::{Category, IncidentId, Severity, Time};
 use crate::sla::log::{CaseDid, CaseEvent, CaseLog, EndedBy, VoidReason, unite};
+use crate::sla::report::CorrectionKind;
 use crate::sla::{ClockState, Contract, Stage, TargetName, View, evaluate};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,12 +46,12 @@ pub(super) fn own_severity(incident: Severity, effect: Effect) -> Severity {
 }
 
 impl Engine {
-    fn has_contracts(&self) -> bool {
+    pub(super) fn has_contracts(&self) -> bool {
         !self.decisions.sla.contracts.is_empty()
     }
 
     /// Contracts that an incident concerns, with what their accounts feel.
-    fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, OnAccount)> {
+    pub(super) fn concerned(&self, id: IncidentId) -> Vec<(Arc<Contract>, OnAccount)> {
         let Some(incident) = self.state.incidents.get(&id) else {
             return Vec::new();
         };
@@ -109,8 +111,12 @@ impl Engine {
                     own_severity(severity, felt.effect)
                 }
             });
-            let level = contract.severity_of(category, own.map(|own| contract.scale.of(own)));
             let key = (id, contract.name.clone());
+            let known = self.state.cases.get(&key);
+            let contract = known
+                .and_then(|case| self.contract_of(case))
+                .unwrap_or(contract);
+            let level = contract.severity_of(category, own.map(|own| contract.scale.of(own)));
             match self.state.cases.get(&key) {
                 None => {
                     let mut case = Case {
@@ -126,14 +132,16 @@ impl Engine {
                         effect: felt.effect,
                         customers: Vec::new(),
                     };
+                    let told = self.clock_began(id, &contract, opened_at);
                     case.log.push(CaseEvent {
                         at: now,
                         what: CaseDid::Opened {
                             category,
                             severity: level,
-                            reported_at: (opened_at < now).then_some(opened_at),
+                            reported_at: (told < now).then_some(told),
                         },
                     });
+                    case.log.push(self.agree(&contract));
                     self.state.cases.insert(key.clone(), case);
                     self.state.dirty.cases.insert(key);
                 }
@@ -161,7 +169,7 @@ impl Engine {
         }
     }
 
-    fn log_case(&mut self, key: &(IncidentId, String), at: Time, what: CaseDid) {
+    pub(super) fn log_case(&mut self, key: &(IncidentId, String), at: Time, what: CaseDid) {
         let Some(case) = self.state.cases.get_mut(key) else {
             return;
         };
@@ -214,7 +222,8 @@ impl Engine {
     pub(super) fn reassess_cases(&mut self, id: IncidentId, severity: Severity) {
         let now = self.state.now;
         for key in self.case_keys(id, None) {
-            let contract = self.decisions.sla.contracts.get(&key.1);
+            let case = self.state.cases.get(&key);
+            let contract = case.and_then(|case| self.contract_of(case));
             let Some(to) = contract.map(|contract| contract.scale.of(severity)) else {
                 continue;
             };
@@ -302,11 +311,11 @@ impl Engine {
         self.look_at_clocks(into);
     }
 
-    fn view_of(&self, key: &(IncidentId, String)) -> Option<(Arc<Contract>, View)> {
+    pub(super) fn view_of(&self, key: &(IncidentId, String)) -> Option<(Arc<Contract>, View)> {
         let case = self.state.cases.get(key)?;
-        let contract = self.decisions.sla.contracts.get(&case.contract)?;
-        let view = evaluate(&case.log, contract, second(self.state.now))?;
-        Some((contract.clone(), view))
+        let contract = self.contract_in_force(case)?;
+        let view = evaluate(&case.log, &contract, second(self.state.now))?;
+        Some((contract, view))
     }
 
     /// Looks at the clocks of an incident, tells what fell due, and sets the next look.
@@ -412,7 +421,9 @@ impl Engine {
             .filter(|word| !case.told.contains(word))
             .collect();
         for word in withdrawn {
-            self.add_figure(Family::SlaCorrections, &["withdrawn"], 1);
+            let breach = word.trim_start_matches("withdrawn/");
+            let due = self.told_due(key, breach);
+            self.correct(key, CorrectionKind::Withdrawn, breach, due);
             let text = format!("{}: a missed target was taken back: {word}.", key.1);
             self.decide(key.0, Reason::SlaBreached, text);
             self.note_told(key, word);
@@ -420,11 +431,14 @@ impl Engine {
     }
 
     fn tell_moments(&mut self, key: &(IncidentId, String), contract: &Contract, view: &View) {
-        let now = second(self.state.now);
+        let now = second(self.recorded_at());
         for moment in &view.moments {
             let word = moment.key();
             if self.was_told(key, &word) {
                 continue;
+            }
+            if moment.stage == Stage::Breached {
+                self.note_told(key, format!("{DUE}{word}/{}", moment.at));
             }
             self.note_told(key, word);
             let due = Time(moment.at.saturating_mul(1000));
@@ -453,6 +467,9 @@ impl Engine {
                     self.note_tickets(key.0, &text, false);
                     let labels = [contract.policy.as_str(), moment.target.word(), &sev];
                     self.add_figure(Family::SlaBreaches, &labels, 1);
+                    if !moment.retroactive {
+                        self.note_found_late(key, moment);
+                    }
                     self.out
                         .figures
                         .push(super::Figure::SlaRecorded(now.saturating_sub(moment.at)));
@@ -484,72 +501,6 @@ impl Engine {
             );
             self.decide(key.0, Reason::Escalated, text.clone());
             self.note_tickets(key.0, &text, false);
-        }
-    }
-
-    /// The incident is over for good: the figures of its cases are counted, once.
-    pub(super) fn close_cases(&mut self, id: IncidentId) {
-        for key in self.case_keys(id, None) {
-            self.log_case(&key, self.state.now, CaseDid::Closed);
-            if let Some((contract, view)) = self.view_of(&key) {
-                // Earlier cycles are seen as they stood at their end.
-                for next in view.cycles.iter().skip(1) {
-                    let log = self.state.cases.get(&key).map(|case| case.log.as_slice());
-                    if let Some(earlier) = evaluate(log.unwrap_or_default(), &contract, next - 1) {
-                        self.count_case(&contract, &earlier);
-                    }
-                }
-                self.count_case(&contract, &view);
-            }
-            self.clocks.remove(&key);
-        }
-        let old = self.state.clock_wakes.remove(&id);
-        self.state.rewake(old, None, Wake::Clocks(id));
-    }
-
-    fn count_case(&mut self, contract: &Contract, view: &View) {
-        let policy = contract.policy.as_str();
-        let sev = view.severity.map_or("none".to_owned(), |s| s.to_string());
-        let milli = |seconds: i64| u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
-        for clock in &view.clocks {
-            let target = clock.target.word();
-            let outcome = match clock.state {
-                ClockState::Met => "met",
-                ClockState::Breached => "breached",
-                ClockState::Void(_) => "void",
-                _ => continue,
-            };
-            self.add_figure(Family::SlaVerdicts, &[policy, target, &sev, outcome], 1);
-            if outcome == "void" {
-                continue;
-            }
-            if let Some(length) = clock.length.filter(|length| *length > 0) {
-                let used = milli(clock.counted) / u64::try_from(length).unwrap_or(1);
-                self.add_figure(Family::SlaUsedRatio, &[policy, target, &sev], used);
-            }
-            let Some(at) = clock.fulfilled_at else {
-                continue;
-            };
-            let took = milli(at - clock.start);
-            match clock.target {
-                TargetName::InitialResponse => {
-                    self.add_figure(Family::TimeToRespond, &[policy, &sev], took);
-                }
-                TargetName::Restore => {
-                    self.add_figure(Family::TimeToRestore, &[policy, &sev], took);
-                }
-                _ => {}
-            }
-        }
-        let (on_time, late) = (view.update.on_time, view.update.breaches);
-        let counts = [("on_time", on_time), ("late", late)];
-        for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-            let labels = [policy, sev.as_str(), outcome];
-            self.add_figure(Family::SlaUpdates, &labels, u64::from(count));
-        }
-        if view.waited > 0 {
-            let waited = u64::try_from(view.waited).unwrap_or(0);
-            self.add_figure(Family::CustomerWaitSeconds, &[&sev], waited);
         }
     }
 

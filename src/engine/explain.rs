@@ -10,6 +10,7 @@ use crate::model::event::Event;
 use crate::model::identity::Identity;
 use crate::model::incident::WITHHELD;
 use crate::model::incident::{Incident, IncidentState, TimelineEntry};
+use crate::model::input::{Input, Sequenced};
 use crate::model::reason::Reason;
 use crate::model::severity::Basis;
 use crate::rules::Facts;
@@ -172,12 +173,57 @@ pub fn explain_alert(alert: &Alert, text: &AlertText, decisions: &Decisions) -> 
             received,
             text.problems.iter().map(Explained::leaf).collect(),
         ),
-        Explained::leaf(identity(text)),
+        Explained::leaf(identity(&text.scope, &text.identity)),
         rules(&facts, decisions),
         Explained::leaf(format!("Means: {}.", alert.hint.word())),
         Explained::leaf(element(&facts, decisions)),
     ];
     Explained::of(head, because)
+}
+
+/// Explains one event as it was received: what it says, what tells it from others, rules, element.
+pub fn explain_event(event: &Sequenced, index: u32, decisions: &Decisions) -> Option<Explained> {
+    let Input::Message(message) = &event.input else {
+        return None;
+    };
+    let place = format!("{}.{index}", event.seq);
+    let at = event.at;
+    let event = message.events.get(usize::try_from(index).ok()?)?;
+    let facts = Facts {
+        source: &message.source,
+        sender: &message.sender,
+        event,
+    };
+    let ruled = decisions.rules.evaluate(&facts);
+    if message.sensitive || ruled.sensitive {
+        let source = &message.source;
+        return Some(Explained::leaf(format!(
+            "Event {place} at {at} by source {source}."
+        )));
+    }
+    let summary = &event.summary;
+    let word = event.severity.as_deref().unwrap_or("none");
+    let head = format!(
+        "Event {place} at {at} by source {} ({}): state {}, severity word `{word}`: {summary}",
+        message.source,
+        message.sender,
+        event.state.word(),
+    );
+    let hint = ruled.hint.unwrap_or(event.severity_hint);
+    let mut because: Vec<Explained> = event.problems.iter().map(Explained::leaf).collect();
+    if event.test {
+        because.push(Explained::leaf("It is a test: it opens and ends nothing."));
+    }
+    if event.suppressed.is_some() {
+        because.push(Explained::leaf("It is a notice: it opens nothing."));
+    }
+    because.extend([
+        Explained::leaf(identity(&message.scope, &event.identity)),
+        rules(&facts, decisions),
+        Explained::leaf(format!("Means: {}.", hint.word())),
+        Explained::leaf(element(&facts, decisions)),
+    ]);
+    Some(Explained::of(head, because))
 }
 
 fn alerts(recorded: &Recorded) -> Explained {
@@ -205,9 +251,8 @@ fn alerts(recorded: &Recorded) -> Explained {
     Explained::of(format!("{count} alert(s) belong to it"), because)
 }
 
-fn identity(text: &AlertText) -> String {
-    let scope = &text.scope;
-    match &text.identity {
+fn identity(scope: &str, identity: &Identity) -> String {
+    match identity {
         Identity::Key(key) => {
             format!("Identity: the sender's own id `{key}` within `{scope}`.")
         }

@@ -21,6 +21,8 @@
 //! | `vote` | when monitors contradict each other |
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `routing` | where tickets go, and what stands in for one that cannot be written |
+//! | `agreements` | under which terms a case stands, and what a change of them moves |
+//! | `monthly` | what a contract's month needs beside its cases |
 //! | `ticketing` | what the trackers should look like |
 //! | `case_tickets` | what each customer sees of a case, and does to it |
 //! | `acknowledge` | which acknowledgements go back to monitors |
@@ -33,6 +35,7 @@
 //! | `saving` | loading and saving |
 
 mod acknowledge;
+mod agreements;
 mod alert;
 mod baseline;
 mod case_tickets;
@@ -45,6 +48,7 @@ pub mod gauges;
 mod hold;
 mod incident;
 mod merge;
+mod monthly;
 mod names;
 mod people;
 mod quiet;
@@ -67,7 +71,7 @@ mod windows;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert, recap};
+pub use explain::{Explained, Recorded, explain, explain_alert, explain_event, recap};
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{CaseTickets, ClosedWhileFiring, Decisions, Route, Settings};
 
@@ -78,8 +82,11 @@ use crate::model::incident::{Effect, ImpactPeriod};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{IncidentId, Severity, Time};
 use crate::rules::Matcher;
+use crate::sla::Contract;
+use crate::sla::report::Month;
 use state::{State, Wake};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The deciding part of the bridge.
 pub struct Engine {
@@ -88,6 +95,10 @@ pub struct Engine {
     health: Health,
     tallies: BTreeMap<IncidentId, Tally>,
     clocks: BTreeMap<(IncidentId, String), Vec<cases::ClockShown>>,
+    earlier: BTreeMap<agreements::TermsKey, Arc<Contract>>,
+    unreviewed: BTreeMap<agreements::TermsKey, Arc<Contract>>,
+    months: BTreeMap<String, Month>,
+    input_at: Time,
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
@@ -159,6 +170,10 @@ impl Engine {
             health,
             tallies: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            unreviewed: BTreeMap::new(),
+            months: BTreeMap::new(),
+            input_at: Time::default(),
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
@@ -175,6 +190,8 @@ impl Engine {
     /// Decides by something else from now on. The input that follows says what changed.
     pub fn replace_decisions(&mut self, decisions: Decisions) {
         self.decisions = decisions;
+        self.months.clear();
+        self.read_earlier_terms();
         self.names = std::sync::OnceLock::new();
         self.rebuild_health();
     }

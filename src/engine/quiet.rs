@@ -15,7 +15,7 @@ use crate::model::{Alert, AlertId, IncidentId, Sym, Time};
 use crate::rules::{Facts, Matcher, Several};
 
 /// Most nodes walked for the services and accounts of an element.
-const SERVED_WALK_MAX: usize = 10_000;
+pub(super) const SERVED_WALK_MAX: usize = 10_000;
 
 /// Why and until when an incident is quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -228,6 +228,27 @@ impl Engine {
                     quiet.extend(window.matchers.iter().cloned());
                     state.windows.insert(window.id, window);
                 }
+                "terms" => {
+                    if let Some((contract, version)) = key.split_once('\u{1f}') {
+                        let key = (contract.to_owned(), version.to_owned());
+                        state.terms.insert(key, decode("terms", value)?);
+                    }
+                }
+                "agreement" => {
+                    let version = decode("an agreement", value)?;
+                    state.agreements.insert(key.clone(), version);
+                }
+                "calendar" => {
+                    let text = decode("a calendar", value)?;
+                    state.calendars.insert(key.clone(), text);
+                }
+                "month_alerts" => {
+                    if let Some((contract, month)) = key.split_once('\u{1f}') {
+                        let key = (contract.to_owned(), month.to_owned());
+                        let counts = decode("alerts of a month", value)?;
+                        state.month_alerts.insert(key, counts);
+                    }
+                }
                 "healthy" => {
                     state.healthy.insert(key.clone());
                 }
@@ -272,6 +293,7 @@ impl Engine {
             engine.restore_alert(alert);
         }
         engine.compile_matchers(&quiet);
+        engine.read_earlier_terms();
         engine.restore_clocks();
         engine.restore_wakes();
         engine.rebuild_health();

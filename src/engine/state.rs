@@ -13,6 +13,7 @@ use crate::model::reason::Reason;
 use crate::model::ticket::WantedTicket;
 use crate::model::time::Time;
 use crate::sla::CaseLog;
+use crate::sla::report::AlertCounts;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -228,6 +229,14 @@ pub struct State {
     pub clock_wakes: BTreeMap<IncidentId, Time>,
     /// When to wake for what.
     pub wakes: BTreeSet<(Time, Wake)>,
+    /// Terms of contracts as written, by contract and version, for cases that keep them.
+    pub terms: BTreeMap<(String, String), String>,
+    /// The version of each contract's terms at the last generation.
+    pub agreements: BTreeMap<String, String>,
+    /// Calendars as written at the last generation, and those that are gone since.
+    pub calendars: BTreeMap<String, String>,
+    /// What became of the alerts of a contract's month.
+    pub month_alerts: BTreeMap<(String, String), AlertCounts>,
     /// Services that were being set up and were seen healthy.
     pub healthy: BTreeSet<String>,
     /// Open incidents that a person reported.

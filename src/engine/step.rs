@@ -27,6 +27,7 @@ impl Engine {
     }
 
     fn apply(&mut self, seq: u64, at: Time, input: &Input) {
+        self.input_at = at;
         self.serve_wakes(at);
         self.state.now = self.state.now.max(at);
         match input {
@@ -87,6 +88,7 @@ impl Engine {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let outcome = self.apply_event(message, (seq, index), event);
             self.count(source, &message.source, outcome);
+            self.count_for_contracts(message, event, outcome);
         }
         for notice in &message.maintenance {
             self.apply_notice(message, notice);
@@ -284,6 +286,7 @@ impl Engine {
         if was_stale {
             self.no_longer_stale(id);
         }
+        self.count_repeats(id, u64::from(seen.count));
     }
 
     /// An alert has not been repeated for longer than promised. It is marked, not resolved: the
@@ -330,6 +333,7 @@ impl Engine {
             GenerationOf::ZoneData => "zone_data",
         };
         self.save_thing("generation", kind.to_owned(), generation);
+        self.review_agreements(generation);
         for (alert, element) in &generation.elements {
             self.change_element(AlertId(*alert), element);
         }

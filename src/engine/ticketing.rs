@@ -316,6 +316,7 @@ impl Engine {
             if ticket.contract.is_none() {
                 self.count_ticket(incident, &ticket);
             }
+            self.tell_ticketed(incident, ticket.contract.as_deref());
             let (reason, how) = match report.origin {
                 Some(Origin::Found | Origin::Adopted) => {
                     (Reason::TicketAdopted, "found by its key")

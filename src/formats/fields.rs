@@ -4,7 +4,9 @@
 use super::Request;
 use crate::limits::EVENT_TEXT_BYTES_MAX;
 use crate::model::{Time, text};
-use serde_json::Value;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
 use std::collections::BTreeMap;
 
 static NULL: Value = Value::Null;
@@ -64,14 +66,12 @@ impl<'a> Fields<'a> {
 
     /// This place as text.
     pub fn as_text(self) -> Option<String> {
-        let text = match self.0 {
-            Value::String(text) => text.trim().to_owned(),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(flag) => flag.to_string(),
-            _ => return None,
-        };
-        (!text.is_empty() && !is_unresolved(&text))
-            .then(|| text::into_bounded(text, EVENT_TEXT_BYTES_MAX))
+        match self.0 {
+            Value::String(text) => said(text),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            _ => None,
+        }
     }
 
     /// Whether the path holds a macro that the sender did not fill in.
@@ -147,6 +147,128 @@ impl<'a> Fields<'a> {
             .flatten()
             .map(|(name, value)| (name.as_str(), Fields(value)))
             .collect()
+    }
+}
+
+/// A foreign string as text: trimmed, bounded; `None` if empty or an unresolved macro.
+fn said(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty() && !is_unresolved(text))
+        .then(|| text::into_bounded(text.to_owned(), EVENT_TEXT_BYTES_MAX))
+}
+
+/// What [`Fields::text`] reads at a place, read without a tree in between: for the senders whose
+/// messages are many and large.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Said(pub Option<String>);
+
+/// What [`Fields::labels`] reads at a place, read without a tree in between.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Labels(pub BTreeMap<String, String>);
+
+/// Takes any value, and keeps what is text.
+struct SaidVisitor;
+
+/// Takes any value, and keeps the texts of an object.
+struct LabelsVisitor;
+
+impl<'de> Visitor<'de> for SaidVisitor {
+    type Value = Said;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Said, E> {
+        Ok(Said(said(text)))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Said, E> {
+        Ok(Said(Some(flag.to_string())))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Said, E> {
+        Ok(Said(Some(number.to_string())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Said, E> {
+        Ok(Said(Some(number.to_string())))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Said, E> {
+        Ok(Said(Number::from_f64(number).map(|n| n.to_string())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Said, E> {
+        Ok(Said(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Said, A::Error> {
+        IgnoredAny.visit_seq(list).map(|_| Said(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Said, A::Error> {
+        IgnoredAny.visit_map(object).map(|_| Said(None))
+    }
+}
+
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = Labels;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Labels, E> {
+        Ok(Labels::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Labels, A::Error> {
+        IgnoredAny.visit_seq(list).map(|_| Labels::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Labels, A::Error> {
+        let mut labels = BTreeMap::new();
+        while let Some((name, Said(value))) = object.next_entry::<String, Said>()? {
+            // Of two of one name the last one counts, also if it holds no text.
+            match value {
+                Some(value) => labels.insert(name, value),
+                None => labels.remove(&name),
+            };
+        }
+        Ok(Labels(labels))
+    }
+}
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Said, D::Error> {
+        deserializer.deserialize_any(SaidVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
+        deserializer.deserialize_any(LabelsVisitor)
     }
 }
 

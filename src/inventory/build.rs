@@ -2,7 +2,7 @@
 
 use super::load::{ElementEntry, InventoryFile, Life, Problem, ServiceEntry};
 use super::model::{Account, Inventory, Node, NodeKind, Pattern, Watch};
-use super::names::normal;
+use super::names::{normal, without_domain};
 use crate::model::Time;
 use regex::Regex;
 use std::collections::BTreeSet;
@@ -258,6 +258,7 @@ impl Builder {
             let what = format!("depends on itself through others: {}", path.join(" → "));
             self.problem(&place, what);
         }
+        self.inventory.short_names = without_domain(&self.inventory.aliases);
         if self.problems.is_empty() {
             Ok(self.inventory)
         } else {

@@ -15,6 +15,8 @@ pub struct Inventory {
     pub(super) nodes: Vec<Node>,
     pub(super) by_id: BTreeMap<String, u32>,
     pub(super) aliases: BTreeMap<String, u32>,
+    /// Names of which only the host's domain is missing.
+    pub(super) short_names: BTreeMap<String, u32>,
     pub(super) accounts: BTreeMap<String, Account>,
     pub(super) patterns: Vec<Pattern>,
     pub(super) watches: BTreeMap<u32, Watch>,

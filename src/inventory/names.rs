@@ -2,9 +2,20 @@
 //! names long and short.
 
 use super::model::{ElementId, Inventory, Query, Resolution};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Long and short forms of interface names, by prefix.
-const INTERFACES: [(&str, &str); 8] = [
+const INTERFACES: [(&str, &str); 17] = [
+    ("twentyfivegigabitethernet", "twe"),
+    ("twogigabitethernet", "tw"),
+    ("fivegigabitethernet", "fi"),
+    ("fortygige", "fo"),
+    ("tengige", "te"),
+    ("bundle-ether", "be"),
+    ("loopback", "lo"),
+    ("tunnel", "tu"),
+    ("vlan", "vl"),
     ("tengigabitethernet", "te"),
     ("twentyfivegige", "twe"),
     ("fortygigabitethernet", "fo"),
@@ -15,9 +26,23 @@ const INTERFACES: [(&str, &str); 8] = [
     ("ethernet", "eth"),
 ];
 
-/// The form in which names are compared: lower case, interface names short.
+/// The form in which names are compared: lower case, interface names short, addresses in one
+/// spelling. The part before the last `@` and the host behind it by themselves.
 pub(super) fn normal(name: &str) -> String {
+    match name.rsplit_once('@') {
+        Some((part, host)) => format!("{}@{}", plain(part), plain(host)),
+        None => plain(name),
+    }
+}
+
+fn plain(name: &str) -> String {
     let lower = name.trim().to_lowercase();
+    let bare = lower
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Ok(address) = bare.unwrap_or(&lower).parse::<IpAddr>() {
+        return address.to_canonical().to_string();
+    }
     for (long, short) in INTERFACES {
         if let Some(rest) = lower.strip_prefix(long)
             && rest.trim_start().starts_with(|c: char| c.is_ascii_digit())
@@ -26,6 +51,40 @@ pub(super) fn normal(name: &str) -> String {
         }
     }
     lower
+}
+
+/// Names without their domain, for monitors that leave it out; one that several elements would
+/// share names none of them.
+pub(super) fn without_domain(names: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {
+    let mut short: BTreeMap<String, Option<u32>> = BTreeMap::new();
+    for (name, number) in names {
+        let (part, host) = match name.rsplit_once('@') {
+            Some((part, host)) => (Some(part), host),
+            None => (None, name.as_str()),
+        };
+        let Some((first, _)) = host.split_once('.').filter(|_| is_domain_name(host)) else {
+            continue;
+        };
+        let name = part.map_or_else(|| first.to_owned(), |part| format!("{part}@{first}"));
+        let known = short.entry(name).or_insert(Some(*number));
+        *known = known.filter(|known| known == number);
+    }
+    let single = short.into_iter();
+    single
+        .filter_map(|(name, number)| Some((name, number?)))
+        .collect()
+}
+
+/// Labels of letters, digits and hyphens, the last one of letters alone.
+fn is_domain_name(host: &str) -> bool {
+    let good = |label: &str| {
+        !label.is_empty()
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.split('.').all(good) && last.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 impl Inventory {
@@ -48,7 +107,7 @@ impl Inventory {
         }
         let host = query.host.unwrap_or("");
         let short = host.split('.').next().unwrap_or(host);
-        let hosts = if short.parse::<u8>().is_ok() {
+        let hosts = if host.parse::<IpAddr>().is_ok() || short.parse::<u8>().is_ok() {
             vec![host]
         } else {
             vec![host, short]
@@ -80,7 +139,7 @@ impl Inventory {
                 };
             }
         }
-        for name in ["circuit", "circuit_id", "link", "element"] {
+        for name in ["circuit", "circuit_id", "link", "sensor_id", "element"] {
             if let Some(value) = query.labels.get(name)
                 && let Some(element) = self.lookup(value)
             {
@@ -100,8 +159,11 @@ impl Inventory {
     }
 
     fn lookup(&self, name: &str) -> Option<ElementId> {
+        let normal = normal(name);
+        let named = |names: &BTreeMap<String, u32>| names.get(&normal).copied().map(ElementId);
         self.element(name)
-            .or_else(|| self.aliases.get(&normal(name)).copied().map(ElementId))
+            .or_else(|| named(&self.aliases))
+            .or_else(|| named(&self.short_names))
             .or_else(|| self.by_pattern(name))
     }
 
@@ -121,5 +183,49 @@ mod tests {
         assert_eq!(normal("GigabitEthernet0/1"), "gi0/1");
         assert_eq!(normal("Gi0/1"), "gi0/1");
         assert_eq!(normal("Ethernet Uplink"), "ethernet uplink");
+        assert_eq!(normal("TenGigE0/0/0/1@R1"), normal("Te0/0/0/1@r1"));
+        assert_eq!(normal("Bundle-Ether12"), "be12");
+    }
+
+    fn resolved(inventory: &Inventory, host: &str, part: Option<&str>) -> String {
+        let labels = BTreeMap::new();
+        let query = Query {
+            site: None,
+            host: Some(host),
+            component: part,
+            component_kind: None,
+            check: None,
+            service: None,
+            labels: &labels,
+        };
+        let element = inventory.resolve(&query).element;
+        element.map_or_else(String::new, |id| inventory.element_name(id).to_owned())
+    }
+
+    #[test]
+    fn hosts_are_found_with_and_without_domain_and_addresses_in_any_spelling() {
+        let file = crate::inventory::InventoryFile::from_toml(
+            r#"
+            element = [
+                { id = "core-1.example.net", aliases = ["2001:0DB8::0:1", "192.0.2.1"] },
+                { id = "Ethernet1@core-1.example.net" },
+                { id = "edge.ams.example.net" }, { id = "edge.fra.example.net" },
+                { id = "web-1" },
+            ]
+            "#,
+        );
+        let inventory = Inventory::build(file.unwrap()).unwrap();
+        let found = |host| resolved(&inventory, host, None);
+        assert_eq!(found("core-1"), "core-1.example.net");
+        assert_eq!(found("CORE-1.example.net"), "core-1.example.net");
+        assert_eq!(found("2001:db8:0:0:0:0:0:1"), "core-1.example.net");
+        assert_eq!(found("[2001:db8::1]"), "core-1.example.net");
+        assert_eq!(found("::ffff:192.0.2.1"), "core-1.example.net");
+        assert_eq!(found("web-1.example.net"), "web-1");
+        // Two would be meant: neither is.
+        assert_eq!(found("edge"), "");
+        assert_eq!(found("edge.fra.example.net"), "edge.fra.example.net");
+        let part = resolved(&inventory, "core-1", Some("Eth1"));
+        assert_eq!(part, "Ethernet1@core-1.example.net");
     }
 }

@@ -15,12 +15,13 @@
 use super::load::{
     AccountEntry, ElementEntry, GroupEntry, InventoryFile, Life, Problem, ServiceEntry,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is asked of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NetboxList {
     /// Devices.
     Devices,
@@ -61,13 +62,17 @@ impl NetboxList {
 }
 
 /// Pages collected so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Netbox {
     rows: BTreeMap<NetboxList, Vec<Value>>,
+    /// How many rows the last page said there are.
+    #[serde(skip)]
+    counts: BTreeMap<NetboxList, u64>,
 }
 
 #[derive(Deserialize)]
 struct Page {
+    count: Option<u64>,
     next: Option<String>,
     results: Vec<Value>,
 }
@@ -80,7 +85,26 @@ impl Netbox {
             what: format!("the answer is no list of NetBox's API: {error}"),
         })?;
         self.rows.entry(list).or_default().extend(page.results);
+        self.counts.extend(page.count.map(|count| (list, count)));
         Ok(page.next)
+    }
+
+    /// Whether all rows of a list came: what changes while its pages are read moves rows from one
+    /// page to another.
+    pub fn check_whole(&mut self, list: NetboxList) -> Result<(), Problem> {
+        let rows = self.rows.entry(list).or_default();
+        let mut seen = BTreeSet::new();
+        rows.retain(|row| number(row, "/id").is_none_or(|id| seen.insert(id)));
+        let Some(count) = self.counts.get(&list).filter(|c| **c != rows.len() as u64) else {
+            return Ok(());
+        };
+        Err(Problem {
+            place: format!("NetBox {}", list.path()),
+            what: format!(
+                "{} of {count} rows came: it changed while it was read",
+                rows.len()
+            ),
+        })
     }
 
     /// Entries, and what had to be left out.
@@ -467,5 +491,25 @@ mod tests {
                 .to_string()
                 .starts_with("NetBox /api/dcim/devices/: the answer is no list")
         );
+    }
+
+    #[test]
+    fn rows_that_move_between_pages_while_they_are_read_are_noticed() {
+        let list = NetboxList::Devices;
+        let mut netbox = Netbox::default();
+        let page = |rows: &str| format!(r#"{{"count":3,"next":null,"results":[{rows}]}}"#);
+        let first = page(r#"{"id":1},{"id":2}"#);
+        netbox.take_page(list, first.as_bytes()).unwrap();
+        let again = page(r#"{"id":2}"#);
+        netbox.take_page(list, again.as_bytes()).unwrap();
+        let told = netbox.check_whole(list).unwrap_err().to_string();
+        assert!(
+            told.ends_with("2 of 3 rows came: it changed while it was read"),
+            "{told}"
+        );
+        netbox
+            .take_page(list, page(r#"{"id":3}"#).as_bytes())
+            .unwrap();
+        assert_eq!(netbox.check_whole(list), Ok(()));
     }
 }

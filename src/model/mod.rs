@@ -10,6 +10,7 @@ pub mod incident;
 pub mod input;
 pub mod notice;
 pub mod reason;
+pub mod review;
 pub mod saved;
 pub mod severity;
 pub mod text;

@@ -207,6 +207,8 @@ words!(
         CauseEnded = "cause_ended",
         /// The bridge's own trouble.
         SelfMonitoring = "self_monitoring",
+        /// An edited calendar moved the due instant of a running clock.
+        DueMoved = "due_moved",
     }
 );
 

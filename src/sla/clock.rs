@@ -4,7 +4,7 @@
 use super::calendar::Pause;
 use super::escalation::{self, Rise};
 use super::history::{Facts, Period, Wait};
-use super::log::{By, CaseDid, CaseEvent, EndedBy, VoidReason, ordered};
+use super::log::{By, CaseDid, CaseEvent, EndedBy, VoidReason, ordered, settled};
 use super::policy::{Contract, SeverityChange, Target, TargetKind, TargetName};
 use super::update::{self, UpdateView};
 use crate::model::{Category, Ended};
@@ -200,7 +200,8 @@ impl View {
             self.moments.iter().map(Moment::key).collect();
         let cycle = format!("/{}/", self.cycle);
         told.into_iter()
-            .filter(|key| key.ends_with("/breached") && key.contains(&cycle))
+            .filter(|key| key.ends_with("/breached") && !key.starts_with("withdrawn/"))
+            .filter(|key| key.contains(&cycle))
             .filter(|key| !stand.contains(*key))
             .collect()
     }
@@ -208,7 +209,9 @@ impl View {
 
 /// A case at `now` (seconds since 1970): a function of its log and its contract.
 pub fn evaluate(log: &[CaseEvent], contract: &Contract, now: i64) -> Option<View> {
-    let facts = Facts::read(ordered(log, now), contract, now)?;
+    let mut facts = Facts::read(ordered(log, now), contract, now)?;
+    facts.settled = settled(log);
+    let facts = facts;
     let mut clocks = Vec::new();
     let mut moments = Vec::new();
     let mut next = None;
@@ -372,6 +375,7 @@ impl Facts<'_> {
         };
         let lapse = self.lapse(name, period);
         self.judge(&mut clock, period, category, lapse.map(|(at, _)| at));
+        let kept = self.keep_verdict(&mut clock);
         if clock.state == ClockState::None {
             let shown = name == TargetName::Restore && index == 0;
             return shown.then_some((clock, None));
@@ -386,7 +390,33 @@ impl Facts<'_> {
         }
         self.settle_void(&mut clock, period);
         let risk = self.count(&mut clock, period, category);
+        if let (Some(counted), ClockState::Met) = (kept, clock.state) {
+            clock.counted = counted;
+        }
         Some((clock, risk))
+    }
+
+    /// A verdict that fell before a calendar was edited stands as it fell; its counted seconds.
+    fn keep_verdict(&self, clock: &mut ClockView) -> Option<i64> {
+        let is_it = |number: u32, of: usize| usize::try_from(number).is_ok_and(|n| n == of);
+        let kept = self.settled.iter().find(|kept| {
+            kept.target == clock.target.word()
+                && is_it(kept.cycle, clock.cycle)
+                && is_it(kept.period, clock.period)
+        })?;
+        let breached_at = kept.breached_at.map(crate::model::Time::seconds);
+        let settled_at = breached_at.or(clock.fulfilled_at)?;
+        if settled_at > self.now {
+            return None;
+        }
+        clock.state = match breached_at {
+            Some(_) => ClockState::Breached,
+            None => ClockState::Met,
+        };
+        clock.breached_at = breached_at;
+        clock.due = kept.due.map(crate::model::Time::seconds);
+        clock.severity = kept.severity;
+        Some(kept.counted)
     }
 
     /// The verdict, if there is one by now: severity by severity, each from the start.

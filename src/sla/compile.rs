@@ -3,6 +3,7 @@
 
 mod category;
 
+use super::agreement;
 use super::calendar::{Calendar, read_all};
 use super::log::VoidReason;
 use super::policy::{
@@ -97,6 +98,7 @@ impl SlaSections {
             ..
         } = reader;
         sla.calendars = calendars;
+        sla.calendar_texts = agreement::calendar_texts(&self.calendar);
         problems.dedup();
         if problems.iter().any(|problem| !problem.warning) {
             Err(problems)
@@ -104,6 +106,25 @@ impl SlaSections {
             Ok((sla, problems))
         }
     }
+}
+
+/// One contract with calendars that are compiled already; `None` if anything is wrong with it.
+pub(super) fn alone(
+    name: &str,
+    section: &ContractSection,
+    sections: &SlaSections,
+    calendars: &BTreeMap<String, Arc<Calendar>>,
+) -> Option<Contract> {
+    let mut reader = Reader {
+        sections,
+        calendars: calendars.clone(),
+        used: BTreeSet::new(),
+        origin: Origin::Policy,
+        problems: Vec::new(),
+    };
+    let contract = reader.contract(name, section)?;
+    let good = reader.problems.iter().all(|problem| problem.warning);
+    good.then_some(contract)
 }
 
 impl Reader<'_> {
@@ -222,9 +243,12 @@ impl Reader<'_> {
             .wait_limit
             .as_ref()
             .map(|text| self.seconds(&format!("{policy_key}.wait_limit"), text));
+        let (terms, version) = agreement::terms(self.sections, section);
         Some(Contract {
             name: name.to_owned(),
             policy: section.policy.clone(),
+            version,
+            terms,
             accounts,
             account: kind,
             partner: section.partner.clone().unwrap_or_default(),

@@ -114,6 +114,8 @@ const REPORT: &[Term] = &[
     ("found_late", "found late", "後日判明", "découvert tard", &[]),
     ("compliance", "compliance", "達成率", "conformité", &[]),
     ("objective", "objective", "目標率", "objectif", &[]),
+    ("per_day", "Opened and closed by day", "日別の新規と完了", "Ouverts et clos par jour", &[]),
+    ("used", "Share of the target used", "目標に対する使用率", "Part de la cible utilisée", &[]),
     ("counted", "counted time", "計測時間", "temps compté", &[]),
     ("wall", "wall time", "実時間", "temps réel", &[]),
     ("lateness", "lateness", "超過時間", "retard", &[]),

@@ -1,8 +1,8 @@
 //! What a log says before any clock is asked: cycles, severities, waits, gaps, and how it ended.
 
 use super::calendar::Pause;
-use super::log::{By, CaseDid, EndedBy, VoidReason};
-use super::policy::Contract;
+use super::log::{By, CaseDid, EndedBy, SettledClock, VoidReason};
+use super::policy::{ClockStart, Contract};
 use crate::model::{Category, Ended};
 
 /// A wait for the customer.
@@ -44,6 +44,15 @@ pub(super) struct Period {
     pub superseded: bool,
 }
 
+/// When the ticket was made, for contracts that count from there; until it is, the report counts.
+fn ticketed(events: &[(i64, &CaseDid)], contract: &Contract) -> Option<i64> {
+    if contract.clock_start != ClockStart::TicketCreated {
+        return None;
+    }
+    let made = |(at, what): &(i64, &CaseDid)| matches!(what, CaseDid::Ticketed).then_some(*at);
+    events.iter().find_map(made)
+}
+
 /// What a log says, for its last cycle.
 pub(super) struct Facts<'a> {
     pub contract: &'a Contract,
@@ -66,6 +75,8 @@ pub(super) struct Facts<'a> {
     pub recategorised: Option<i64>,
     /// It ended before anyone had to answer; stays so for the cycle.
     pub lapsed: Option<(i64, VoidReason)>,
+    /// Verdicts that fell before a calendar was edited.
+    pub settled: Vec<&'a SettledClock>,
     asked: bool,
 }
 
@@ -82,7 +93,8 @@ impl<'a> Facts<'a> {
                 severity,
                 reported_at,
             } => {
-                let start = reported_at.map_or(*at, |told| told.seconds().min(*at));
+                let told = reported_at.map_or(*at, |told| told.seconds().min(*at));
+                let start = ticketed(&events, contract).unwrap_or(told);
                 Some(Facts::opened(contract, now, start, *category, *severity))
             }
             _ => None,
@@ -122,6 +134,7 @@ impl<'a> Facts<'a> {
             void: None,
             recategorised: None,
             lapsed: None,
+            settled: Vec::new(),
             asked: false,
         }
     }

@@ -136,6 +136,68 @@ pub enum CaseDid {
     },
     /// The reopen window is over.
     Closed,
+    /// The version of the contract's terms that it keeps.
+    Agreed {
+        /// As in [`super::Contract::version`].
+        version: String,
+    },
+    /// Its ticket exists in the tracker.
+    Ticketed,
+    /// A calendar was edited after this verdict; a verdict never changes.
+    Settled(SettledClock),
+    /// A calendar was edited after these updates were judged.
+    UpdatesSettled {
+        /// Intervals of the cycle, oldest first; one without an end was late already.
+        intervals: Vec<SettledInterval>,
+    },
+}
+
+/// A verdict as it fell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledClock {
+    /// The target's word.
+    pub target: String,
+    /// The cycle, from 1.
+    pub cycle: u32,
+    /// The impact period, from 1.
+    pub period: u32,
+    /// The severity under which it fell.
+    pub severity: Option<u8>,
+    /// When it was due.
+    pub due: Option<Time>,
+    /// When it was breached; none: it was met.
+    pub breached_at: Option<Time>,
+    /// Counted seconds.
+    pub counted: i64,
+}
+
+/// An interval between two updates as it was judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledInterval {
+    /// From.
+    pub from: Time,
+    /// When the next one was due.
+    pub due: Time,
+    /// When it came.
+    pub to: Option<Time>,
+    /// The due instant was promised.
+    pub promised: bool,
+    /// It came too late.
+    pub late: bool,
+}
+
+/// The version of its terms that a case keeps; `None`: it was opened before versions were kept.
+pub fn agreed(log: &[CaseEvent]) -> Option<&str> {
+    log.iter().find_map(|event| match &event.what {
+        CaseDid::Agreed { version } => Some(version.as_str()),
+        _ => None,
+    })
+}
+
+/// When its ticket first existed in a tracker.
+pub fn ticketed(log: &[CaseEvent]) -> Option<Time> {
+    let made = log.iter().filter(|event| event.what == CaseDid::Ticketed);
+    made.map(|event| event.at).min()
 }
 
 impl CaseDid {
@@ -151,7 +213,13 @@ impl CaseDid {
             CaseDid::Reply { .. } => 6,
             CaseDid::Ack | CaseDid::Assigned => 7,
             CaseDid::Reopened { .. } => 8,
-            CaseDid::Absorb { .. } | CaseDid::Escalated { .. } | CaseDid::Closed => 9,
+            CaseDid::Absorb { .. }
+            | CaseDid::Escalated { .. }
+            | CaseDid::Closed
+            | CaseDid::Agreed { .. }
+            | CaseDid::Ticketed
+            | CaseDid::Settled(_)
+            | CaseDid::UpdatesSettled { .. } => 9,
         }
     }
 }
@@ -220,4 +288,13 @@ pub(super) fn ordered(log: &[CaseEvent], now: i64) -> Vec<(i64, &CaseDid)> {
         .collect();
     events.sort_by_key(|(at, what)| (*at, what.rank()));
     events
+}
+
+/// Verdicts that fell before a calendar was edited, whenever that was.
+pub(super) fn settled(log: &[CaseEvent]) -> Vec<&SettledClock> {
+    let kept = log.iter().filter_map(|event| match &event.what {
+        CaseDid::Settled(kept) => Some(kept),
+        _ => None,
+    });
+    kept.collect()
 }

@@ -7,6 +7,7 @@
 //! | `week` | the table of a calendar and its refusals |
 //! | `policy` | targets by severity, contracts, how one target is found |
 //! | `section` | `[calendar]`, `[policy]`, `[contract]` as written |
+//! | `agreement` | terms as they were, for cases that keep them |
 //! | `compile` | puts them together and tells everything that is wrong at once |
 //! | `log` | what happened to a case |
 //! | `history` | what a log says: cycles, severities, waits, gaps, the end |
@@ -19,6 +20,7 @@
 //! A clock is a function of the case's log and the policy: no remaining seconds are stored. Times
 //! are whole seconds since 1970, UTC.
 
+pub mod agreement;
 pub mod calendar;
 pub mod clock;
 mod compile;

@@ -280,6 +280,10 @@ pub struct Contract {
     pub name: String,
     /// Its policy's name.
     pub policy: String,
+    /// Tells its terms from earlier ones.
+    pub version: String,
+    /// Its terms as written, to be read again by [`super::agreement::as_agreed`].
+    pub terms: String,
     /// Accounts it is for.
     pub accounts: Vec<String>,
     /// `direct`, `partner` or `managed`.
@@ -395,6 +399,8 @@ pub struct Sla {
     pub default_contract: Option<String>,
     /// Calendars by name.
     pub calendars: BTreeMap<String, Arc<Calendar>>,
+    /// The same as written, but for `always`.
+    pub calendar_texts: BTreeMap<String, String>,
 }
 
 impl Sla {

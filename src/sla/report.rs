@@ -8,16 +8,17 @@ mod sums;
 
 pub use render::RenderError;
 pub use rows::{TargetRow, TicketRow, UpdateRow, WaitRow};
-pub use sums::{EscalationSum, Spread, TargetSum, UpdateSum, VolumeSum, WaitSum};
+pub use sums::{DaySum, EscalationSum, Spread, TargetSum, UpdateSum, UsedSum, VolumeSum, WaitSum};
 
 use super::clock::View;
 use super::glossary::Locale;
 use super::log::CaseEvent;
 use super::policy::Contract;
-use crate::model::Time;
+use crate::model::{IncidentId, Time};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Most waits that are listed by themselves.
 const LONGEST_WAITS: usize = 5;
@@ -58,9 +59,27 @@ impl Month {
         })
     }
 
+    /// Its dates, in order.
+    pub fn dates(&self) -> impl Iterator<Item = Date> {
+        let first: Option<Date> = format!("{}-01", self.name).parse().ok();
+        first.into_iter().flat_map(|first| {
+            let last = first.last_of_month();
+            first
+                .series(jiff::ToSpan::day(1))
+                .take_while(move |date| *date <= last)
+        })
+    }
+
     /// Whether an instant lies in it.
     pub fn has(&self, at: i64) -> bool {
         (self.from..self.until).contains(&at)
+    }
+
+    /// The month that holds an instant.
+    pub fn of(at: i64, zone: TimeZone) -> Option<Month> {
+        let at = jiff::Timestamp::from_second(at).ok()?;
+        let date = zone.to_datetime(at).date();
+        Month::read(&format!("{:04}-{:02}", date.year(), date.month()), zone).ok()
     }
 
     /// An instant for people, in the zone with its offset: `2026-06-02T10:00:00+10:00`.
@@ -83,8 +102,10 @@ pub struct CaseFacts<'a> {
     pub source: String,
     /// When the tracker had the ticket.
     pub ticket_created: Option<i64>,
-    /// The policy version it was opened under.
-    pub policy_version: String,
+    /// The contract under the terms that the case keeps.
+    pub contract: &'a Contract,
+    /// Breaches that were found late: target, cycle, period.
+    pub found_late: BTreeSet<(String, usize, usize)>,
     /// What happened.
     pub log: &'a [CaseEvent],
 }
@@ -99,7 +120,7 @@ pub struct CalendarShown {
 }
 
 /// What became of the alerts of the month.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertCounts {
     /// All.
     pub received: u64,
@@ -107,6 +128,47 @@ pub struct AlertCounts {
     pub deduplicated: u64,
     /// Kept quiet by maintenance or silence.
     pub suppressed: u64,
+}
+
+/// What happened to a verdict late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionKind {
+    /// It was taken back.
+    Withdrawn,
+    /// It was found long after its due instant.
+    FoundLate,
+}
+
+impl CorrectionKind {
+    /// The word in API and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            CorrectionKind::Withdrawn => "withdrawn",
+            CorrectionKind::FoundLate => "found_late",
+        }
+    }
+}
+
+/// A correction as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredCorrection {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The contract.
+    pub contract: String,
+    /// The target.
+    pub target: String,
+    /// The cycle, from 1.
+    pub cycle: usize,
+    /// The impact period, from 1.
+    pub period: usize,
+    /// What happened.
+    pub kind: CorrectionKind,
+    /// When the breach was due.
+    pub due: Time,
+    /// When this was learned.
+    pub at: Time,
 }
 
 /// A verdict of an earlier month that changed after its report.
@@ -127,8 +189,6 @@ pub struct Correction {
 pub struct ReportFacts<'a> {
     /// The contract.
     pub contract: &'a Contract,
-    /// The version of its policy.
-    pub policy_version: String,
     /// The month.
     pub month: Month,
     /// The version of the zone data.
@@ -179,6 +239,10 @@ pub struct Report {
     pub header: Header,
     /// By severity and target.
     pub targets: Vec<TargetSum>,
+    /// Judged clocks by how much of their target they used.
+    pub used: Vec<UsedSum>,
+    /// Opened and ended, day by day.
+    pub days: Vec<DaySum>,
     /// Updates.
     pub updates: UpdateSum,
     /// How many.
@@ -206,7 +270,7 @@ impl Report {
         let header = Header {
             contract: facts.contract.name.clone(),
             policy: facts.contract.policy.clone(),
-            policy_version: facts.policy_version.clone(),
+            policy_version: facts.contract.version.clone(),
             locale: Locale::from_word(&facts.contract.locale).word().to_owned(),
             tz: facts.contract.tz.clone(),
             month: month.name.clone(),
@@ -219,6 +283,8 @@ impl Report {
         Report {
             header,
             targets: sums::targets(&tickets),
+            used: sums::used(&tickets),
+            days: sums::days(&tickets, month),
             updates: sums::updates(&tickets),
             volume: sums::volume(&tickets, facts.alerts),
             waits: sums::waits(&tickets),
@@ -230,7 +296,8 @@ impl Report {
 }
 
 /// The views of all cycles of a case, oldest first: each as it was in the second before the next.
-fn cycles(case: &CaseFacts, contract: &Contract, now: i64) -> Vec<View> {
+fn cycles(case: &CaseFacts, now: i64) -> Vec<View> {
+    let contract = case.contract;
     let Some(last) = super::evaluate(case.log, contract, now) else {
         return Vec::new();
     };

@@ -3,7 +3,7 @@
 use super::calendar::CalendarText;
 use super::holidays;
 use super::week::WeekText;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -22,7 +22,7 @@ pub struct SlaSections {
 }
 
 /// `[calendar.NAME]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CalendarSection {
     /// IANA zone.
@@ -58,7 +58,7 @@ impl CalendarSection {
 }
 
 /// `[policy.NAME]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySection {
     /// Its targets are taken where another policy has none.
@@ -94,7 +94,7 @@ pub struct PolicySection {
 }
 
 /// `[policy.NAME.category] incident = { ... }`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CategorySection {
     /// `set`, `none` or a number.
@@ -106,7 +106,7 @@ pub struct CategorySection {
 }
 
 /// A number or a word.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum SeverityWord {
     /// Always this one.
@@ -116,7 +116,7 @@ pub enum SeverityWord {
 }
 
 /// `[policy.NAME.severity.N]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeveritySection {
     /// First human act.
@@ -136,7 +136,7 @@ pub struct SeveritySection {
 }
 
 /// One target as written.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetSection {
     /// Counted time from the start.
@@ -188,7 +188,7 @@ impl TargetSection {
 }
 
 /// `[[policy.NAME.escalation]]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EscalationSection {
     /// From 1.
@@ -200,7 +200,7 @@ pub struct EscalationSection {
 }
 
 /// `[contract.NAME]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContractSection {
     /// Its policy.

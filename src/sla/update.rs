@@ -3,7 +3,7 @@
 
 use super::clock::{ClockState, Moment, Stage, interval_of, sooner};
 use super::history::Facts;
-use super::log::{By, CaseDid, VoidReason};
+use super::log::{By, CaseDid, SettledInterval, VoidReason};
 use super::policy::{Target, TargetName};
 use crate::model::{Category, Time};
 
@@ -183,12 +183,38 @@ impl Walk<'_> {
                 }
                 self.stopped = true;
             }
+            CaseDid::UpdatesSettled { intervals } => self.keep(intervals),
             CaseDid::Reopened { .. } if self.stopped || at == self.facts.cycle_start => {
                 self.stopped = false;
                 self.armed = true;
                 self.restart(at);
             }
             _ => {}
+        }
+    }
+
+    /// What was judged before a calendar was edited stands as it was judged.
+    fn keep(&mut self, intervals: &[SettledInterval]) {
+        let late = intervals.iter().filter(|interval| interval.late);
+        self.view.breached_at = late.map(|interval| interval.due.seconds()).collect();
+        self.view.breaches = u32::try_from(self.view.breached_at.len()).unwrap_or(u32::MAX);
+        let ended = intervals.iter().filter(|interval| interval.to.is_some());
+        self.view.intervals = ended
+            .map(|interval| Interval {
+                from: interval.from.seconds(),
+                to: interval.to.map(Time::seconds),
+                due: interval.due.seconds(),
+                promised: interval.promised,
+                late: interval.late,
+            })
+            .collect();
+        let on_time = self.view.intervals.iter().filter(|i| !i.late).count();
+        self.view.on_time = u32::try_from(on_time).unwrap_or(u32::MAX);
+        let running = intervals.iter().find(|interval| interval.to.is_none());
+        self.counted = running.is_some();
+        if let Some(late) = running {
+            self.view.due = Some(late.due.seconds());
+            self.last = late.from.seconds();
         }
     }
 

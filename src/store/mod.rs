@@ -17,7 +17,6 @@ pub use crate::model::saved::{
 };
 use crate::model::{Input, Sequenced, Sym, Time};
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// An input that a door wants to append.
@@ -116,12 +115,7 @@ pub trait Journal: Send + Sync {
 
     /// Inputs after `after`, in order, at most `limit`, for the engine: from memory while it keeps
     /// up, else from the disk. Waits for the first one at most `wait`; none came if it is empty.
-    fn next(
-        &self,
-        after: u64,
-        limit: usize,
-        wait: Duration,
-    ) -> Result<Vec<Arc<Sequenced>>, StoreError>;
+    fn next(&self, after: u64, limit: usize, wait: Duration) -> Result<Vec<Sequenced>, StoreError>;
 
     /// The last place that was given out and committed; 0: the journal is empty.
     fn last_seq(&self) -> u64;
@@ -182,6 +176,14 @@ pub trait StateStore: Send + Sync {
 
     /// Encoded cases of an incident.
     fn cases_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// Encoded cases of a contract by incident, after `after` if given, at most `limit`.
+    fn cases_of_contract(
+        &self,
+        contract: &str,
+        after: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError>;
 
     /// Encoded tickets of an incident.
     fn tickets_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError>;

@@ -79,6 +79,34 @@ pub struct Metrics {
     set_aside: IntCounter,
     engine_lag: Histogram,
     record_delay: Histogram,
+    pulls: IntCounterVec,
+    pull_at: GaugeVec,
+    pull_held: GaugeVec,
+}
+
+/// What came of a pull of an inventory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullOutcome {
+    /// It is in force.
+    Taken,
+    /// It is what is in force already.
+    Unchanged,
+    /// It would take away much, and waits for a person.
+    Held,
+    /// There was no good answer.
+    Failed,
+}
+
+impl PullOutcome {
+    /// The label.
+    pub const fn word(self) -> &'static str {
+        match self {
+            PullOutcome::Taken => "taken",
+            PullOutcome::Unchanged => "unchanged",
+            PullOutcome::Held => "held",
+            PullOutcome::Failed => "failed",
+        }
+    }
 }
 
 fn opts(name: &str, help: &str) -> Opts {
@@ -183,6 +211,27 @@ impl Metrics {
                 "A missed target's due instant to its record.",
                 &[1.0, 2.0, 5.0, 30.0, 60.0, 300.0, 3600.0, 86400.0],
             ))?,
+            pulls: IntCounterVec::new(
+                opts(
+                    "inventory_pulls_total",
+                    "Pulls of an inventory from NetBox.",
+                ),
+                &["netbox", "outcome"],
+            )?,
+            pull_at: GaugeVec::new(
+                opts(
+                    "inventory_pull_last_success_timestamp_seconds",
+                    "When NetBox last gave a whole answer.",
+                ),
+                &["netbox"],
+            )?,
+            pull_held: GaugeVec::new(
+                opts(
+                    "inventory_pull_held",
+                    "Whether a pull waits for a person, as it would take away much.",
+                ),
+                &["netbox"],
+            )?,
             sources: ArcSwap::default(),
             registry,
         };
@@ -191,7 +240,7 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), MetricsError> {
-        let all: [Box<dyn Collector>; 15] = [
+        let all: [Box<dyn Collector>; 18] = [
             Box::new(self.received.clone()),
             Box::new(self.outcomes.clone()),
             Box::new(self.refused.clone()),
@@ -207,6 +256,9 @@ impl Metrics {
             Box::new(self.set_aside.clone()),
             Box::new(self.engine_lag.clone()),
             Box::new(self.record_delay.clone()),
+            Box::new(self.pulls.clone()),
+            Box::new(self.pull_at.clone()),
+            Box::new(self.pull_held.clone()),
         ];
         for collector in all {
             self.registry.register(collector)?;
@@ -280,6 +332,36 @@ impl Metrics {
         self.reload_ok.set(i64::from(taken));
         if taken {
             self.reload_at.set(seconds(at));
+        }
+    }
+
+    /// An inventory that is pulled, and when it was pulled last; its series are there from now on.
+    pub fn pull_configured(&self, netbox: &str, last: Option<Time>) {
+        for outcome in [
+            PullOutcome::Taken,
+            PullOutcome::Unchanged,
+            PullOutcome::Held,
+            PullOutcome::Failed,
+        ] {
+            self.pulls.with_label_values(&[netbox, outcome.word()]);
+        }
+        self.pull_held.with_label_values(&[netbox]);
+        let at = self.pull_at.with_label_values(&[netbox]);
+        if let Some(last) = last {
+            at.set(seconds(last));
+        }
+    }
+
+    /// What came of a pull, and whether one is held now.
+    pub fn pulled(&self, netbox: &str, outcome: PullOutcome, held: bool, at: Time) {
+        self.pulls
+            .with_label_values(&[netbox, outcome.word()])
+            .inc();
+        self.pull_held
+            .with_label_values(&[netbox])
+            .set(f64::from(u8::from(held)));
+        if outcome != PullOutcome::Failed {
+            self.pull_at.with_label_values(&[netbox]).set(seconds(at));
         }
     }
 

@@ -103,7 +103,7 @@ impl Journal for FakeJournal {
         _after: u64,
         _limit: usize,
         _wait: std::time::Duration,
-    ) -> Result<Vec<Arc<Sequenced>>, StoreError> {
+    ) -> Result<Vec<Sequenced>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -184,11 +184,11 @@ fn a_batch_is_bounded_by_its_events() {
             panic!()
         };
         message.events = vec![message.events[0].clone(); events];
-        Arc::new(Sequenced {
+        Sequenced {
             seq,
             at: Time(0),
             input: Input::Message(message),
-        })
+        }
     };
     let all: Vec<_> = [9000, 1500, 400, 200, 1, 1]
         .into_iter()

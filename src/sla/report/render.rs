@@ -25,7 +25,7 @@ pub enum RenderError {
 }
 
 /// The columns of the CSV; English keys in every language.
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 32] = [
     "id",
     "link",
     "category",
@@ -37,6 +37,7 @@ const COLUMNS: [&str; 29] = [
     "first_answer",
     "restored",
     "closed",
+    "ended",
     "outcome",
     "policy_version",
     "reopened",
@@ -55,6 +56,8 @@ const COLUMNS: [&str; 29] = [
     "late_seconds",
     "reason",
     "retroactive",
+    "found_late",
+    "target_seconds",
 ];
 
 impl Report {
@@ -120,9 +123,14 @@ impl Report {
         });
         environment.add_template(name, template)?;
         let report = Value::from(Serde(self));
+        // The highest columns of the charts; an empty chart keeps its scale.
+        let days = self.days.iter().map(|day| day.opened.max(day.closed));
+        let top_day = days.max().unwrap_or(0).max(1);
+        let clocks = self.used.iter().map(|used| used.clocks);
+        let top_used = clocks.max().unwrap_or(0).max(1);
         Ok(environment
             .get_template(name)?
-            .render(context! { r => report })?)
+            .render(context! { r => report, top_day, top_used })?)
     }
 }
 
@@ -141,6 +149,7 @@ fn line(ticket: &TicketRow, target: Option<&TargetRow>) -> Vec<String> {
         text(&ticket.first_answer),
         text(&ticket.restored),
         text(&ticket.closed),
+        text(&ticket.ended),
         text(&ticket.outcome),
         plain(&ticket.policy_version),
         ticket.reopened.to_string(),
@@ -162,6 +171,9 @@ fn line(ticket: &TicketRow, target: Option<&TargetRow>) -> Vec<String> {
             row.late_seconds.to_string(),
             text(&row.reason),
             row.retroactive.to_string(),
+            row.found_late.to_string(),
+            row.target_seconds
+                .map_or_else(String::new, |length| length.to_string()),
         ]);
     }
     cells.resize(COLUMNS.len(), String::new());

@@ -4,7 +4,7 @@ use super::{CaseFacts, Month, ReportFacts, cycles};
 use crate::model::Ended;
 use crate::sla::clock::{ClockState, ClockView, View};
 use crate::sla::log::CaseDid;
-use crate::sla::policy::{Contract, Target};
+use crate::sla::policy::Target;
 use serde::Serialize;
 
 /// One clock of a ticket whose verdict fell in the month, or that was open at its end.
@@ -36,6 +36,10 @@ pub struct TargetRow {
     pub retroactive: bool,
     /// The share aimed at, for a soft target.
     pub objective: Option<f64>,
+    /// The breach was recorded long after its due instant.
+    pub found_late: bool,
+    /// The target's length in counted seconds; none: the start of a working day.
+    pub target_seconds: Option<i64>,
 }
 
 impl TargetRow {
@@ -137,15 +141,17 @@ pub struct TicketRow {
     pub escalations: Vec<RiseRow>,
     /// Seconds of the waits that did not count.
     pub wait_seconds: i64,
-    /// The policy version it was opened under.
+    /// When it ended: resolved, or found not to count.
+    pub ended: Option<String>,
+    /// The version of the contract's terms that it keeps.
     pub policy_version: String,
 }
 
 /// A ticket's line; `None`: it has no part in the month.
 pub(super) fn ticket(case: &CaseFacts, facts: &ReportFacts) -> Option<TicketRow> {
-    let (month, contract) = (&facts.month, facts.contract);
+    let month = &facts.month;
     let now = facts.generated.seconds();
-    let views = cycles(case, contract, now);
+    let views = cycles(case, now);
     let (first, last) = (views.first()?, views.last()?);
     let reported = *first.cycles.first()?;
     let ended_at = ended_at(last, case);
@@ -156,7 +162,7 @@ pub(super) fn ticket(case: &CaseFacts, facts: &ReportFacts) -> Option<TicketRow>
     let targets = views
         .iter()
         .flat_map(|view| view.clocks.iter().map(move |clock| (view, clock)))
-        .filter_map(|(view, clock)| target(view, clock, contract, month, now))
+        .filter_map(|(view, clock)| target(view, clock, case, month, now))
         .collect();
     let waits: Vec<WaitRow> = views
         .iter()
@@ -198,7 +204,8 @@ pub(super) fn ticket(case: &CaseFacts, facts: &ReportFacts) -> Option<TicketRow>
         wait_seconds: waits.iter().filter(|w| w.counts).map(|w| w.seconds).sum(),
         waits,
         escalations: views.iter().flat_map(|view| rises(view, month)).collect(),
-        policy_version: case.policy_version.clone(),
+        ended: shown(ended_at.filter(|at| *at < month.until)),
+        policy_version: case.contract.version.clone(),
     })
 }
 
@@ -229,7 +236,7 @@ const fn outcome(ended: Ended) -> &'static str {
 fn target(
     view: &View,
     clock: &ClockView,
-    contract: &Contract,
+    case: &CaseFacts,
     month: &Month,
     now: i64,
 ) -> Option<TargetRow> {
@@ -256,7 +263,8 @@ fn target(
         ClockState::Void(reason) if verdict == "void" => Some(reason.word().to_owned()),
         _ => None,
     };
-    let objective = contract
+    let objective = case
+        .contract
         .target(clock.target, view.category, clock.severity)
         .and_then(|target: &Target| target.objective);
     Some(TargetRow {
@@ -277,6 +285,14 @@ fn target(
         reason,
         retroactive: clock.retroactive && judged,
         objective,
+        found_late: judged
+            && verdict != "met"
+            && case.found_late.contains(&(
+                clock.target.word().to_owned(),
+                clock.cycle,
+                clock.period,
+            )),
+        target_seconds: clock.length,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The summary: sums over the rows and nothing else.
 
 use super::rows::{TargetRow, TicketRow, WaitRow};
-use super::{AlertCounts, LONGEST_WAITS};
+use super::{AlertCounts, LONGEST_WAITS, Month};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -48,6 +48,8 @@ pub struct TargetSum {
     pub breached: usize,
     /// Of these: with a change of severity.
     pub retroactive: usize,
+    /// Of these: recorded long after they were due.
+    pub found_late: usize,
     /// Not counted, by reason.
     pub void: BTreeMap<String, usize>,
     /// Still open at the month's end.
@@ -62,6 +64,28 @@ pub struct TargetSum {
     pub wall: Spread,
     /// The longest lateness, seconds.
     pub longest_late: i64,
+}
+
+/// A day of the month.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DaySum {
+    /// The date.
+    pub date: String,
+    /// Tickets reported.
+    pub opened: usize,
+    /// Tickets that ended.
+    pub closed: usize,
+}
+
+/// Judged clocks that used a share of their target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UsedSum {
+    /// Above this share, in percent.
+    pub above: u16,
+    /// Up to this one; none: without end.
+    pub up_to: Option<u16>,
+    /// How many.
+    pub clocks: usize,
 }
 
 /// Updates.
@@ -172,6 +196,7 @@ fn sum(rows: &[&TargetRow]) -> Option<TargetSum> {
         met,
         breached: judged.len() - met,
         retroactive: judged.iter().filter(|row| row.retroactive).count(),
+        found_late: judged.iter().filter(|row| row.found_late).count(),
         void,
         open: rows.iter().filter(|row| row.verdict == "open").count(),
         compliance_percent: percent(number(met), number(judged.len())),
@@ -180,6 +205,67 @@ fn sum(rows: &[&TargetRow]) -> Option<TargetSum> {
         wall: Spread::of(judged.iter().map(|row| row.wall_seconds)),
         longest_late: judged.iter().map(|row| row.late_seconds).max().unwrap_or(0),
     })
+}
+
+/// Bounds of the shares, in percent.
+const USED_BOUNDS: [u16; 6] = [0, 25, 50, 75, 100, 150];
+
+/// Judged clocks by the share of their target that they used. Clocks whose target has no length
+/// (the start of a working day) are left out.
+pub(super) fn used(tickets: &[TicketRow]) -> Vec<UsedSum> {
+    let mut sums: Vec<UsedSum> = USED_BOUNDS
+        .iter()
+        .enumerate()
+        .map(|(place, above)| UsedSum {
+            above: *above,
+            up_to: USED_BOUNDS.get(place + 1).copied(),
+            clocks: 0,
+        })
+        .collect();
+    let rows = tickets.iter().flat_map(|ticket| &ticket.targets);
+    for row in rows.filter(|row| row.judged()) {
+        let Some(length) = row.target_seconds.filter(|length| *length > 0) else {
+            continue;
+        };
+        let reached = |sum: &&mut UsedSum| {
+            let up_to = sum.up_to.map(i64::from);
+            up_to.is_none_or(|share| row.counted_seconds * 100 <= share * length)
+        };
+        if let Some(sum) = sums.iter_mut().find(reached) {
+            sum.clocks += 1;
+        }
+    }
+    sums
+}
+
+/// Tickets by the day on which they were reported and ended, in the month's zone.
+pub(super) fn days(tickets: &[TicketRow], month: &Month) -> Vec<DaySum> {
+    let date = |at: &str| at.get(..10).unwrap_or_default().to_owned();
+    let mut days: BTreeMap<String, (usize, usize)> = month
+        .dates()
+        .map(|date| (date.to_string(), (0, 0)))
+        .collect();
+    for ticket in tickets {
+        if ticket.opened_in_month
+            && let Some(day) = days.get_mut(&date(&ticket.reported))
+        {
+            day.0 += 1;
+        }
+        if ticket.ended_in_month
+            && let Some(day) = ticket
+                .ended
+                .as_deref()
+                .and_then(|at| days.get_mut(&date(at)))
+        {
+            day.1 += 1;
+        }
+    }
+    let day = |(date, (opened, closed))| DaySum {
+        date,
+        opened,
+        closed,
+    };
+    days.into_iter().map(day).collect()
 }
 
 pub(super) fn updates(tickets: &[TicketRow]) -> UpdateSum {

@@ -237,10 +237,9 @@ impl SqliteJournal {
             .collect::<Result<Vec<_>, _>>()?;
         let mut shares = Shares::new();
         for row in &rows {
-            let source = row.input.source();
-            match shares.iter_mut().find(|(known, _)| known == source) {
+            match shares.iter_mut().find(|(known, _)| *known == row.source) {
                 Some((_, bytes)) => *bytes += row.bytes(),
-                None => shares.push((source.to_owned(), row.bytes())),
+                None => shares.push((row.source.clone(), row.bytes())),
             }
         }
         let kib = shares.iter().map(|(_, bytes)| bytes).sum::<u64>() / 1024 + 1;
@@ -371,15 +370,13 @@ impl Journal for SqliteJournal {
             .with(|connection| read_after(connection, after, limit, &keys))
     }
 
-    fn next(
-        &self,
-        after: u64,
-        limit: usize,
-        wait: Duration,
-    ) -> Result<Vec<Arc<Sequenced>>, StoreError> {
+    fn next(&self, after: u64, limit: usize, wait: Duration) -> Result<Vec<Sequenced>, StoreError> {
         match self.shared.tail.after(after, limit, wait) {
-            Ahead::Here(rows) => Ok(rows),
-            Ahead::OnDisk => Ok(self.read(after, limit)?.into_iter().map(Arc::new).collect()),
+            Ahead::Here(rows) => {
+                let keys = self.shared.options.keys.load();
+                rows.iter().map(|row| row.read(&keys)).collect()
+            }
+            Ahead::OnDisk => self.read(after, limit),
         }
     }
 

@@ -39,10 +39,16 @@ pub(super) static JOURNAL: Schema = Schema {
 pub(super) static STATE: Schema = Schema {
     what: "state",
     application_id: 0x4142_5301,
-    steps: &[Step {
-        name: "state_0001",
-        sql: include_str!("sql/state_0001.sql"),
-    }],
+    steps: &[
+        Step {
+            name: "state_0001",
+            sql: include_str!("sql/state_0001.sql"),
+        },
+        Step {
+            name: "state_0002",
+            sql: include_str!("sql/state_0002.sql"),
+        },
+    ],
 };
 
 /// `desk.db`.

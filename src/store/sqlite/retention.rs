@@ -26,7 +26,8 @@ pub struct Retention {
     pub quarantine_days: u32,
     /// What is remembered about deliveries that are over.
     pub deliveries_days: u32,
-    /// Closed incidents with their cases, tickets and timelines, and the audit.
+    /// Closed incidents with their cases, tickets and timelines, corrections of verdicts, and the
+    /// audit.
     pub timelines_days: u32,
 }
 
@@ -89,6 +90,7 @@ pub fn retire(store: &SqliteStore, keep: &Retention, now: Time) -> Result<Retire
     things("quarantine_handled", quarantine_before)?;
     retired.audit = things("audit", now.minus(DAY * keep.timelines_days))?;
     let before = now.minus(DAY * keep.timelines_days);
+    things("correction", before)?;
     retired.incidents = until_none(|limit| store.state.trim_incidents(before, limit))?;
     retired.deliveries = retire_attempts(store, now.minus(DAY * keep.deliveries_days))?;
     Ok(retired)

@@ -8,9 +8,9 @@ use super::connection::{ReadError, from_sql, to_sql};
 use crate::limits;
 use crate::model::input::ENCODING_VERSION;
 use crate::model::{Input, Sequenced, Time};
+use bytes::Bytes;
 use crc32fast::Hasher;
 use rusqlite::{CachedStatement, Connection, Row, params};
-use std::sync::Arc;
 
 /// Set in the version of a row whose payload is compressed.
 const COMPRESSED: u8 = 0x80;
@@ -19,20 +19,32 @@ const COMPRESSED_BYTES_MIN: usize = 1024;
 /// Rows that are not sealed have key 0.
 const KEY_NONE: i64 = 0;
 
-/// An input ready to be written.
+/// An input ready to be written. It is bytes alone: the input itself is dropped where it was made,
+/// so that its memory is used again at once by the thread that has it in its cache.
 pub(super) struct NewRow {
     /// When the bridge accepted it.
-    pub(super) at: Time,
-    /// The input itself, for the tail.
-    pub(super) input: Input,
+    at: Time,
+    kind: &'static str,
+    /// Where it came from; empty: from the bridge itself.
+    pub(super) source: String,
     /// The key that its payload and raw bytes are sealed with, or none.
     key: i64,
     version: u8,
     payload: Vec<u8>,
-    /// Bytes of the payload before it was compressed.
-    plain: usize,
     sum: u32,
     raw: Option<NewRaw>,
+}
+
+/// A committed input as the tail keeps it: sealed where it is sealed on disk.
+#[derive(Clone)]
+pub(super) struct CommittedRow {
+    /// Its place.
+    pub(super) seq: u64,
+    at: Time,
+    kind: &'static str,
+    key: i64,
+    version: u8,
+    payload: Bytes,
 }
 
 struct NewRaw {
@@ -58,12 +70,11 @@ impl NewRow {
         if payload.len() > limits::INPUT_BYTES_MAX {
             return Err(too_large("content", payload.len(), limits::INPUT_BYTES_MAX));
         }
-        let (version, plain) = (ENCODING_VERSION, payload.len());
-        let version = if plain < COMPRESSED_BYTES_MIN {
-            version
+        let version = if payload.len() < COMPRESSED_BYTES_MIN {
+            ENCODING_VERSION
         } else {
             payload = lz4_flex::block::compress_prepend_size(&payload);
-            version | COMPRESSED
+            ENCODING_VERSION | COMPRESSED
         };
         let kind = new.input.kind();
         let sealed = new.input.is_sensitive() || (keys.can_seal() && may_tell(&new.input));
@@ -93,21 +104,15 @@ impl NewRow {
                 })
             }
         };
-        let sum = sum_of(
-            new.at.0,
-            kind,
-            i64::from(version),
-            key,
-            new.input.source(),
-            &payload,
-        );
+        let source = new.input.source().to_owned();
+        let sum = sum_of(new.at.0, kind, i64::from(version), key, &source, &payload);
         Ok(NewRow {
             at: new.at,
-            input: new.input,
+            kind,
+            source,
             key,
             version,
             payload,
-            plain,
             sum,
             raw,
         })
@@ -116,11 +121,6 @@ impl NewRow {
     /// Bytes that it takes on disk, without the overhead of a row.
     pub(super) fn bytes(&self) -> u64 {
         (self.payload.len() + self.raw.as_ref().map_or(0, |raw| raw.body.len())) as u64
-    }
-
-    /// Bytes that it takes in memory, roughly: each text has an allocation of its own there.
-    pub(super) fn memory(&self) -> u64 {
-        (2 * self.plain + 512) as u64
     }
 
     /// Writes it at its place.
@@ -134,10 +134,10 @@ impl NewRow {
         inputs.execute(params![
             place,
             self.at.0,
-            self.input.kind(),
+            self.kind,
             self.version,
             self.key,
-            self.input.source(),
+            self.source,
             self.payload,
             with_place(self.sum, place),
         ])?;
@@ -155,14 +155,71 @@ impl NewRow {
         Ok(())
     }
 
-    /// As the engine takes it.
-    pub(super) fn into_sequenced(self, seq: u64) -> Arc<Sequenced> {
-        Arc::new(Sequenced {
+    /// As the tail keeps it.
+    pub(super) fn committed(self, seq: u64) -> CommittedRow {
+        CommittedRow {
             seq,
             at: self.at,
-            input: self.input,
+            kind: self.kind,
+            key: self.key,
+            version: self.version,
+            payload: Bytes::from(self.payload),
+        }
+    }
+}
+
+impl CommittedRow {
+    /// Bytes that it takes in memory.
+    pub(super) fn memory(&self) -> u64 {
+        (self.payload.len() + size_of::<CommittedRow>()) as u64
+    }
+
+    /// The input in it.
+    pub(super) fn read(&self, keys: &Keyring) -> Result<Sequenced, StoreError> {
+        let version = i64::from(self.version);
+        let place = (self.at.0, self.kind, version);
+        let input = decode(place, self.key, &self.payload, keys).map_err(|reason| {
+            StoreError::Unreadable {
+                what: format!("the input at {}", self.seq),
+                reason,
+            }
+        })?;
+        Ok(Sequenced {
+            seq: self.seq,
+            at: self.at,
+            input,
         })
     }
+}
+
+/// The input that a payload encodes, or why there is none. What is sealed is bound to the time, the
+/// kind and the version of its row.
+fn decode(
+    (at, kind, version): (i64, &str, i64),
+    key: i64,
+    payload: &[u8],
+    keys: &Keyring,
+) -> Result<Input, String> {
+    let opened;
+    let payload = if key == KEY_NONE {
+        payload
+    } else {
+        opened = keys.open(key_id(key), &bound_input(at, kind, version), payload)?;
+        &opened
+    };
+    let plain;
+    let payload = if version & i64::from(COMPRESSED) != 0 {
+        let (size, body) =
+            lz4_flex::block::uncompressed_size(payload).map_err(|error| error.to_string())?;
+        if size > limits::INPUT_BYTES_MAX {
+            return Err(format!("it claims to be {size} bytes long"));
+        }
+        plain = lz4_flex::block::decompress(body, size).map_err(|error| error.to_string())?;
+        &plain
+    } else {
+        payload
+    };
+    postcard::from_bytes(payload).map_err(|error| error.to_string())
 }
 
 /// Inputs that may repeat words of a sensitive one, which cannot be told from the input alone. They
@@ -324,37 +381,15 @@ pub(super) fn read_input(row: &Row<'_>, keys: &Keyring) -> Result<Sequenced, Rea
         })
     };
     let version: i64 = row.get(3)?;
-    let compressed = version & i64::from(COMPRESSED) != 0;
     if version & !i64::from(COMPRESSED) != i64::from(ENCODING_VERSION) {
         return Err(unreadable(format!(
             "it has encoding version {version}, this program knows {ENCODING_VERSION}"
         )));
     }
-    let key: i64 = row.get(4)?;
-    let mut payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
-    let opened;
-    if key != KEY_NONE {
-        let kind = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-        let bound = bound_input(row.get(1)?, kind, version);
-        opened = keys
-            .open(key_id(key), &bound, payload)
-            .map_err(unreadable)?;
-        payload = &opened;
-    }
-    let plain;
-    let payload = if compressed {
-        let (size, body) = lz4_flex::block::uncompressed_size(payload)
-            .map_err(|error| unreadable(error.to_string()))?;
-        if size > limits::INPUT_BYTES_MAX {
-            return Err(unreadable(format!("it claims to be {size} bytes long")));
-        }
-        plain = lz4_flex::block::decompress(body, size)
-            .map_err(|error| unreadable(error.to_string()))?;
-        &plain
-    } else {
-        payload
-    };
-    let input = postcard::from_bytes(payload).map_err(|error| unreadable(error.to_string()))?;
+    let kind = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+    let payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+    let place = (row.get(1)?, kind, version);
+    let input = decode(place, row.get(4)?, payload, keys).map_err(unreadable)?;
     Ok(Sequenced {
         seq,
         at: Time(row.get(1)?),

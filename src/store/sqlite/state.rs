@@ -26,7 +26,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// Kinds of things that only grow; they are listed, not loaded.
-const KINDS_NOT_LOADED: [&str; 3] = ["audit", "quarantine", "quarantine_handled"];
+const KINDS_NOT_LOADED: [&str; 4] = ["audit", "correction", "quarantine", "quarantine_handled"];
 
 /// How the state store behaves.
 #[derive(Clone, Debug)]
@@ -325,6 +325,26 @@ impl StateStore for SqliteState {
                    ORDER BY contract";
         self.readers
             .with(|connection| case_bodies(connection, sql, [to_sql(incident.0)], &keys))
+    }
+
+    fn cases_of_contract(
+        &self,
+        contract: &str,
+        after: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let sql = "SELECT incident, contract, body FROM cases WHERE contract = ?1 \
+                   AND incident > ?2 ORDER BY incident LIMIT ?3";
+        let keys = self.options.keys.load_full();
+        let after = after.map_or(-1, |id| to_sql(id.0));
+        self.readers.with(|connection| {
+            case_bodies(
+                connection,
+                sql,
+                params![contract, after, limit_to_sql(limit)],
+                &keys,
+            )
+        })
     }
 
     fn tickets_of(&self, incident: IncidentId) -> Result<Vec<Vec<u8>>, StoreError> {

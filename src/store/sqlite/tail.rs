@@ -1,24 +1,25 @@
 //! The newest committed inputs, in memory, so that the engine does not read back what was just
 //! written. Bounded by rows and bytes: when the engine is further behind, the oldest fall out and
-//! it reads them from the file. Always contiguous; the writer alone adds to it.
+//! it reads them from the file. Always contiguous; the writer alone adds to it. Inputs are kept as
+//! the bytes that lie on disk: small, and decoded into memory that the engine's thread owns.
 
 use super::connection::locked;
-use crate::model::Sequenced;
+use super::row::CommittedRow;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the tail can say about inputs after a place.
 pub(super) enum Ahead {
     /// Here they are; none if the wait was over first.
-    Here(Vec<Arc<Sequenced>>),
+    Here(Vec<CommittedRow>),
     /// They are committed, but no longer here.
     OnDisk,
 }
 
 #[derive(Default)]
 struct Inner {
-    rows: VecDeque<(Arc<Sequenced>, u64)>,
+    rows: VecDeque<CommittedRow>,
     bytes: u64,
     last: u64,
     woken: bool,
@@ -47,18 +48,16 @@ impl Tail {
     }
 
     /// Adds what a commit made durable, in order.
-    pub(super) fn extend(&self, last: u64, rows: impl Iterator<Item = (Arc<Sequenced>, u64)>) {
+    pub(super) fn extend(&self, last: u64, rows: Vec<CommittedRow>) {
         let mut inner = locked(&self.inner);
-        for (row, bytes) in rows {
-            inner.bytes += bytes;
-            inner.rows.push_back((row, bytes));
-        }
+        inner.bytes += rows.iter().map(CommittedRow::memory).sum::<u64>();
+        inner.rows.extend(rows);
         inner.last = last;
         while inner.rows.len() > self.rows_max || inner.bytes > self.bytes_max {
-            let Some((_, bytes)) = inner.rows.pop_front() else {
+            let Some(row) = inner.rows.pop_front() else {
                 break;
             };
-            inner.bytes -= bytes;
+            inner.bytes -= row.memory();
         }
         drop(inner);
         self.grown.notify_all();
@@ -98,19 +97,14 @@ impl Tail {
         if inner.last <= after {
             return Ahead::Here(Vec::new());
         }
-        while inner.rows.front().is_some_and(|(row, _)| row.seq <= after) {
-            if let Some((_, bytes)) = inner.rows.pop_front() {
-                inner.bytes -= bytes;
+        while inner.rows.front().is_some_and(|row| row.seq <= after) {
+            if let Some(row) = inner.rows.pop_front() {
+                inner.bytes -= row.memory();
             }
         }
         match inner.rows.front() {
-            Some((row, _)) if row.seq == after + 1 => {
-                let rows = inner
-                    .rows
-                    .iter()
-                    .take(limit)
-                    .map(|(row, _)| Arc::clone(row));
-                Ahead::Here(rows.collect())
+            Some(row) if row.seq == after + 1 => {
+                Ahead::Here(inner.rows.iter().take(limit).cloned().collect())
             }
             _ => Ahead::OnDisk,
         }
@@ -121,11 +115,15 @@ impl Tail {
 mod tests {
     use super::*;
     use crate::model::{Input, Time};
+    use crate::store::NewInput;
+    use crate::store::sealing::Keyring;
+    use crate::store::sqlite::row::NewRow;
 
-    fn rows(seqs: std::ops::RangeInclusive<u64>) -> Vec<(Arc<Sequenced>, u64)> {
+    fn rows(seqs: std::ops::RangeInclusive<u64>) -> Vec<CommittedRow> {
         seqs.map(|seq| {
-            let (at, input) = (Time(0), Input::Due);
-            (Arc::new(Sequenced { seq, at, input }), 10)
+            let (at, input, raw) = (Time(0), Input::Due, None);
+            let new = NewRow::encode(NewInput { at, input, raw }, &Keyring::default()).unwrap();
+            new.committed(seq)
         })
         .collect()
     }
@@ -141,18 +139,18 @@ mod tests {
     fn gives_what_it_holds_and_says_when_it_fell_out() {
         let tail = Tail::new(0, 3, 1000);
         assert_eq!(seqs(tail.after(0, 9, Duration::ZERO)), Some(vec![]));
-        tail.extend(2, rows(1..=2).into_iter());
+        tail.extend(2, rows(1..=2));
         assert_eq!(seqs(tail.after(0, 9, Duration::ZERO)), Some(vec![1, 2]));
         assert_eq!(seqs(tail.after(1, 9, Duration::ZERO)), Some(vec![2]));
-        tail.extend(6, rows(3..=6).into_iter());
+        tail.extend(6, rows(3..=6));
         assert_eq!(seqs(tail.after(2, 9, Duration::ZERO)), None);
         assert_eq!(seqs(tail.after(3, 2, Duration::ZERO)), Some(vec![4, 5]));
     }
 
     #[test]
     fn is_bounded_in_bytes_and_knows_nothing_after_a_reset() {
-        let tail = Tail::new(0, 100, 25);
-        tail.extend(4, rows(1..=4).into_iter());
+        let tail = Tail::new(0, 100, 5 * rows(1..=1)[0].memory() / 2);
+        tail.extend(4, rows(1..=4));
         assert_eq!(seqs(tail.after(1, 9, Duration::ZERO)), None);
         assert_eq!(seqs(tail.after(2, 9, Duration::ZERO)), Some(vec![3, 4]));
         tail.reset(5);

@@ -193,8 +193,7 @@ fn accept(shared: &Shared, first: u64, batch: Vec<Append>) {
     for append in batch {
         let from = next;
         for row in append.rows {
-            let bytes = row.memory();
-            rows.push((row.into_sequenced(next), bytes));
+            rows.push(row.committed(next));
             next += 1;
         }
         shared.budget.written(from, next - 1, append.shares);
@@ -204,7 +203,7 @@ fn accept(shared: &Shared, first: u64, batch: Vec<Append>) {
     shared.acked.raise(last);
     shared.last.store(last, Ordering::Release);
     shared.commits.fetch_add(1, Ordering::Relaxed);
-    shared.tail.extend(last, rows.into_iter());
+    shared.tail.extend(last, rows);
     for (answer, places) in answers {
         // A caller that went away sends again; its input is in the journal.
         let _ = answer.send(Ok(places.collect()));
