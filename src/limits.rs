@@ -198,6 +198,20 @@ pub const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
 pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
 /// Furthest that an SNS message may be ahead of our clock, seconds.
 pub const SNS_AHEAD_SECONDS_MAX: u64 = 15 * 60;
+/// Time for one fetch at SNS, seconds; SNS itself waits 15 s for our answer.
+pub const SNS_FETCH_SECONDS: u64 = 8;
+/// Largest certificate or confirmation that is read from SNS, bytes.
+pub const SNS_FETCH_BYTES_MAX: usize = 64 * 1024;
+/// After a fetch at SNS failed, the same place is tried again, seconds.
+pub const SNS_FETCH_AGAIN_SECONDS: u64 = 10;
+/// Most certificates of SNS that are kept (one a region).
+pub const SNS_CERTIFICATES_MAX: usize = 64;
+/// A certificate of SNS is fetched again after this time, seconds.
+pub const SNS_CERTIFICATE_SECONDS: u64 = 24 * 3600;
+/// Largest body of a PagerDuty event, bytes.
+pub const PAGERDUTY_BODY_BYTES_MAX: usize = 512 * 1024;
+/// Most alerts that still fire of a storm that is over; of more it stays one ticket.
+pub const STORM_REMAINS_MAX: u32 = 200;
 
 /// Most names told of a list in one sentence.
 pub const NAMES_TOLD_MAX: usize = 5;

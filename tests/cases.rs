@@ -62,11 +62,20 @@ fn compiled(text: &str) -> Sla {
 
 impl Bench {
     fn new() -> Bench {
+        Bench::of("")
+    }
+
+    /// With another line instead of the policy's `pause_on`.
+    fn of(pause_on: &str) -> Bench {
         let path = format!(
             "{}/config/policies/three-level.toml",
             env!("CARGO_MANIFEST_DIR")
         );
-        Bench::with(&(std::fs::read_to_string(path).unwrap() + CONTRACTS))
+        let mut text = std::fs::read_to_string(path).unwrap() + CONTRACTS;
+        if !pause_on.is_empty() {
+            text = text.replacen("pause_on = [\"waiting_customer\"]", pause_on, 1);
+        }
+        Bench::with(&text)
     }
 
     fn with(agreements: &str) -> Bench {
@@ -351,6 +360,79 @@ fn figures_are_counted_when_the_case_is_closed_for_good() {
         2
     );
     assert!(bench.case("acme").is_none(), "it left memory");
+}
+
+#[test]
+fn planned_work_on_an_open_case_pauses_its_clocks_until_its_end() {
+    let mut bench = Bench::of("pause_on = [\"maintenance\"]");
+    bench.alert("psu1", EventState::Firing);
+    bench.alert("psu2", EventState::Firing);
+    bench.after(10);
+    let restore = |bench: &Bench| {
+        let view = bench.view("globex");
+        let clock = view.clock(TargetName::Restore).unwrap();
+        (clock.state, clock.counted)
+    };
+    assert_eq!(restore(&bench).0, ClockState::Running);
+    let (from, until) = (
+        bench.now.plus(Duration::from_secs(600)),
+        bench.now.plus(Duration::from_secs(4200)),
+    );
+    bench.say(Command::OpenWindow {
+        matchers: vec!["host=sw1".to_owned()],
+        reason: "new supplies".to_owned(),
+        starts_at: from,
+        ends_at: until,
+    });
+    bench.after(5);
+    assert_eq!(restore(&bench).0, ClockState::Running, "not yet");
+    bench.after(20);
+    assert_eq!(restore(&bench), (ClockState::Paused, 20 * 60));
+    bench.after(60);
+    assert_eq!(restore(&bench), (ClockState::Running, 35 * 60));
+    assert_eq!(
+        bench.told(Reason::Maintenance).len(),
+        4,
+        "two contracts, both ends"
+    );
+
+    // Another contract without the word counts on.
+    let mut bench = Bench::new();
+    bench.alert("psu1", EventState::Firing);
+    bench.alert("psu2", EventState::Firing);
+    bench.say(Command::OpenWindow {
+        matchers: vec!["host=sw1".to_owned()],
+        reason: "new supplies".to_owned(),
+        starts_at: bench.now,
+        ends_at: bench.now.plus(Duration::from_secs(3600)),
+    });
+    bench.after(20);
+    assert_eq!(restore(&bench), (ClockState::Running, 20 * 60));
+}
+
+#[test]
+fn a_neighbour_that_fails_as_well_ends_the_pause() {
+    let mut bench = Bench::of("pause_on = [\"maintenance\"]");
+    bench.alert("psu1", EventState::Firing);
+    bench.after(10);
+    let (from, until) = (bench.now, bench.now.plus(Duration::from_secs(7200)));
+    bench.say(Command::OpenWindow {
+        matchers: vec!["element=psu1@sw1".to_owned()],
+        reason: "new supply".to_owned(),
+        starts_at: from,
+        ends_at: until,
+    });
+    bench.after(10);
+    let state = |bench: &Bench| bench.view("acme").clock(TargetName::Restore).unwrap().state;
+    assert_eq!(state(&bench), ClockState::Paused);
+    bench.alert("psu2", EventState::Firing);
+    assert_eq!(state(&bench), ClockState::Running);
+    bench.alert("psu2", EventState::Resolved);
+    assert_eq!(
+        state(&bench),
+        ClockState::Paused,
+        "only the planned one is left"
+    );
 }
 
 /// Both clocks count in a calendar that is always open, but for its holidays.

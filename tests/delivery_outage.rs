@@ -13,6 +13,8 @@ mod stand_in;
 mod tracker_contract;
 
 use alertbridge::delivery::Pace;
+use alertbridge::engine::{CameAndWent, Route};
+use alertbridge::model::WantedTicket;
 use alertbridge::trackers::http::{HttpConfig, HttpTracker};
 use delivery_support::{Bridge, quick};
 use serde_json::{Value, json};
@@ -28,6 +30,8 @@ struct Server {
     cases: Vec<Value>,
     asked: u64,
     broken: bool,
+    /// What is resolved stays so, whatever is written.
+    never_reopens: bool,
 }
 
 fn answer(server: &mut Server, asked: &Asked) -> Said {
@@ -58,7 +62,11 @@ fn answer(server: &mut Server, asked: &Asked) -> Said {
         }
         ("GET", Some(n)) => said(200, server.cases[n - 1].clone()),
         ("PATCH", Some(n)) => {
+            let stays = server.never_reopens && server.cases[n - 1]["status"] == "resolved";
             for (name, value) in asked.body.as_object().unwrap() {
+                if stays && name == "status" {
+                    continue;
+                }
                 server.cases[n - 1][name] = value.clone();
             }
             said(200, json!({}))
@@ -141,6 +149,76 @@ async fn what_came_and_went_while_the_tracker_was_down_opens_nothing() {
     let cases = server.lock().unwrap().cases.clone();
     assert_eq!(cases.len(), 10, "{cases:#?}");
     assert!(cases.iter().all(|case| case["status"] == "new"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_and_went_opens_one_closed_ticket_where_the_route_says_so() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    let address = serve(server.clone(), answer).await;
+    let dir = tempfile::tempdir().unwrap();
+    let route = Route {
+        tracker: "cases".to_owned(),
+        came_and_went: CameAndWent::ClosedTicket,
+        ..Route::desk()
+    };
+    let bridge = Bridge::with_route(dir.path(), route).await;
+    // The worker comes when all is over.
+    bridge.problem("core-1", true).await;
+    bridge.problem("core-1", false).await;
+    bridge
+        .until("it is over", 30, |tickets| {
+            tickets.iter().any(|t| t.wanted.status.is_over())
+        })
+        .await;
+    let worker = bridge.run(tracker(address));
+    bridge
+        .until("all is written", 30, |tickets| {
+            tickets.iter().all(|t| !t.has_work())
+        })
+        .await;
+    worker.abort();
+    let cases = server.lock().unwrap().cases.clone();
+    assert_eq!(cases.len(), 1, "{cases:#?}");
+    assert_eq!(cases[0]["status"], "resolved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_stays_closed_although_it_was_opened_again_has_a_successor() {
+    for never_reopens in [false, true] {
+        let server = Arc::new(Mutex::new(Server::default()));
+        server.lock().unwrap().never_reopens = never_reopens;
+        let address = serve(server.clone(), answer).await;
+        let dir = tempfile::tempdir().unwrap();
+        let bridge = Bridge::start(dir.path(), "cases").await;
+        let worker = bridge.run(tracker(address));
+        let (done, over) = (
+            |t: &WantedTicket| !t.has_work(),
+            |t: &WantedTicket| t.wanted.status.is_over() && !t.has_work(),
+        );
+        bridge.problem("core-1", true).await;
+        bridge
+            .until("told", 30, |t| t.len() == 1 && t.iter().all(done))
+            .await;
+        bridge.problem("core-1", false).await;
+        bridge.until("over", 30, |t| t.iter().all(over)).await;
+        bridge.problem("core-1", true).await;
+        let tickets = if never_reopens { 2 } else { 1 };
+        bridge
+            .until("told again", 30, |t| {
+                t.len() == tickets && t.iter().all(done) && t.iter().any(|t| !over(t))
+            })
+            .await;
+        worker.abort();
+        let cases = server.lock().unwrap().cases.clone();
+        assert_eq!(cases.len(), tickets, "{cases:#?}");
+        assert_eq!(cases[tickets - 1]["status"], "new");
+        if never_reopens {
+            assert_eq!(cases[0]["status"], "resolved");
+            let (old, new) = (cases[0]["log"].to_string(), cases[1]["log"].to_string());
+            assert!(new.contains("Follows ticket 1"), "{new}");
+            assert!(old.contains("see ticket 2"), "{old}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

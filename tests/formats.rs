@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "format_support/properties.rs"]
+mod properties;
+
 use alertbridge::formats::{self, Detection, Request, view};
 use alertbridge::intake::raw::Dump;
-use alertbridge::model::{AlertKey, Event, EventState, Identity, Time};
-use proptest::prelude::*;
+use alertbridge::model::{Event, EventState, Identity, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +25,6 @@ const LEASED: [&str; 3] = [
 
 /// Messages that carry no mark of their sender; the source's kind tells it.
 const UNMARKED: &[&str] = &[
-    "cloudevents/odd-no-source.json",
     "elastalert/http_post2.json",
     "elastalert/payload-map.json",
     "graylog/v2.form",
@@ -174,13 +175,19 @@ fn every_sender_of_the_registry_has_a_folder_and_every_folder_a_sender() {
 
 #[test]
 fn every_message_is_recognised_as_its_sender() {
-    for (sender, file) in messages() {
-        let fixture = Fixture::read(&file);
+    let (mut known, mut wrong, all) = (0, Vec::new(), messages());
+    for (sender, file) in &all {
+        let fixture = Fixture::read(file);
         let found = formats::detect(&fixture.request()).map(formats::Format::name);
         let marked = !UNMARKED.contains(&format!("{sender}/{}", fixture.name).as_str());
         let expected = marked.then_some(sender.as_str());
-        assert_eq!(found, expected, "{}", file.display());
+        known += usize::from(found == Some(sender));
+        if found != expected {
+            wrong.push(format!("{}: {found:?}", file.display()));
+        }
     }
+    println!("recognised: {known} of {}", all.len());
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -369,52 +376,6 @@ fn any_sender_reads_any_message_without_harm() {
     }
 }
 
-fn mutate(value: &mut serde_json::Value, seed: &mut u64) {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-    let dice = *seed >> 33;
-    match value {
-        serde_json::Value::Object(map) => {
-            let keys: Vec<String> = map.keys().cloned().collect();
-            for key in keys {
-                *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                match (*seed >> 33) % 12 {
-                    0 => drop(map.remove(&key)),
-                    1 => drop(map.insert(key, serde_json::json!({"x": [1, null]}))),
-                    2 => drop(map.insert(key, serde_json::json!(17))),
-                    3 => drop(map.insert(key, serde_json::Value::Null)),
-                    _ => {
-                        if let Some(inner) = map.get_mut(&key) {
-                            mutate(inner, seed);
-                        }
-                    }
-                }
-            }
-        }
-        serde_json::Value::Array(list) => list.iter_mut().for_each(|v| mutate(v, seed)),
-        serde_json::Value::String(text) if dice.is_multiple_of(9) => {
-            text.truncate(text.char_indices().nth(3).map_or(0, |(at, _)| at));
-        }
-        _ => {}
-    }
-}
-
-/// A body with members dropped, retyped and cut; what is no JSON loses whole pieces instead.
-fn mutated(body: &[u8], seed: &mut u64) -> Vec<u8> {
-    if let Ok(mut value) = serde_json::from_slice(body) {
-        mutate(&mut value, seed);
-        return serde_json::to_vec(&value).unwrap();
-    }
-    let text = String::from_utf8_lossy(body);
-    let mut kept = String::new();
-    for piece in text.split_inclusive(['\n', '&', '<']) {
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        if !(*seed >> 33).is_multiple_of(6) {
-            kept.push_str(piece);
-        }
-    }
-    kept.into_bytes()
-}
-
 /// Problems of a fixture folder by `problems.toml`: a name, and the files (`file` or `file#2` for
 /// its second event) that speak of it.
 fn problems(sender: &str) -> BTreeMap<String, BTreeMap<String, Identity>> {
@@ -459,29 +420,6 @@ fn one_problem_has_one_identity_and_two_problems_never_share_one() {
             for identity in identities {
                 let other = seen.insert(identity.clone(), name.clone());
                 assert_eq!(other, None, "{}: {name} has {identity}", format.name());
-            }
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-    #[test]
-    fn mutated_messages_never_panic(seed in any::<u64>(), cut in 0..4000_usize) {
-        let all = messages();
-        let (sender, file) = &all[(seed % all.len() as u64) as usize];
-        let fixture = Fixture::read(file);
-        let mut seed = seed;
-        let mutated = mutated(&fixture.dump.body, &mut seed);
-        let whole = &fixture.dump.body;
-        for body in [&mutated[..], &whole[..cut.min(whole.len())]] {
-            let fixture = fixture.with(body.to_vec());
-            if let Ok(decoded) = formats::decode_as(sender, &fixture.request()) {
-                for event in decoded.events {
-                    let key = AlertKey::of("s", &event.identity);
-                    prop_assert_eq!(key, AlertKey::of("s", &event.identity));
-                    prop_assert!(!event.summary.is_empty());
-                }
             }
         }
     }

@@ -419,3 +419,79 @@ fn a_duplicate_brings_its_report_its_answers_and_its_waits() {
     assert_eq!(minute(view.clock(Restore).unwrap().due), Some(370));
     assert_eq!(view.severity, Some(1), "the survivor's severity stands");
 }
+
+#[test]
+fn planned_work_pauses_where_the_contract_says_so() {
+    let text = THREE.replacen(
+        "pause_on = [\"waiting_customer\"]",
+        "pause_on = [\"waiting_customer\", \"maintenance\"]",
+        1,
+    );
+    let contract = contract_of(&text, "three-level", "");
+    let events = [
+        (0, opened(1)),
+        (60, CaseDid::MaintenanceStart),
+        // A wait within it does not count twice.
+        (90, CaseDid::WaitStart),
+        (100, CaseDid::WaitEnd),
+        (180, CaseDid::MaintenanceEnd),
+    ];
+    let restore = |contract: &Contract, minute| {
+        let view = at(contract, &events, minute);
+        view.clock(TargetName::Restore).unwrap().clone()
+    };
+    let within = restore(&contract, 120);
+    assert_eq!((within.state, within.due), (ClockState::Paused, None));
+    assert_eq!(within.counted, 3600);
+    let after = restore(&contract, 200);
+    assert_eq!(after.state, ClockState::Running);
+    assert_eq!(after.due, Some((T0 + 6 * 60 + 120) * 60));
+    assert_eq!(after.counted, 80 * 60);
+    // Initial response is not pausable: it was missed.
+    let view = at(&contract, &events, 200);
+    let response = view.clock(TargetName::InitialResponse).unwrap();
+    assert_eq!(response.state, ClockState::Breached);
+    // Without the word it counts on.
+    let plain = restore(&three(), 200);
+    assert_eq!(plain.due, Some((T0 + 6 * 60 + 10) * 60));
+    // And with that word alone, waiting counts on.
+    let only = THREE.replacen(
+        "pause_on = [\"waiting_customer\"]",
+        "pause_on = [\"maintenance\"]",
+        1,
+    );
+    let only = contract_of(&only, "three-level", "");
+    let waits = [(0, opened(1)), (10, CaseDid::WaitStart)];
+    let view = at(&only, &waits, 60);
+    let running = view.clock(TargetName::Restore).unwrap();
+    assert_eq!(running.state, ClockState::Running);
+    assert_eq!(view.waited, 0);
+}
+
+#[test]
+fn planned_work_that_goes_on_ends_with_the_case() {
+    let text = THREE.replacen(
+        "pause_on = [\"waiting_customer\"]",
+        "pause_on = [\"maintenance\"]",
+        1,
+    );
+    let contract = contract_of(&text, "three-level", "");
+    let resolved = CaseDid::Resolved { by: EndedBy::Staff };
+    let reopened = CaseDid::Reopened {
+        firing_during_gap: false,
+    };
+    let events = [
+        (0, opened(1)),
+        (60, CaseDid::MaintenanceStart),
+        (120, resolved),
+        (180, reopened),
+    ];
+    let view = at(&contract, &events, 240);
+    let restore = view.clock(TargetName::Restore).unwrap();
+    assert_eq!(restore.state, ClockState::Running);
+    assert_eq!(
+        restore.counted,
+        2 * 3600,
+        "before the work and after the gap"
+    );
+}

@@ -204,6 +204,8 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
         ack_counts: true,
         public_note_counts: true,
         wait_needs_question: false,
+        pause_waiting: true,
+        pause_maintenance: false,
         wait_limit: None,
         calendars: BTreeSet::new(),
         close_as: BTreeMap::new(),

@@ -21,6 +21,7 @@ mod explain;
 mod read;
 pub mod report;
 mod shown;
+mod silencing;
 mod write;
 
 pub use door::{Arrival, Caller, DoorRules, Role, serve};

@@ -343,7 +343,7 @@ fn source_row(name: &str, known: Option<(&str, bool)>, spoke: Option<SourceSeen>
         "name": name,
         "kind": known.map(|(kind, _)| kind),
         "proven": known.map(|(_, proven)| proven),
-        "first_at": at(spoke.first_at),
+        "first_at": at(spoke.first_at).filter(|_| spoke.messages > 0),
         "last_at": at(spoke.last_at),
         "messages": spoke.messages,
         "events": spoke.events,

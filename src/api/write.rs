@@ -3,7 +3,7 @@
 
 use super::door::{Caller, Held, admin};
 use super::read::{path_id, thing};
-use super::{Accepted, Answer, Api, Failure, wrong};
+use super::{Accepted, Answer, Api, Failure, silencing, wrong};
 use crate::engine::state::Audit;
 use crate::limits;
 use crate::model::command::{PersonRequest, RequestKind};
@@ -234,7 +234,13 @@ pub(super) async fn promote(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewSilence {
+    /// Conditions; or the incident or ticket that they follow from.
+    #[serde(default)]
     matchers: Vec<String>,
+    #[serde(default)]
+    incident: Option<String>,
+    #[serde(default)]
+    ticket: Option<String>,
     reason: String,
     #[serde(default)]
     until: Option<Time>,
@@ -251,8 +257,16 @@ pub(super) async fn silence(
     bytes: Bytes,
 ) -> Answer {
     let said: NewSilence = body(&bytes)?;
+    let matchers = match (said.matchers.is_empty(), said.incident, said.ticket) {
+        (false, None, None) => said.matchers,
+        (true, Some(id), None) => silencing::matchers_of(&api, path_id(&id)?)?,
+        (true, None, Some(key)) => {
+            silencing::matchers_of(&api, silencing::incident_of(&api, &key)?)?
+        }
+        _ => return Err(wrong("expected one of matchers, incident and ticket")),
+    };
     let command = Command::Silence {
-        matchers: said.matchers,
+        matchers,
         reason: said.reason,
         until: said.until.unwrap_or_else(|| (api.now)().plus(SILENCE)),
         holds_s1: said.holds_s1,

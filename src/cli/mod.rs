@@ -27,6 +27,7 @@ mod sla;
 mod sources;
 mod test_source;
 mod trackers;
+mod try_decided;
 mod try_message;
 mod verify;
 mod whatif;

@@ -27,8 +27,14 @@ enum Verb {
     /// Silences matching alerts.
     Add {
         /// Conditions like `host=sw1` or `site=~ams.*`, of which all must hold.
-        #[arg(required = true)]
+        #[arg(required_unless_present_any = ["incident", "ticket"])]
         matchers: Vec<String>,
+        /// What this incident is about, like INC-12.
+        #[arg(long, conflicts_with_all = ["matchers", "ticket"])]
+        incident: Option<String>,
+        /// What this ticket is about, by its number in the tracker.
+        #[arg(long, conflicts_with = "matchers")]
+        ticket: Option<String>,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -70,6 +76,8 @@ pub fn run(args: &Args) -> ExitCode {
         }
         Verb::Add {
             matchers,
+            incident,
+            ticket,
             reason,
             lasting,
             holds_s1,
@@ -78,6 +86,8 @@ pub fn run(args: &Args) -> ExitCode {
             let until = lasting.map(|lasting| now.plus(lasting));
             let body = json!({
                 "matchers": matchers,
+                "incident": incident,
+                "ticket": ticket,
                 "reason": reason,
                 "until": until,
                 "holds_s1": holds_s1,

@@ -1,5 +1,6 @@
 //! `alertbridge try`: what a webhook body or mail would become.
 
+use super::try_decided::decided;
 use super::{load_config, say};
 use crate::config::Config;
 use crate::formats::mapped::Mapping;
@@ -16,7 +17,8 @@ pub struct Args {
     /// Decode as this sender, or with `--config` as this source, instead of guessing.
     #[arg(long)]
     source: Option<String>,
-    /// The configuration whose sources and mappings `--source` may name.
+    /// The configuration whose sources and mappings `--source` may name. With it each event's rules
+    /// and severity are printed as well (`decided`).
     #[arg(long, requires = "source")]
     config: Option<PathBuf>,
     /// One JSON object a file. The only form so far, so that scripts can say what they rely on.
@@ -29,11 +31,13 @@ pub struct Args {
 
 /// Runs the verb: 0 all decoded, 1 some could not be.
 pub fn run(args: &Args) -> ExitCode {
-    let known = match args.config.as_deref().map(|path| load_config(Some(path))) {
+    let config = match args.config.as_deref().map(|path| load_config(Some(path))) {
         None => None,
-        Some(Ok(config)) => configured(&config, args.source.as_deref().unwrap_or("")),
+        Some(Ok(config)) => Some(config),
         Some(Err(code)) => return code,
     };
+    let named = args.source.as_deref().unwrap_or("");
+    let known = config.as_ref().and_then(|config| configured(config, named));
     let mut good = true;
     for file in &args.files {
         let name = file.display().to_string();
@@ -51,7 +55,7 @@ pub fn run(args: &Args) -> ExitCode {
                 view::MessageKind::Webhook,
                 Err(Undecodable::because(reason)),
             )
-        } else if name.ends_with(".eml") {
+        } else if name.ends_with(".eml") || (known.is_none() && formats::mail::is_likely(&bytes)) {
             let (sender, outcome) = formats::mail::decode_bytes(&bytes, received_at);
             (Some(sender), view::MessageKind::Mail, outcome)
         } else {
@@ -64,7 +68,12 @@ pub fn run(args: &Args) -> ExitCode {
             (sender, view::MessageKind::Webhook, outcome)
         };
         good &= outcome.is_ok();
-        say(&view::message(&name, sender.as_deref(), kind, &outcome).to_string());
+        let mut shown = view::message(&name, sender.as_deref(), kind, &outcome);
+        if let (Some(config), Ok(decoded)) = (&config, &outcome) {
+            let of = (named, sender.as_deref().unwrap_or(named));
+            shown["decided"] = decided(config, of, decoded, received_at).into();
+        }
+        say(&shown.to_string());
     }
     if good {
         ExitCode::SUCCESS

@@ -110,7 +110,11 @@ pub(super) fn sla(
         }
         Err(found) => {
             let wrong = found.into_iter().filter(|problem| !problem.warning);
-            problems.extend(wrong.map(|problem| Problem::of(problem.key, problem.what)));
+            problems.extend(wrong.map(|problem| {
+                let mut problem = Problem::of(problem.key, problem.what);
+                read::locate(&mut problem, texts);
+                problem
+            }));
             Sla::default()
         }
     }

@@ -11,9 +11,9 @@ pub mod sections;
 mod trackers;
 
 use crate::delivery::presentation::{self, Requested};
-use crate::engine::{Decisions, RecurringWindow, Route};
+use crate::engine::{Decisions, RecurringWindow, Reopen, Route};
 use crate::formats::mapped::Mappings;
-use crate::intake::source::{SourceConfig, Sources};
+use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
 use crate::inventory::InventoryFile;
 use crate::model::Time;
 use crate::rules::{Matcher, Ruleset};
@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 pub use trackers::ConfiguredTracker;
 
 /// Environment variables that begin so set single keys: `ALERTBRIDGE__HTTP__LISTEN`.
@@ -106,7 +107,12 @@ pub fn load_with(
     }
     let file = ConfigFile::deserialize_from(whole)
         .map_err(|error| vec![Problem::of("", error.to_string())])?;
-    let mut config = put_together(file, &folder)?;
+    let mut config = put_together(file, &folder).map_err(|mut problems| {
+        for problem in problems.iter_mut().filter(|found| found.file.is_empty()) {
+            read::locate(problem, &texts);
+        }
+        problems
+    })?;
     config.texts.extend(texts);
     config.digest = digest(&config.texts);
     Ok(config)
@@ -214,11 +220,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     if !problems.is_empty() {
         return Err(problems);
     }
-    let expected = file
-        .source
-        .iter()
-        .filter_map(|source| Some((source.name.clone(), source.expect_every?)))
-        .collect();
+    let expected = file.source.iter().flat_map(expectations).collect();
     let acknowledges = file
         .source
         .iter()
@@ -261,6 +263,18 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         inventory_files: inventory.files,
         inventory_pulls: Vec::new(),
     })
+}
+
+/// A source that is expected to speak, and its heartbeats.
+fn expectations(source: &SourceConfig) -> Vec<(String, Duration)> {
+    let own = source
+        .expect_every
+        .map(|every| (source.name.clone(), every));
+    let beats = source.heartbeats.iter().map(|heartbeat| {
+        let name = heartbeat_source(&source.name, &heartbeat.name);
+        (name, heartbeat.every)
+    });
+    own.into_iter().chain(beats).collect()
 }
 
 fn check_doors(file: &ConfigFile, problems: &mut Vec<Problem>) {
@@ -356,9 +370,25 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if source.name.is_empty() || !source.name.chars().all(plain) {
             problems.push(Problem::of(
-                key,
+                key.clone(),
                 "a source's name is made of letters, digits, `-`, `_` and `.`",
             ));
+        }
+        let odd = |name: &str| name.is_empty() || !name.chars().all(plain);
+        for heartbeat in source.heartbeats.iter().filter(|one| odd(&one.name)) {
+            let what = format!(
+                "heartbeats: `{}` is no name; it is made of letters, digits, `-`, `_` and `.`",
+                heartbeat.name
+            );
+            problems.push(Problem::of(key.clone(), what));
+        }
+        let topicless = source
+            .credentials
+            .iter()
+            .any(|one| matches!(one, Credential::Sns(expected) if expected.topics.is_empty()));
+        if topicless {
+            let what = "credentials: `sns` needs the ARNs of the `topics` that may speak";
+            problems.push(Problem::of(key, what));
         }
     }
     if file.source.iter().any(|source| source.name == "trackers") {
@@ -416,6 +446,8 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
             group_by: section.group_by.clone(),
             fallback: section.fallback.clone(),
             severities: section.severities.clone(),
+            reopen: section.reopen,
+            came_and_went: section.came_and_went,
             case_tickets: section.case_tickets,
             case_tracker: section.case_tracker.clone(),
             case_queue: section.case_queue.clone(),
@@ -423,6 +455,16 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
         });
     }
     for section in &file.route {
+        let window = file.engine.reopen_window;
+        if let Reopen::Within(limit) = section.reopen
+            && limit > window
+        {
+            let what = format!(
+                "reopen: within {limit:?} is longer than `[engine] reopen_window` ({window:?}), \
+                 after which a problem that comes back is a new one"
+            );
+            problems.push(Problem::of(format!("route `{}`", section.name), what));
+        }
         let fallback = &section.fallback;
         if !fallback.is_empty() && !names.contains(fallback) && fallback != "default" {
             let what = format!("fallback: there is no route `{fallback}`");
@@ -454,7 +496,8 @@ mod tests {
         let found = load_text(
             "[http]\nlisten = \"192.0.2.1:8480\"\n[[rule]]\nname = \"x\"\nmatch = [\"nothing\"]\n\
              [[source]]\nname = \"z\"\nkind = \"zabix\"\n\
-             [[route]]\nname = \"a\"\ntracker = \"rt\"\nfallback = \"b\"\n",
+             [[route]]\nname = \"a\"\ntracker = \"rt\"\nfallback = \"b\"\n\
+             reopen = { within = \"30h\" }\n",
             &[],
         );
         let all = found.err().unwrap().join("\n");
@@ -464,6 +507,7 @@ mod tests {
             "kind `zabix` is not known; did you mean `zabbix`?",
             "route `a`: tracker `rt` is not configured; there are: desk",
             "route `a`: fallback: there is no route `b`",
+            "route `a`: reopen: within 108000s is longer than `[engine] reopen_window` (86400s)",
         ] {
             assert!(all.contains(part), "{part} is missing in\n{all}");
         }

@@ -223,6 +223,47 @@ fn remove_in(value: &mut Spanned<DeValue>, path: &[Step]) -> bool {
     }
 }
 
+/// Gives file and line to a problem that shows only when the files are put together: those of the
+/// deepest table or key of its key that one of the texts has. `calendar.office, mon` is in the week
+/// of that calendar.
+pub(super) fn locate(problem: &mut Problem, texts: &[(String, String)]) {
+    let (tables, inside) = problem.key.split_once(", ").unwrap_or((&problem.key, ""));
+    let mut path: Vec<&str> = tables.split('.').collect();
+    match inside.split_once(' ') {
+        Some(("holiday", _)) => path.push("holidays"),
+        _ if inside.contains('-') => path.extend(["overrides", inside]),
+        _ if !inside.is_empty() => path.extend(["week", inside]),
+        _ => {}
+    }
+    let mut deepest = 1;
+    for (name, text) in texts {
+        let Ok(tree) = DeTable::parse(text) else {
+            continue;
+        };
+        let (depth, span) = descend(tree.get_ref(), &path);
+        if depth > deepest {
+            deepest = depth;
+            name.clone_into(&mut problem.file);
+            problem.line = line_of(text, span);
+        }
+    }
+}
+
+/// How many steps of a path a table has, and where the last of them is.
+fn descend(table: &DeTable, path: &[&str]) -> (usize, Option<Range<usize>>) {
+    let Some((first, rest)) = path.split_first() else {
+        return (0, None);
+    };
+    let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == first) else {
+        return (0, None);
+    };
+    let (deeper, span) = match value.get_ref() {
+        DeValue::Table(table) => descend(table, rest),
+        _ => (0, None),
+    };
+    (deeper + 1, span.or_else(|| Some(key.span())))
+}
+
 fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
     let Some(span) = span else { return 0 };
     let before = text.as_bytes().get(..span.start).unwrap_or_default();
@@ -370,6 +411,33 @@ mod tests {
             "{all}"
         );
         assert!(all.contains("did you mean `item`?"), "{all}");
+    }
+
+    #[test]
+    fn what_shows_only_when_files_are_put_together_has_its_line_as_well() {
+        let texts = [
+            (
+                "a.toml".to_owned(),
+                "[calendar.one]\ntz = \"x\"\n".to_owned(),
+            ),
+            (
+                "b.toml".to_owned(),
+                "\n[calendar.two]\ntz = \"x\"\nholidays = []\n[calendar.two.week]\nmon = []\n\
+                 [policy.p.severity.1]\nrestore = { within = \"0s\" }\n"
+                    .to_owned(),
+            ),
+        ];
+        let place = |key: &str| {
+            let mut problem = Problem::of(key, "wrong");
+            locate(&mut problem, &texts);
+            problem.to_string()
+        };
+        assert!(place("calendar.one").starts_with("a.toml:1: calendar.one: "));
+        assert!(place("calendar.two, mon").starts_with("b.toml:6: "));
+        assert!(place("calendar.two, holiday 2026-02-29").starts_with("b.toml:4: "));
+        assert!(place("policy.p.severity.1.restore").starts_with("b.toml:8: "));
+        assert!(place("policy.p.pause_on").starts_with("b.toml:7: "));
+        assert!(place("maintenance").starts_with("maintenance: "));
     }
 
     #[test]

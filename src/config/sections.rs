@@ -5,7 +5,7 @@ use super::pulled::NetboxSection;
 use super::read::Problem;
 pub use super::sealing::SealingSection;
 use crate::delivery::presentation::Original;
-use crate::engine::{CaseTickets, RecurringConfig, Settings};
+use crate::engine::{CameAndWent, CaseTickets, RecurringConfig, Reopen, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
@@ -189,6 +189,12 @@ pub struct RouteSection {
     pub fallback: String,
     /// Label or field names by which alerts without a known element are grouped.
     pub group_by: Vec<String>,
+    /// What becomes of a ticket whose problem comes back: `always`, `never`, `new_and_link` or
+    /// `{ within = "2h" }`.
+    pub reopen: Reopen,
+    /// What becomes of a problem that ended before its tracker took the ticket: `nothing` or
+    /// `closed_ticket`.
+    pub came_and_went: CameAndWent,
     /// Which cases get a ticket of their own that the customer sees: `never`, `on_report`,
     /// `always`.
     pub case_tickets: CaseTickets,

@@ -8,9 +8,9 @@ use crate::engine::gauges::Gauges;
 use crate::engine::{Decisions, Engine};
 use crate::intake::IntakeMetrics;
 use crate::limits;
-use crate::model::{Input, Outcome, Sequenced};
+use crate::model::{IncidentId, Input, Outcome, Sequenced};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Journal, NewInput, StateStore};
+use crate::store::{Journal, NewInput, StateStore, StoreError};
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,17 +121,29 @@ impl EngineLoop {
         if self.engine.next_wake().is_none_or(|due| due > at) {
             return;
         }
-        let input = NewInput {
-            at,
-            input: Input::Due,
-            raw: None,
-        };
-        if let Err(error) = self
-            .runtime
-            .block_on(self.store.journal.append(vec![input], Vec::new()))
-        {
+        if let Err(error) = self.append(Input::Due) {
             tracing::warn!(%error, "deadline_not_journaled");
             std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn append(&self, input: Input) -> Result<(), StoreError> {
+        let input = NewInput {
+            at: now(),
+            input,
+            raw: None,
+        };
+        let appended = self.store.journal.append(vec![input], Vec::new());
+        self.runtime.block_on(appended).map(drop)
+    }
+
+    /// What still fires of a storm that may be over, with the texts that the engine does not hold.
+    /// It asks again if this fails.
+    fn append_remains(&self, storm: IncidentId) {
+        let remains = self.store.state.remains_of(storm);
+        let appended = remains.and_then(|remains| self.append(Input::Remains(remains)));
+        if let Err(error) = appended {
+            tracing::warn!(%error, %storm, "remains_not_journaled");
         }
     }
 
@@ -305,6 +317,9 @@ impl EngineLoop {
                 text = decided.text,
                 "incident_decided"
             );
+        }
+        for storm in said.remains {
+            self.append_remains(storm);
         }
         for tracker in said.work.iter().collect::<BTreeSet<_>>() {
             self.bells.ring(tracker);

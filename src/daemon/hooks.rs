@@ -71,6 +71,7 @@ impl Hooks {
                 prefix: prefix.to_owned(),
                 timestamp_header: None,
                 timestamp_separator: String::new(),
+                appended_headers: Vec::new(),
             };
             let credential = match kind.proof {
                 Proof::Bearer => Credential::Bearer {

@@ -15,7 +15,7 @@ use crate::intake::accept::Intake;
 use crate::intake::raw::Dump;
 use crate::limits;
 use crate::model::figure::Stored;
-use crate::model::input::{Generation, GenerationOf};
+use crate::model::input::{Generation, GenerationOf, HEARTBEAT};
 use crate::model::review::Review;
 use crate::model::{Input, Message};
 use crate::store::sealing::Keys;
@@ -450,7 +450,8 @@ impl Operations for Daemon {
                 name: source.config.name.clone(),
                 kind: source.config.kind.clone(),
                 proven: source.has_credentials(),
-                configured: configured.contains(source.config.name.as_str()),
+                configured: configured.contains(source.config.name.as_str())
+                    || source.config.kind == HEARTBEAT,
             })
             .collect()
     }

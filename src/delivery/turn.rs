@@ -122,7 +122,10 @@ impl Worker {
         let mut turn = Turn::new(ticket);
         let remote = match &ticket.remote {
             Some(remote) => remote.clone(),
-            None if ticket.wanted.status.is_over() && self.never_sent(&ticket.key) => {
+            None if ticket.wanted.status.is_over()
+                && !ticket.also_when_over
+                && self.never_sent(&ticket.key) =>
+            {
                 // It came and went before anything reached the tracker.
                 self.forget(&ticket.key).await?;
                 turn.all_done(ticket);
@@ -421,11 +424,20 @@ impl Worker {
             if instead::is_final(can, current.fields.status) && !to.status.is_over() {
                 return self.follow_up(ticket, remote, turn).await;
             }
+            let reopens = current.fields.status.is_over() && !to.status.is_over();
             let from = Some(&current.fields);
             if !self.write_fields(ticket, remote, (from, &to), turn).await {
                 return Ok(());
             }
             turn.report.read = Some(to);
+            if reopens {
+                // A tracker's workflow may let this pass without doing it.
+                let read = self.call("read", self.tracker.read(remote)).await;
+                let Some(read) = turn.take(read) else {
+                    return Ok(());
+                };
+                turn.report.read = Some(read.fields);
+            }
             turn.report.version_done = ticket.version_wanted;
             turn.report.written = Some(ticket.wanted.clone());
         }

@@ -200,6 +200,7 @@ impl Engine {
             problems: event.problems.clone(),
             event: place,
             sensitive,
+            account: message.account.clone(),
         };
         self.state.dirty.texts.insert(id, text);
         self.state.dirty.alerts.insert(id);

@@ -320,7 +320,8 @@ impl Engine {
 
     /// Looks at the clocks of an incident, tells what fell due, and sets the next look.
     pub(super) fn look_at_clocks(&mut self, id: IncidentId) {
-        let mut next: Option<i64> = None;
+        self.follow_maintenance(id);
+        let mut next: Option<i64> = self.recurring_edge(id).map(second);
         for key in self.case_keys(id, None) {
             let Some((contract, view)) = self.view_of(&key) else {
                 continue;
@@ -519,7 +520,9 @@ impl Engine {
                 continue;
             };
             let open = view.resolved_at.is_none() && view.void.is_none();
-            if let Some(at) = view.next.filter(|_| open) {
+            let edge = self.recurring_edge(key.0).map(second);
+            let next = view.next.filter(|_| open);
+            if let Some(at) = next.into_iter().chain(edge).min() {
                 let at = Time(at.saturating_mul(1000));
                 let earlier = self.state.clock_wakes.get(&key.0).copied();
                 if earlier.is_none_or(|earlier| at < earlier) {

@@ -339,7 +339,8 @@ impl Engine {
             .into_iter()
             .flatten()
             .map(|i| self.state.survivor(*i))
-            .filter(|i| Some(*i) != own)
+            // Which alerts of a storm are about the host is not known here.
+            .filter(|i| Some(*i) != own && self.state.incidents.get(i).is_some_and(|i| !i.storm))
             .collect();
         let first = |i: IncidentId| {
             let members = self.state.members.get(&i)?;

@@ -36,6 +36,7 @@ impl Engine {
         entry.active = entry.active.saturating_sub(1);
         let (left, state) = (entry.active, entry.state);
         self.state.touch_incident(incident);
+        self.stir_storm(incident);
         if !state.is_open() {
             return Outcome::Resolved;
         }
@@ -44,6 +45,7 @@ impl Engine {
             self.facts_since = Some(ended);
             self.one_member_less(incident, id, element, left);
             self.facts_since = None;
+            self.review_maintenance_of(incident);
             return Outcome::Resolved;
         }
         self.last_member_less(incident, id, state, ended)
@@ -273,6 +275,7 @@ impl Engine {
             self.state.wakes.remove(&(at, Wake::Close(id)));
         }
         self.count_firing(id);
+        self.stir_storm(id);
         self.decide(id, reason, text.clone());
         let firing_during_gap = reason != Reason::Reopened;
         self.tell_cases(id, contract, &CaseDid::Reopened { firing_during_gap });

@@ -534,7 +534,8 @@ fn line(entry: &TimelineEntry) -> Explained {
 }
 
 /// The event that an alert's texts came from.
-fn event_of(alert: &Alert, text: &AlertText) -> Event {
+/// The newest event of an alert, as far as it is kept.
+pub(super) fn event_of(alert: &Alert, text: &AlertText) -> Event {
     Event {
         severity_hint: alert.hint,
         component_kind: alert.kind,

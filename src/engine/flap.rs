@@ -70,6 +70,7 @@ impl Engine {
             let wake = Wake::FlapQuiet(id);
             self.state.rewake(old, Some(now.plus(quiet)), wake);
         }
+        self.state.touch_incident(id);
         if begins {
             let text = format!("{refirings} firings again within {window:?}: flapping.");
             self.decide(id, Reason::Flapping, text);

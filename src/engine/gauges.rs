@@ -89,7 +89,7 @@ impl Engine {
             }
         }
         self.count_clocks(&mut gauges);
-        for (source, seen) in &self.state.sources {
+        for (source, seen) in self.state.sources.iter().filter(|(_, s)| s.messages > 0) {
             let name = self.state.symbols.name(*source).to_owned();
             gauges.sources.insert(name, seen.last_at);
         }

@@ -182,18 +182,28 @@ impl Engine {
         if cap == 0 || !waits {
             return false;
         }
+        if self.room_this_minute() {
+            return false;
+        }
+        let (began, _) = self.state.scalars.tickets_minute;
+        self.hold_until(id, began.plus(MINUTE));
+        let text = format!("{cap} tickets were opened within a minute: this one waits.");
+        self.decide(id, Reason::Storm, text);
+        true
+    }
+
+    /// Counts one more ticket of those bounded a minute, if there is room for it.
+    pub(super) fn room_this_minute(&mut self) -> bool {
+        let cap = self.decisions.settings.storm_tickets_per_minute;
         let now = self.state.now;
         let (began, count) = self.state.scalars.tickets_minute;
         let fresh = now.since(began) >= MINUTE;
         let (began, count) = if fresh { (now, 0) } else { (began, count) };
-        if count >= cap {
-            self.hold_until(id, began.plus(MINUTE));
-            let text = format!("{cap} tickets were opened within a minute: this one waits.");
-            self.decide(id, Reason::Storm, text);
-            return true;
+        if cap > 0 && count >= cap {
+            return false;
         }
         self.state.scalars.tickets_minute = (began, count + 1);
         self.state.dirty.scalars = true;
-        false
+        true
     }
 }

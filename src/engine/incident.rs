@@ -27,30 +27,7 @@ impl Engine {
         if let Some(outcome) = self.reattach(id).or_else(|| self.recurs(id)) {
             return outcome;
         }
-        if let Some((incident, reason)) = self.find_incident(id, judged) {
-            self.join(id, incident, reason);
-            self.merge_explained(id, judged, incident);
-            return if new {
-                Outcome::Grouped
-            } else {
-                Outcome::Reopened
-            };
-        }
-        if let Some(incident) = self.told_effect(id, judged) {
-            self.join(id, incident, Reason::RootSpokeLater);
-            let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
-            if let Some(entry) = self.state.incidents.get_mut(&incident) {
-                entry.root = element;
-                if element == Sym(0)
-                    && let Some(host) = judged.host.filter(|_| entry.group.is_none())
-                {
-                    entry.group = Some(host);
-                    self.state.by_group.insert(host, incident);
-                }
-                entry.title = bounded(&one_line(&title_of(event)), TITLE_BYTES_MAX);
-            }
-            self.merge_explained(id, judged, incident);
-            self.sync_tickets(incident);
+        if self.attach_to_known(id, event, judged) {
             return if new {
                 Outcome::Grouped
             } else {
@@ -63,6 +40,34 @@ impl Engine {
         } else {
             outcome
         }
+    }
+
+    /// Joins an open incident that the alert belongs to, or whose cause it is; `false`: there is
+    /// none.
+    pub(super) fn attach_to_known(&mut self, id: AlertId, event: &Event, judged: &Judged) -> bool {
+        if let Some((incident, reason)) = self.find_incident(id, judged) {
+            self.join(id, incident, reason);
+            self.merge_explained(id, judged, incident);
+            return true;
+        }
+        let Some(incident) = self.told_effect(id, judged) else {
+            return false;
+        };
+        self.join(id, incident, Reason::RootSpokeLater);
+        let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
+        if let Some(entry) = self.state.incidents.get_mut(&incident) {
+            entry.root = element;
+            if element == Sym(0)
+                && let Some(host) = judged.host.filter(|_| entry.group.is_none())
+            {
+                entry.group = Some(host);
+                self.state.by_group.insert(host, incident);
+            }
+            entry.title = bounded(&one_line(&title_of(event)), TITLE_BYTES_MAX);
+        }
+        self.merge_explained(id, judged, incident);
+        self.sync_tickets(incident);
+        true
     }
 
     /// The same trouble under a new number of its sender: it goes back to the incident it was in,
@@ -140,6 +145,7 @@ impl Engine {
             entry.active += 1;
         }
         self.state.touch_incident(incident);
+        self.stir_storm(incident);
     }
 
     /// Adds an active alert to an open incident.
@@ -163,6 +169,7 @@ impl Engine {
         } else {
             self.review_quiet(incident, Some(id));
         }
+        self.review_maintenance_of(incident);
     }
 
     /// Membership and tallies, without a word.
@@ -233,7 +240,7 @@ impl Engine {
     }
 
     /// Remembers by what later alerts find this incident.
-    fn index_incident(&mut self, incident: IncidentId, id: AlertId, judged: &Judged) {
+    pub(super) fn index_incident(&mut self, incident: IncidentId, id: AlertId, judged: &Judged) {
         let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
             entry.root = element;
@@ -329,7 +336,7 @@ impl Engine {
 }
 
 /// One line: host, component and what the sender says.
-fn title_of(event: &Event) -> String {
+pub(super) fn title_of(event: &Event) -> String {
     let mut title = String::new();
     for part in [&event.host, &event.component].into_iter().flatten() {
         if !part.is_empty() && !event.summary.contains(part.as_str()) {

@@ -52,27 +52,36 @@ impl Engine {
 
     /// Takes an active alert out of a storm, into the incident whose root explains it.
     fn move_member(&mut self, id: AlertId, from: IncidentId, into: IncidentId) {
-        let Some(alert) = self.state.alerts.get(&id) else {
-            return;
-        };
-        let (hint, element) = (alert.hint, alert.element);
-        let tally = self.tallies.entry(from).or_default();
-        tally.remove_hint(hint);
-        tally.remove_element(element);
-        let members = self.state.members.entry(from).or_default();
-        members.remove(&id);
-        let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
-        let mut left = 0;
-        if let Some(storm) = self.state.incidents.get_mut(&from) {
-            storm.active = storm.active.saturating_sub(1);
-            storm.members = count;
-            left = storm.active;
-        }
-        self.state.touch_incident(from);
+        let left = self.take_out(id, from);
         self.enter(id, into);
         if left == 0 {
             self.absorb(from, into, Reason::RootSpokeLater);
         }
+    }
+
+    /// Takes an active alert out of a storm; how many active ones are left.
+    pub(super) fn take_out(&mut self, id: AlertId, storm: IncidentId) -> u32 {
+        let Some(alert) = self.state.alerts.get_mut(&id) else {
+            return 0;
+        };
+        alert.incident = None;
+        let (hint, element) = (alert.hint, alert.element);
+        self.state.dirty.alerts.insert(id);
+        let tally = self.tallies.entry(storm).or_default();
+        tally.remove_hint(hint);
+        tally.remove_element(element);
+        let members = self.state.members.entry(storm).or_default();
+        members.remove(&id);
+        let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        let mut left = 0;
+        if let Some(entry) = self.state.incidents.get_mut(&storm) {
+            entry.active = entry.active.saturating_sub(1);
+            entry.members = count;
+            left = entry.active;
+        }
+        self.state.touch_incident(storm);
+        self.stir_storm(storm);
+        left
     }
 
     /// Makes one incident part of another, and looks at the facts of the whole.

@@ -14,13 +14,16 @@
 //! | `ending` | resolving, reopening, closing |
 //! | `severity` | how bad it is, from the inventory or from rules |
 //! | `storm` | when openings fold into one |
+//! | `unfold` | when a storm is over, and what remains of it |
 //! | `baseline` | what fires already at a source's first contact |
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
 //! | `windows` | silences, maintenance windows, notices of carriers |
 //! | `recurring` | windows that come again |
 //! | `vote` | when monitors contradict each other |
+//! | `maintenance` | when planned work pauses the clocks of an open incident |
 //! | `cases` | what each affected contract sees, and its clocks |
 //! | `routing` | where tickets go, and what stands in for one that cannot be written |
+//! | `reopening` | tickets whose problem comes back, or that are closed while it lasts |
 //! | `agreements` | under which terms a case stands, and what a change of them moves |
 //! | `monthly` | what a contract's month needs beside its cases |
 //! | `ticketing` | what the trackers should look like |
@@ -47,12 +50,14 @@ mod flap;
 pub mod gauges;
 mod hold;
 mod incident;
+mod maintenance;
 mod merge;
 mod monthly;
 mod names;
 mod people;
 mod quiet;
 mod recurring;
+mod reopening;
 mod request;
 mod routing;
 mod saving;
@@ -64,6 +69,7 @@ mod step;
 mod storm;
 mod tally;
 mod ticketing;
+mod unfold;
 mod vote;
 mod windows;
 
@@ -73,19 +79,21 @@ mod tests;
 pub use correlate::element_of;
 pub use explain::{Explained, Recorded, explain, explain_alert, explain_event, recap};
 pub use recurring::{RecurringConfig, RecurringWindow};
-pub use settings::{CaseTickets, ClosedWhileFiring, Decisions, Route, Settings};
+pub use settings::{
+    CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
+};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};
 use crate::model::identity::AlertKey;
 use crate::model::incident::{Effect, ImpactPeriod};
 use crate::model::reason::{Outcome, Reason};
-use crate::model::{IncidentId, Severity, Time};
+use crate::model::{IncidentId, Severity, TicketId, Time};
 use crate::rules::Matcher;
 use crate::sla::Contract;
 use crate::sla::report::Month;
 use state::{State, Wake};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The deciding part of the bridge.
@@ -102,6 +110,7 @@ pub struct Engine {
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
     facts_since: Option<Time>,
+    touched_in_tracker: Option<TicketId>,
     names: std::sync::OnceLock<names::Names>,
     out: Said,
 }
@@ -113,6 +122,8 @@ pub struct Said {
     pub outcomes: Vec<(String, Outcome)>,
     /// Trackers that have something to do.
     pub work: Vec<String>,
+    /// Storms that may be over: the texts of what still fires of them are asked for, as an input.
+    pub remains: BTreeSet<IncidentId>,
     /// Alerts that left memory: the repeat filter forgets them.
     pub forgotten: Vec<AlertKey>,
     /// Decisions for the log.
@@ -177,6 +188,7 @@ impl Engine {
             matchers: BTreeMap::new(),
             health_moved: false,
             facts_since: None,
+            touched_in_tracker: None,
             names: std::sync::OnceLock::new(),
             out: Said::default(),
         }

@@ -1,6 +1,6 @@
 //! What operators say, and what people do to tickets in their trackers.
 
-use super::{ClosedWhileFiring, Engine};
+use super::Engine;
 use crate::model::figure::Family;
 use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
@@ -365,12 +365,19 @@ impl Engine {
         Ok(text)
     }
 
-    /// What a person did to a ticket in its tracker.
+    /// What a person did to a ticket in its tracker. One that is opened again goes on, whatever its
+    /// route says.
     pub(super) fn apply_person(&mut self, change: &PersonChange) {
         let name = (change.tracker.clone(), change.remote.clone());
         let Some(ticket) = self.state.by_remote.get(&name).copied() else {
             return;
         };
+        self.touched_in_tracker = Some(ticket);
+        self.apply_person_to(ticket, change);
+        self.touched_in_tracker = None;
+    }
+
+    fn apply_person_to(&mut self, ticket: TicketId, change: &PersonChange) {
         let Some(entry) = self.state.tickets.get(&ticket) else {
             return;
         };
@@ -461,6 +468,7 @@ impl Engine {
         match status {
             TicketStatus::New | TicketStatus::Open | TicketStatus::OnHold => {
                 self.wait(id, false, author);
+                self.look_at_closed(ticket, None);
                 if state == Some(IncidentState::Resolved) {
                     self.reopen(id, Reason::Reopened, format!("Reopened by {author}."));
                 } else if open {
@@ -472,17 +480,12 @@ impl Engine {
                 self.wait(id, true, author);
             }
             TicketStatus::Resolved | TicketStatus::Closed | TicketStatus::Gone if open => {
-                let active = self.state.incidents.get(&id).is_some_and(|i| i.active > 0);
-                let policy = self.decisions.settings.closed_while_firing;
-                if active && policy == ClosedWhileFiring::Reopen {
-                    if let Some(entry) = self.state.tickets.get_mut(&ticket) {
-                        entry.version_wanted += 1;
-                        self.out.work.push(entry.tracker.clone());
-                    }
-                    self.state.dirty.tickets.insert(ticket);
-                    let text = "Closed while the alert still fires: it is opened again.";
-                    self.decide_by(id, Reason::Reopened, text, author);
-                    self.note_tickets(id, text, false);
+                if !self.current_tickets(id).contains(&ticket) {
+                    // Another one has taken its place.
+                    return;
+                }
+                if self.state.incidents.get(&id).is_some_and(|i| i.active > 0) {
+                    self.closed_while_firing(id, ticket, author);
                     return;
                 }
                 let now = self.state.now;

@@ -37,7 +37,7 @@ impl Engine {
         }
     }
 
-    fn all_match(&self, matchers: &[String], facts: &Facts, element: Sym) -> bool {
+    pub(super) fn all_match(&self, matchers: &[String], facts: &Facts, element: Sym) -> bool {
         let inventory = &self.decisions.inventory;
         let id = inventory.element(self.state.symbols.name(element));
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
@@ -116,7 +116,7 @@ impl Engine {
     }
 
     /// Whether a window lists the element, or what it hangs from.
-    fn lists(&self, window: &Window, element: Sym) -> bool {
+    pub(super) fn lists(&self, window: &Window, element: Sym) -> bool {
         let inventory = &self.decisions.inventory;
         let id = inventory.element(self.state.symbols.name(element));
         !window.elements.is_empty()

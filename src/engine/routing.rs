@@ -185,7 +185,7 @@ impl Engine {
             .map_or("", |remote| remote.key.as_str());
         let text = format!("Goes on in ticket {key} in {}.", ticket.tracker);
         let (id, tracker) = (other.id, other.tracker.clone());
-        self.note_one(id, &text);
+        self.note_ticket(id, &text, false);
         let text = format!("{text} The one in {tracker} is closed.");
         self.decide(ticket.incident, Reason::TwinClosed, text);
         self.sync_tickets(ticket.incident);

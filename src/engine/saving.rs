@@ -7,16 +7,14 @@ use super::{Decisions, Engine};
 use crate::model::alert::Alert;
 use crate::model::incident::{Case, Incident, IncidentState};
 use crate::model::saved::{
-    AlertRow, CaseRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow,
+    AlertRow, CaseRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow, decode_body,
+    encode_body,
 };
 use crate::model::ticket::WantedTicket;
-use crate::model::{AlertState, IncidentId, Sym, Time};
+use crate::model::{AlertState, IncidentId, Sym, TicketId, Time};
 use crate::sla::CaseLog;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-/// Version of the encoding of bodies.
-const BODY_VERSION: u8 = 1;
 
 /// Why a saved state cannot be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,19 +28,14 @@ pub struct LoadError {
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     // Our types have a binary form; a value without one is written as empty and refused at load.
-    postcard::to_extend(value, vec![BODY_VERSION]).unwrap_or_default()
+    encode_body(value).unwrap_or_default()
 }
 
 fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, LoadError> {
-    let error = |reason: String| LoadError {
+    decode_body(bytes).map_err(|reason| LoadError {
         what: what.to_owned(),
         reason,
-    };
-    match bytes.split_first() {
-        Some((&BODY_VERSION, rest)) => postcard::from_bytes(rest).map_err(|e| error(e.to_string())),
-        Some((version, _)) => Err(error(format!("encoding version {version} is not known"))),
-        None => Err(error("it is empty".to_owned())),
-    }
+    })
 }
 
 impl Engine {
@@ -131,6 +124,14 @@ impl Engine {
                 value,
             });
         }
+        for id in &dirty.storm_ends {
+            let due = self.state.storm_ends.get(id);
+            delta.things.push(ThingRow {
+                kind: "storm_end",
+                key: format!("{:010}", id.0),
+                value: due.map(encode).unwrap_or_default(),
+            });
+        }
         for key in dirty.figures {
             let value = self.state.figures.get(&key).map(encode).unwrap_or_default();
             delta.things.push(ThingRow {
@@ -214,6 +215,18 @@ impl Engine {
                         .wakes
                         .insert((watch.last_at.plus(quiet), Wake::StormQuiet(key)));
                     state.storms.insert(key, watch);
+                }
+                "storm_end" => {
+                    let due: Time = decode("the end of a storm", value)?;
+                    let id = IncidentId(key.parse().unwrap_or_default());
+                    state.wakes.insert((due, Wake::StormEnd(id)));
+                    state.storm_ends.insert(id, due);
+                }
+                "closed_ticket" => {
+                    let at: Time = decode("a closed ticket", value)?;
+                    let id = TicketId(key.parse().unwrap_or_default());
+                    state.wakes.insert((at, Wake::ClosedTicket(id)));
+                    state.closed_tickets.insert(id, at);
                 }
                 "window" => {
                     let window: Window = decode("a window", value)?;
@@ -341,7 +354,7 @@ impl Engine {
             let id = incident.id;
             wakes.extend(incident.held_until.map(|at| (at, Wake::Hold(id))));
             wakes.extend(incident.quiet_until.map(|at| (at, Wake::Quiet(id))));
-            if let Some(group) = incident.group.filter(|_| incident.merged_into.is_none()) {
+            if let Some(group) = incident.group {
                 self.state.by_group.insert(group, id);
             }
             if incident.merged_into.is_none() {

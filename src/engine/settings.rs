@@ -91,8 +91,15 @@ pub struct Settings {
     /// How long a tracker may be down before an S1 or S2 goes to the fallback route.
     #[serde(with = "crate::model::time::duration")]
     pub fallback_after: Duration,
-    /// What to do when a person closes a ticket while its alert still fires: `leave` or `reopen`.
+    /// What to do when a person closes a ticket while its alert still fires: `leave`, `reopen` or
+    /// `remind`.
     pub closed_while_firing: ClosedWhileFiring,
+    /// How long such a ticket stays closed before `reopen` opens it again.
+    #[serde(with = "crate::model::time::duration")]
+    pub reopen_closed_after: Duration,
+    /// How often `remind` notes on such a ticket that its alert still fires.
+    #[serde(with = "crate::model::time::duration")]
+    pub remind_every: Duration,
 }
 
 /// What to do when a person closes a ticket while its alert still fires.
@@ -101,8 +108,39 @@ pub struct Settings {
 pub enum ClosedWhileFiring {
     /// The person is right; the incident ends.
     Leave,
-    /// The ticket is opened again.
+    /// The ticket is opened again, after `reopen_closed_after`.
     Reopen,
+    /// The ticket stays closed, the incident open; a note says so every `remind_every`.
+    Remind,
+}
+
+/// `reopen` of a route: what becomes of a ticket whose problem comes back while the bridge
+/// remembers it (`reopen_window`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reopen {
+    /// It stays closed; a new ticket opens.
+    Never,
+    /// It is opened again.
+    #[default]
+    Always,
+    /// It stays closed; a new ticket opens, and each names the other.
+    NewAndLink,
+    /// It is opened again if it ended no longer ago than this, else as with `new_and_link`.
+    #[serde(with = "crate::model::time::duration")]
+    Within(Duration),
+}
+
+/// `came_and_went` of a route: what becomes of a problem that ended before its tracker took the
+/// ticket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameAndWent {
+    /// No ticket.
+    #[default]
+    Nothing,
+    /// One ticket, closed.
+    ClosedTicket,
 }
 
 impl Default for Settings {
@@ -129,6 +167,8 @@ impl Default for Settings {
             tickets_per_hour_max: 0,
             fallback_after: minutes(10),
             closed_while_firing: ClosedWhileFiring::Leave,
+            reopen_closed_after: Duration::ZERO,
+            remind_every: minutes(4 * 60),
         }
     }
 }
@@ -154,6 +194,10 @@ pub struct Route {
     pub fallback: String,
     /// Severities that it takes; empty: all.
     pub severities: Vec<Severity>,
+    /// What becomes of a ticket whose problem comes back.
+    pub reopen: Reopen,
+    /// What becomes of a problem that ended before its tracker took the ticket.
+    pub came_and_went: CameAndWent,
     /// Which cases get a ticket of their own that the customer sees.
     pub case_tickets: CaseTickets,
     /// The tracker of those tickets; empty: the route's.
@@ -190,6 +234,8 @@ impl Route {
             group_by: Vec::new(),
             fallback: String::new(),
             severities: Vec::new(),
+            reopen: Reopen::Always,
+            came_and_went: CameAndWent::Nothing,
             case_tickets: CaseTickets::Never,
             case_tracker: String::new(),
             case_queue: String::new(),

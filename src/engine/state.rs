@@ -45,6 +45,10 @@ pub enum Wake {
     Clocks(IncidentId),
     /// A window begins or ends.
     WindowEdge(WindowId),
+    /// Nothing has stirred in a storm for long enough: what remains of it may be small.
+    StormEnd(IncidentId),
+    /// A person closed a ticket while its alert fired.
+    ClosedTicket(TicketId),
 }
 
 /// What is known of a source.
@@ -221,6 +225,10 @@ pub struct State {
     pub windows: BTreeMap<WindowId, Window>,
     /// Storm control by site or source.
     pub storms: BTreeMap<u64, StormWatch>,
+    /// When it is looked at next whether a storm is over.
+    pub storm_ends: BTreeMap<IncidentId, Time>,
+    /// Tickets that a person closed while their alerts fired: when they are looked at next.
+    pub closed_tickets: BTreeMap<TicketId, Time>,
     /// Figures that survive a restart, by series.
     pub figures: BTreeMap<String, Stored>,
     /// Cases of live incidents, by contract.
@@ -272,6 +280,8 @@ pub struct Dirty {
     pub sources: BTreeSet<Sym>,
     /// Storm control.
     pub storms: BTreeSet<u64>,
+    /// When storms may be over.
+    pub storm_ends: BTreeSet<IncidentId>,
     /// Stored figures.
     pub figures: BTreeSet<String>,
     /// Cases.

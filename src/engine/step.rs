@@ -1,9 +1,9 @@
 //! One input after the other: which part it concerns, and the deadlines that come before it.
 
 use super::Engine;
-use super::state::{Audit, Quarantined, Wake};
+use super::state::{Audit, Quarantined, SourceSeen, Wake};
 use crate::model::incident::{Effect, IncidentState};
-use crate::model::input::{Generation, GenerationOf, Message, Seen, Undecoded};
+use crate::model::input::{Generation, GenerationOf, HEARTBEAT, Message, Seen, Undecoded};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{AlertId, AlertState, Category, Command, Input, Sequenced, Time};
 
@@ -50,6 +50,7 @@ impl Engine {
             Input::ClockStep { .. } => self.give_grace(),
             Input::Restart { generation, .. } => self.apply_restart(generation),
             Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
+            Input::Remains(remains) => self.apply_remains(remains),
         }
     }
 
@@ -77,6 +78,8 @@ impl Engine {
                 }
                 Wake::SilenceEnd(id) => self.silence_ended(id),
                 Wake::WindowEdge(id) => self.window_edge(id),
+                Wake::StormEnd(id) => self.storm_may_end(id),
+                Wake::ClosedTicket(id) => self.still_closed(id),
             }
         }
     }
@@ -89,6 +92,14 @@ impl Engine {
             let outcome = self.apply_event(message, (seq, index), event);
             self.count(source, &message.source, outcome);
             self.count_for_contracts(message, event, outcome);
+        }
+        if message.events.is_empty() {
+            let outcome = if message.sender == HEARTBEAT {
+                Outcome::Heartbeat
+            } else {
+                Outcome::Info
+            };
+            self.count(source, &message.source, outcome);
         }
         for notice in &message.maintenance {
             self.apply_notice(message, notice);
@@ -117,10 +128,10 @@ impl Engine {
     fn source_spoke(&mut self, source: crate::model::Sym) {
         let now = self.state.now;
         let seen = self.state.sources.entry(source).or_default();
+        let last = awaited_from(seen).max(self.state.scalars.restarted_at);
         if seen.messages == 0 {
             seen.first_at = now;
         }
-        let last = seen.last_at.max(self.state.scalars.restarted_at);
         let silent = seen.silent.take();
         seen.last_at = now;
         seen.messages += 1;
@@ -156,7 +167,7 @@ impl Engine {
         if seen.is_some_and(|seen| seen.silent.is_some()) {
             return;
         }
-        let last = seen.map_or(Time(0), |seen| seen.last_at);
+        let last = seen.map_or(Time(0), awaited_from);
         let at = last.max(self.state.scalars.restarted_at).plus(every);
         if set {
             self.wake(at, Wake::SourceSilent(source));
@@ -177,12 +188,19 @@ impl Engine {
             return;
         };
         let seen = self.state.sources.entry(source).or_default();
-        let last = seen.last_at.max(self.state.scalars.restarted_at);
+        let last = awaited_from(seen).max(self.state.scalars.restarted_at);
         if self.state.now < last.plus(every) || seen.silent.is_some() {
             return;
         }
-        let title = format!("Source {name} is silent");
-        let text = format!("No word from source {name} since {last}; expected every {every:?}.");
+        let (title, who) = match name.split_once('/') {
+            Some((of, heartbeat)) => (
+                format!("Heartbeat {heartbeat} of {of} is missing"),
+                format!("heartbeat {heartbeat} of {of}"),
+            ),
+            None => (format!("Source {name} is silent"), format!("source {name}")),
+        };
+        let every = jiff::SignedDuration::try_from(every).unwrap_or_default();
+        let text = format!("No word from {who} since {last}; expected every {every:#}.");
         let incident = self.open_own(&title, &text, Reason::SelfMonitoring, source);
         self.mark_stale(source);
         if let Some(seen) = self.state.sources.get_mut(&source) {
@@ -337,6 +355,7 @@ impl Engine {
         for (alert, element) in &generation.elements {
             self.change_element(AlertId(*alert), element);
         }
+        self.expect_from_now();
         let open: Vec<_> = self
             .state
             .incidents
@@ -346,6 +365,21 @@ impl Engine {
             .collect();
         for id in open {
             self.evaluate(id);
+        }
+    }
+
+    /// A source or heartbeat that was never heard has a whole interval from now for its first word.
+    fn expect_from_now(&mut self) {
+        for (name, every) in self.decisions.expected.clone() {
+            let source = self.state.intern(&name);
+            let now = self.state.now;
+            if let std::collections::btree_map::Entry::Vacant(new) =
+                self.state.sources.entry(source)
+            {
+                new.insert(Default::default()).first_at = now;
+                self.state.dirty.sources.insert(source);
+            }
+            self.wake_at_silence(source, every, true);
         }
     }
 
@@ -470,5 +504,15 @@ impl Engine {
         self.decide(id, reason, text);
         self.release(id);
         id
+    }
+}
+
+/// From when on a source's next word is awaited: its last, or for one that never spoke the instant
+/// at which it was first expected.
+fn awaited_from(seen: &SourceSeen) -> Time {
+    if seen.messages == 0 {
+        seen.first_at
+    } else {
+        seen.last_at
     }
 }

@@ -2,7 +2,7 @@
 //! later changes move what is wanted, and workers make the tracker follow.
 
 use super::state::Wake;
-use super::{Engine, Figure, Route};
+use super::{CameAndWent, Engine, Figure, Route};
 use crate::model::figure::Family;
 use crate::model::incident::{Incident, IncidentState};
 use crate::model::reason::Reason;
@@ -33,6 +33,7 @@ impl Engine {
             return;
         };
         if self.tickets(id).any(|ticket| ticket.contract.is_none()) {
+            self.reopen_tickets(id);
             self.sync_tickets(id);
             return;
         }
@@ -145,6 +146,7 @@ impl Engine {
             language: wanted.language,
             alert: wanted.alert,
             stands_in_for: wanted.stands_in_for,
+            also_when_over: route.came_and_went == CameAndWent::ClosedTicket,
         };
         let ticket_is_ack = ticket.alert.is_some();
         self.out.work.push(ticket.tracker.clone());
@@ -165,25 +167,42 @@ impl Engine {
         self.decide(incident.id, reason, text);
     }
 
+    /// Our fields of the ticket of an incident, or of one contract's case.
+    pub(super) fn fields_for(
+        &self,
+        incident: &Incident,
+        contract: Option<&str>,
+        queue: &str,
+    ) -> Option<TicketFields> {
+        match contract {
+            None => Some(fields_of(incident, queue)),
+            Some(contract) => self.case_fields(incident, contract, queue),
+        }
+    }
+
     /// Moves what is wanted of the tickets that exist.
     pub(super) fn sync_tickets(&mut self, id: IncidentId) {
         let Some(incident) = self.state.incidents.get(&id).cloned() else {
             return;
         };
-        for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
+        for ticket in self.current_tickets(id) {
             let Some(ticket) = self.state.tickets.get(&ticket) else {
                 continue;
             };
             let (number, queue) = (ticket.id, &ticket.wanted.queue);
-            let wanted = match (&ticket.contract, ticket.alert) {
-                (_, Some(alert)) => Some(self.acknowledgement_fields(ticket, alert)),
-                (None, None) if self.is_replaced(ticket) => Some(TicketFields {
-                    status: TicketStatus::Resolved,
-                    ..fields_of(&incident, queue)
-                }),
-                (None, None) => Some(fields_of(&incident, queue)),
-                (Some(contract), None) => self.case_fields(&incident, contract, queue),
+            let wanted = match ticket.alert {
+                Some(alert) => Some(self.acknowledgement_fields(ticket, alert)),
+                None => self.fields_for(&incident, ticket.contract.as_deref(), queue),
             };
+            let replaced = self.is_replaced(ticket);
+            let wanted = wanted.map(|fields| TicketFields {
+                status: if replaced {
+                    TicketStatus::Resolved
+                } else {
+                    fields.status
+                },
+                ..fields
+            });
             let (Some(wanted), Some(ticket)) = (wanted, self.state.tickets.get_mut(&number)) else {
                 continue;
             };
@@ -209,48 +228,35 @@ impl Engine {
         text: &str,
         public: bool,
     ) {
-        for ticket in self.state.tickets_of.get(&id).cloned().unwrap_or_default() {
-            if but == Some(ticket) {
-                continue;
+        for ticket in self.current_tickets(id) {
+            let entry = self.state.tickets.get(&ticket);
+            let takes = |t: &WantedTicket| t.alert.is_none() && !self.is_replaced(t);
+            if but != Some(ticket) && entry.is_some_and(takes) {
+                self.note_ticket(ticket, text, public);
             }
-            let contract = self
-                .state
-                .tickets
-                .get(&ticket)
-                .map(|t| t.contract.as_deref());
-            let text = match contract {
-                Some(Some(contract)) => self.note_for_case(id, contract, text, public),
-                Some(None) => Some(text.to_owned()),
-                None => None,
-            };
-            let text = text.map(|text| self.outside(id, &text));
-            let (Some(text), Some(ticket)) = (text, self.state.tickets.get(&ticket)) else {
-                continue;
-            };
-            if text == super::sensitive::WITHHELD
-                && ticket
-                    .notes
-                    .iter()
-                    .any(|note| !note.done && note.text == text)
-            {
-                // That there is news is said already.
-                continue;
-            }
-            let ticket = ticket.id;
-            self.push_note(ticket, &text, public);
         }
     }
 
-    /// Adds an internal note to one ticket.
-    pub(super) fn note_one(&mut self, ticket: TicketId, text: &str) {
-        self.push_note(ticket, text, false);
-    }
-
-    fn push_note(&mut self, ticket: TicketId, text: &str, public: bool) {
-        let (at, seq) = (self.state.now, self.state.cursor);
-        let Some(ticket) = self.state.tickets.get_mut(&ticket) else {
+    /// Adds a note to one ticket, as those who see it may read it.
+    pub(super) fn note_ticket(&mut self, id: TicketId, text: &str, public: bool) {
+        let (now, seq) = (self.state.now, self.state.cursor);
+        let Some(ticket) = self.state.tickets.get(&id) else {
             return;
         };
+        let incident = ticket.incident;
+        let text = match &ticket.contract {
+            Some(contract) => self.note_for_case(incident, contract, text, public),
+            None => Some(text.to_owned()),
+        };
+        let text = text.map(|text| self.outside(incident, &text));
+        let (Some(text), Some(ticket)) = (text, self.state.tickets.get_mut(&id)) else {
+            return;
+        };
+        let mut waiting = ticket.notes.iter().filter(|note| !note.done);
+        if text == super::sensitive::WITHHELD && waiting.any(|note| note.text == text) {
+            // That there is news is said already.
+            return;
+        }
         let waiting = ticket.notes.iter().filter(|n| !n.done).count();
         if waiting >= NOTES_WAITING_MAX {
             return;
@@ -260,8 +266,8 @@ impl Engine {
         let marker = format!("{key}-{seq}-{number}");
         ticket.notes.push(TicketNote {
             marker,
-            at,
-            text: bounded(text, NOTE_BYTES_MAX),
+            at: now,
+            text: bounded(&text, NOTE_BYTES_MAX),
             public,
             done: false,
         });
@@ -275,6 +281,7 @@ impl Engine {
             return;
         };
         let incident = ticket.incident;
+        let before = ticket.clone();
         ticket.version_done = ticket.version_done.max(report.version_done);
         if report.written.is_some() {
             ticket.last_written.clone_from(&report.written);
@@ -329,6 +336,7 @@ impl Engine {
             };
             let text = format!("Ticket {} in {} {how}.", remote.key, ticket.tracker);
             self.decide(incident, reason, text);
+            self.tell_predecessor(&ticket);
         }
         for twin in &report.twins_closed {
             let text = format!("Ticket {} was a duplicate and is closed.", twin.key);
@@ -338,6 +346,7 @@ impl Engine {
             self.take_over(&ticket);
         }
         self.follow_trouble(&ticket, was_trouble.is_some());
+        self.verify_reopened(&before, report);
     }
 
     /// Counts a ticket that exists, by the source that asked and its severity.

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::state::{Silence, Wake, Window};
-use crate::inventory::ElementId;
+use crate::inventory::{ElementId, Inventory};
 use crate::model::input::Message;
 use crate::model::notice::{MaintenanceNotice, MaintenanceStatus};
 use crate::model::reason::Reason;
@@ -94,6 +94,7 @@ impl Engine {
         };
         let id = window.id;
         self.keep_window(window);
+        self.review_maintenance();
         let warning = self.warn_of_overlap(id);
         Ok(format!("{id} from {from} until {until}{warning}"))
     }
@@ -126,6 +127,7 @@ impl Engine {
             self.drop_thing("window", format!("{:010}", id.0));
             self.review_all_quiet();
         }
+        self.review_maintenance();
     }
 
     pub(super) fn end_window(&mut self, id: WindowId) -> Result<String, String> {
@@ -211,6 +213,7 @@ impl Engine {
             self.warn_of_overlap(id);
         }
         self.review_all_quiet();
+        self.review_maintenance();
     }
 
     /// Two maintenances that overlap and together take a group below its need are told of at
@@ -255,16 +258,21 @@ impl Engine {
     /// Elements that a window names: in its list, or by exact `element=` and `host=` matchers.
     fn planned_elements(&self, window: &Window) -> Vec<ElementId> {
         let inventory = &self.decisions.inventory;
-        let named = window.matchers.iter().filter_map(|text| {
-            let (field, name) = text.split_once('=')?;
-            let plain = matches!(field.trim(), "element" | "host") && !name.starts_with('~');
-            plain.then(|| name.trim().trim_matches('"'))
-        });
-        let names = window.elements.iter().map(String::as_str).chain(named);
-        names
-            .filter_map(|name| inventory.resolve_name(name).element)
+        let listed = window.elements.iter();
+        let listed = listed.filter_map(|name| inventory.resolve_name(name).element);
+        let matchers = window.matchers.iter();
+        listed
+            .chain(matchers.filter_map(|text| named_by(inventory, text)))
             .collect()
     }
+}
+
+/// The element that an exact `element=` or `host=` matcher names.
+pub(super) fn named_by(inventory: &Inventory, matcher: &str) -> Option<ElementId> {
+    let (field, name) = matcher.split_once('=')?;
+    let plain = matches!(field.trim(), "element" | "host") && !name.starts_with('~');
+    let name = plain.then(|| name.trim().trim_matches('"'))?;
+    inventory.resolve_name(name).element
 }
 
 fn check_matchers(matchers: &[String]) -> Result<(), String> {

@@ -98,7 +98,7 @@ impl Format for Azure {
             _ => alert(essentials, context),
         }?;
         let event = described(draft, essentials)
-            .labels(data.labels("customproperties"))
+            .labels(data.words("customproperties"))
             .finish_with_signals();
         let mut decoded = Decoded::one(event);
         decoded.maintenance.extend(maintenance(essentials, context));

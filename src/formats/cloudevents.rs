@@ -34,7 +34,7 @@ impl Format for CloudEvents {
             title: "CloudEvents 1.0 (structured, batch, binary)",
             says: "problem, recovery, several in one, by the end of the type or `data.state`",
             identity: "source and subject; without subject: source and id",
-            auth: "bearer, token in the URL",
+            auth: "bearer, token in the URL; asks with OPTIONS first",
         }
     }
 
@@ -51,7 +51,7 @@ impl Format for CloudEvents {
             .is_some_and(|kind| kind.starts_with("application/cloudevents"));
         if typed
             || request.header("ce-specversion").is_some()
-            || holds(request, &["specversion", "type", "source", "id"])
+            || holds(request, &["specversion", "type"])
         {
             Detection::Certain
         } else {
@@ -156,7 +156,7 @@ fn event(fields: Fields) -> Result<Event, Undecodable> {
     }
     for (name, value) in fields.entries() {
         if !ATTRIBUTES.contains(&name) && name != "data_base64" {
-            draft = draft.label(name, value.as_text());
+            draft = draft.label(name, value.as_word());
         }
     }
     let draft = match state {

@@ -64,12 +64,20 @@ impl<'a> Fields<'a> {
         self.text(path).unwrap_or_default()
     }
 
-    /// This place as text.
+    /// This place as a word: a text, or `true` or `false`.
+    pub fn as_word(self) -> Option<String> {
+        match self.0 {
+            Value::Bool(flag) => Some(flag.to_string()),
+            _ => self.as_text(),
+        }
+    }
+
+    /// This place as text. A truth value is none: it names nothing, and an identity made of it
+    /// would be that of every problem.
     pub fn as_text(self) -> Option<String> {
         match self.0 {
             Value::String(text) => said(text),
             Value::Number(number) => Some(number.to_string()),
-            Value::Bool(flag) => Some(flag.to_string()),
             _ => None,
         }
     }
@@ -98,7 +106,7 @@ impl<'a> Fields<'a> {
 
     /// The truth value at a path: `true`, `1`, `yes`, `on` and their opposites in any case.
     pub fn flag(self, path: &str) -> Option<bool> {
-        match self.text(path)?.to_ascii_lowercase().as_str() {
+        match self.at(path).as_word()?.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "y" | "on" | "1.0" => Some(true),
             "false" | "0" | "no" | "n" | "off" | "0.0" => Some(false),
             _ => None,
@@ -130,12 +138,20 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The names and texts of the object at a path; nested values are left out.
+    /// The names and texts of the object at a path, of which an identity may be made; truth values
+    /// and nested ones are left out.
     pub fn labels(self, path: &str) -> BTreeMap<String, String> {
-        self.at(path)
-            .entries()
-            .into_iter()
+        let entries = self.at(path).entries().into_iter();
+        entries
             .filter_map(|(name, value)| Some((name.to_owned(), value.as_text()?)))
+            .collect()
+    }
+
+    /// The same with truth values, for people to read.
+    pub fn words(self, path: &str) -> BTreeMap<String, String> {
+        let entries = self.at(path).entries().into_iter();
+        entries
+            .filter_map(|(name, value)| Some((name.to_owned(), value.as_word()?)))
             .collect()
     }
 
@@ -183,8 +199,8 @@ impl<'de> Visitor<'de> for SaidVisitor {
         Ok(Said(said(text)))
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Said, E> {
-        Ok(Said(Some(flag.to_string())))
+    fn visit_bool<E>(self, _: bool) -> Result<Said, E> {
+        Ok(Said(None))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Said, E> {

@@ -89,7 +89,7 @@ fn notification(fields: Fields) -> Result<Event, Undecodable> {
             "remediation_steps",
             "event_definition_description",
         ]))
-        .labels(event.labels("fields"))
+        .labels(event.words("fields"))
         .labels(groups)
         .label("key", key)
         .label("graylog_node", event.text("source"))

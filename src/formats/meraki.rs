@@ -207,7 +207,7 @@ fn details(fields: Fields) -> String {
     let data = fields.at("alertData").entries();
     let lines: Vec<String> = data
         .into_iter()
-        .filter_map(|(name, value)| Some(format!("{name}: {}", value.as_text()?)))
+        .filter_map(|(name, value)| Some(format!("{name}: {}", value.as_word()?)))
         .collect();
     lines.join("\n")
 }

@@ -137,7 +137,7 @@ pub(super) fn event(value: &Value) -> Result<Event, Undecodable> {
     .severity(severity, hint)
     .summary(fields.text("summary"))
     .details(fields.text("details"))
-    .labels(fields.labels("labels"))
+    .labels(fields.words("labels"))
     .starts_at(fields.time("starts_at"))
     .ends_at(fields.time("ends_at"))
     .suppressed(suppressed)

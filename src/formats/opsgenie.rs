@@ -50,11 +50,13 @@ impl Format for Opsgenie {
 
     fn decode(&self, request: &Request) -> Result<Decoded, Undecodable> {
         if let Some((_, rest)) = request.path.split_once("/v2/heartbeats/") {
-            let name = rest.split('/').next().unwrap_or(rest);
-            return Ok(Decoded::ignored(format!(
-                "heartbeat `{}` was heard",
-                decoded(name)
-            )));
+            let name = decoded(rest.split('/').next().unwrap_or(rest));
+            let mut ping = Decoded::ignored(format!("heartbeat `{name}` was heard"));
+            ping.problems.push(format!(
+                "`{name}` is no heartbeat of this source: its silence will not be noticed until it \
+                 stands among the source's `heartbeats`"
+            ));
+            return Ok(ping);
         }
         let body = body::read(request)?;
         let fields = Fields::of(&body.value);
@@ -124,7 +126,7 @@ fn created(fields: Fields) -> Result<Event, Undecodable> {
         .severity(Some(priority), hint)
         .summary(message)
         .details(fields.text("description"))
-        .labels(fields.labels("details"))
+        .labels(fields.words("details"))
         .label("entity", entity)
         .label("source", fields.text("source"))
         .label("tags", (!tags.is_empty()).then(|| tags.join(",")))

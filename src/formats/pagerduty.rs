@@ -128,7 +128,7 @@ fn written(details: Fields) -> String {
     let lines: Vec<String> = details
         .entries()
         .into_iter()
-        .filter_map(|(name, value)| match value.as_text() {
+        .filter_map(|(name, value)| match value.as_word() {
             Some(text) => Some(format!("{name}: {text}")),
             None if value.value().is_object() || value.value().is_array() => {
                 Some(format!("{name}: {}", value.value()))

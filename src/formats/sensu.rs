@@ -117,8 +117,8 @@ fn event(fields: Fields) -> Result<Event, Undecodable> {
     .severity(Some(word.to_owned()), hint)
     .summary(summary)
     .details(output)
-    .labels(entity.labels("metadata.labels"))
-    .labels(check.labels("metadata.labels"))
+    .labels(entity.words("metadata.labels"))
+    .labels(check.words("metadata.labels"))
     .label("namespace", Some(namespace).filter(|name| !name.is_empty()))
     .link(check.first(&[
         "metadata.annotations.runbook",

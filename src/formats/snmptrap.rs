@@ -175,7 +175,7 @@ fn varbinds(fields: Fields) -> Vec<(String, String)> {
     fields
         .entries()
         .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value.as_text()?)))
+        .filter_map(|(name, value)| Some((name.to_owned(), value.as_word()?)))
         .collect()
 }
 

@@ -89,7 +89,7 @@ impl Format for Splunk {
         let mut details = Vec::new();
         for (column, value) in row.entries() {
             if !column.starts_with("__mv_") {
-                let shown = value.as_text().unwrap_or_else(|| value.value().to_string());
+                let shown = value.as_word().unwrap_or_else(|| value.value().to_string());
                 details.push(format!("{column}: {shown}"));
             }
         }

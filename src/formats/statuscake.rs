@@ -19,7 +19,7 @@ impl Format for StatusCake {
             title: "StatusCake",
             says: "problem, recovery",
             identity: "`TestID`, else `Name` and `URL`",
-            auth: "secret in the URL",
+            auth: "`Token` in the form, secret in the URL",
         }
     }
 

@@ -86,6 +86,8 @@ pub struct Accepted {
     pub dedup_keys: Vec<Option<String>>,
     /// What was odd about the message.
     pub problems: Vec<String>,
+    /// The row of the equal event before the first repeat.
+    pub repeat_of: Option<u64>,
 }
 
 impl Accepted {
@@ -149,6 +151,7 @@ impl Intake {
         let mut accepted = Accepted::default();
         let mut rows = Rows::new(source, at);
         let mut pending: Vec<Pending> = Vec::new();
+        let mut odd = 0;
         let redactor = self.redactor.load();
         for delivery in deliveries {
             let clean = redactor.is_clean(&delivery.raw);
@@ -173,6 +176,7 @@ impl Intake {
                         rows.head(sender.clone(), decoded, raw);
                     }
                     for event in events {
+                        odd += u64::from(!event.problems.is_empty());
                         let key = AlertKey::of(&source.scope, &event.identity);
                         let place = accepted.push(event.dedup_key.clone());
                         pending.push(Pending { event, key, place });
@@ -205,6 +209,9 @@ impl Intake {
         drop(received);
         appended?;
         self.count_outcomes(source, &accepted);
+        if odd > 0 {
+            self.metrics.odd(&source.name, odd);
+        }
         Ok(accepted)
     }
 
@@ -235,7 +242,10 @@ impl Intake {
                         claims.claims.push(claim);
                         news.push(next);
                     }
-                    Verdict::Repeat => accepted.set(next.place, Fate::Duplicate),
+                    Verdict::Repeat(of) => {
+                        accepted.repeat_of.get_or_insert(of);
+                        accepted.set(next.place, Fate::Duplicate);
+                    }
                     Verdict::Wait(wait) => waiting.push((wait, next)),
                 }
             }

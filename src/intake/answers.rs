@@ -4,6 +4,7 @@
 //! Invariant: an answer never says why credentials were refused.
 
 use super::accept::{Accepted, Fate};
+use super::opsgenie;
 use crate::formats::Request;
 use serde_json::json;
 
@@ -44,6 +45,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// When to try again, seconds.
     pub retry_after: Option<u64>,
+    /// Further headers: names in lower case, values of printable ASCII.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Answer {
@@ -54,7 +57,14 @@ impl Answer {
             content_type: "application/json",
             body: body.into(),
             retry_after: None,
+            headers: Vec::new(),
         }
+    }
+
+    /// The same with one header more.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Answer {
+        self.headers.push((name, value.into()));
+        self
     }
 }
 
@@ -76,9 +86,9 @@ impl Answers for StandardAnswers {
         match route {
             Route::Hook => Answer::json(200, hook(accepted)),
             Route::Native => Answer::json(202, native(accepted)),
-            Route::Alertmanager => Answer::json(200, ""),
+            Route::Alertmanager => alertmanager(accepted),
             Route::PagerDuty => pagerduty(request, accepted),
-            Route::Opsgenie => opsgenie(request, accepted),
+            Route::Opsgenie => opsgenie::accepted(request, accepted),
         }
     }
 
@@ -88,16 +98,27 @@ impl Answers for StandardAnswers {
                 json!({"status": "error", "ok": false, "error": refusal.reason})
             }
             Route::Alertmanager => json!(refusal.reason),
+            Route::PagerDuty if refusal.status == 429 => json!({
+                "status": "throttle exceeded",
+                "message": "Requests for this service are arriving too quickly. Please retry later.",
+            }),
             Route::PagerDuty => json!({
                 "status": "invalid event",
                 "message": "Event object is invalid",
                 "errors": [refusal.reason],
             }),
-            Route::Opsgenie => json!({"message": refusal.reason, "took": 0.001}),
+            Route::Opsgenie => return opsgenie::refused(refusal),
         };
-        Answer {
+        let answer = Answer {
             retry_after: refusal.retry_after,
             ..Answer::json(refusal.status, body.to_string())
+        };
+        match (route, refusal.status) {
+            // Senders with user and password in the URL (SNS) show them only when asked.
+            (Route::Hook | Route::Native | Route::Alertmanager, 401) => {
+                answer.with("www-authenticate", "Basic realm=\"alertbridge\"")
+            }
+            _ => answer,
         }
     }
 }
@@ -106,11 +127,22 @@ impl Answers for StandardAnswers {
 pub const PAGERDUTY_V1: &str = "/generic/2010-04-15/create_event.json";
 
 /// Why nothing of a message could be read. It is kept in quarantine all the same.
-fn unreadable(accepted: &Accepted) -> Option<&str> {
+pub(super) fn unreadable(accepted: &Accepted) -> Option<&str> {
     let [Fate::Quarantined { reason, .. }] = accepted.fates.as_slice() else {
         return None;
     };
     Some(reason)
+}
+
+/// As the original: what is sound is stored all the same, and the faults are told.
+fn alertmanager(accepted: &Accepted) -> Answer {
+    let members = accepted.problems.iter().map(String::as_str);
+    let mut faults: Vec<&str> = members.filter(|told| told.starts_with("member ")).collect();
+    faults.extend(unreadable(accepted));
+    if faults.is_empty() {
+        return Answer::json(200, "");
+    }
+    Answer::json(400, json!(faults.join("; ")).to_string())
 }
 
 fn pagerduty(request: &Request, accepted: &Accepted) -> Answer {
@@ -122,6 +154,10 @@ fn pagerduty(request: &Request, accepted: &Accepted) -> Answer {
         });
         return Answer::json(400, body.to_string());
     }
+    if request.path.ends_with("/v2/change/enqueue") {
+        let body = json!({"status": "success", "message": "Change event processed"});
+        return Answer::json(202, body.to_string());
+    }
     let key = accepted.dedup_keys.iter().flatten().next();
     let first = request.path == PAGERDUTY_V1;
     let name = if first { "incident_key" } else { "dedup_key" };
@@ -131,28 +167,6 @@ fn pagerduty(request: &Request, accepted: &Accepted) -> Answer {
     }
     // Clients of each version take exactly one status for success.
     Answer::json(if first { 200 } else { 202 }, body.to_string())
-}
-
-fn opsgenie(request: &Request, accepted: &Accepted) -> Answer {
-    let id = accepted
-        .seq()
-        .map_or_else(String::new, |seq| seq.to_string());
-    if let Some(reason) = unreadable(accepted) {
-        let body = json!({"message": reason, "took": 0.001, "requestId": id});
-        return Answer::json(422, body.to_string());
-    }
-    if request.path.contains("/v2/alerts/requests/") {
-        let data = json!({"success": true, "isSuccess": true, "status": "Processed"});
-        let body = json!({"data": data, "took": 0.001, "requestId": id});
-        return Answer::json(200, body.to_string());
-    }
-    let result = if request.path.contains("/v2/heartbeats/") {
-        "PONG - Heartbeat received"
-    } else {
-        "Request will be processed"
-    };
-    let body = json!({"result": result, "took": 0.001, "requestId": id});
-    Answer::json(202, body.to_string())
 }
 
 /// Built by hand: it is the answer to almost every request.
@@ -266,11 +280,11 @@ mod tests {
                 "`dedup_key` is missing",
             ),
             (
-                Route::Opsgenie,
-                "/v2/alerts/requests/7",
+                Route::PagerDuty,
+                "/v2/change/enqueue",
                 &taken,
-                200,
-                "\"isSuccess\":true",
+                202,
+                "Change event processed",
             ),
             (
                 Route::Opsgenie,

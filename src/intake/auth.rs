@@ -34,12 +34,11 @@ pub struct Shown<'a> {
 /// Whether the sender may speak as that source.
 pub fn is_allowed(source: &Source, shown: &Shown) -> bool {
     let config = &source.config;
-    let ranges = &config.addresses;
-    if !ranges.is_empty() && !in_ranges(ranges, shown.client) {
+    if !may_come_from(source, shown.client) {
         return false;
     }
     if !source.has_credentials() {
-        return shown.loopback || !ranges.is_empty();
+        return shown.loopback || !config.addresses.is_empty();
     }
     if shown.by_key {
         return true;
@@ -49,6 +48,12 @@ pub fn is_allowed(source: &Source, shown: &Shown) -> bool {
         .credentials
         .iter()
         .fold(false, |any, one| any | proves(one, shown))
+}
+
+/// Whether a source may speak from that address.
+pub fn may_come_from(source: &Source, client: IpAddr) -> bool {
+    let ranges = &source.config.addresses;
+    ranges.is_empty() || in_ranges(ranges, client)
 }
 
 /// Whether an address lies in one of the ranges; IPv4 in IPv6 clothes counts as IPv4.
@@ -115,7 +120,24 @@ fn proves(credential: &Credential, shown: &Shown) -> bool {
             shown.certificate.is_some_and(|given| given == wanted)
         }
         Credential::Hmac { .. } => is_signed(credential, request),
+        Credential::Body { name, value } => in_body(request, name)
+            .iter()
+            .fold(false, |any, given| any | same(given, value)),
+        // Its certificate has to be fetched: `sns_trust` looks at it.
+        Credential::Sns(_) => false,
     }
+}
+
+/// The values of a field of the body: JSON at its top level, or a form.
+fn in_body(request: &Request, name: &str) -> Vec<String> {
+    if let Ok(body) = serde_json::from_slice::<serde_json::Value>(request.body) {
+        let field = body.get(name).and_then(serde_json::Value::as_str);
+        return field.map(str::to_owned).into_iter().collect();
+    }
+    url::form_urlencoded::parse(request.body)
+        .filter(|(given, _)| given == name)
+        .map(|(_, value)| value.into_owned())
+        .collect()
 }
 
 fn is_signed(credential: &Credential, request: &Request) -> bool {
@@ -127,6 +149,7 @@ fn is_signed(credential: &Credential, request: &Request) -> bool {
         prefix,
         timestamp_header,
         timestamp_separator,
+        appended_headers,
     } = credential
     else {
         return false;
@@ -145,6 +168,10 @@ fn is_signed(credential: &Credential, request: &Request) -> bool {
         signed.extend_from_slice(timestamp_separator.as_bytes());
     }
     signed.extend_from_slice(request.body);
+    for name in appended_headers {
+        let value = request.header(&name.to_ascii_lowercase()).unwrap_or("");
+        signed.extend_from_slice(value.as_bytes());
+    }
     let wanted = match algorithm {
         HmacAlgorithm::Sha1 => mac::<Hmac<Sha1>>(secret, &signed),
         HmacAlgorithm::Sha256 => mac::<Hmac<Sha256>>(secret, &signed),

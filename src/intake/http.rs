@@ -4,21 +4,25 @@
 //! and [`Intake::accept`]. Answers come from [`super::answers`]. Invariant: a success is answered
 //! only after `accept` resolved, and a request is answered in full or not at all.
 
-use super::accept::{Accepted, Delivery, Intake, summary_of};
-use super::answers::{Answer, Answers, PAGERDUTY_V1, Refusal, Route};
-use super::auth::{self, Shown};
+mod admission;
+
+use super::accept::{Delivery, Intake, summary_of};
+use super::answers::{Answer, Answers, Refusal, Route};
+use super::auth;
 use super::body::{self, BodyError};
 use super::listener::{Door, Peer, Stream};
 use super::native;
 use super::patient::Patient;
 use super::rate::Limiter;
 use super::raw;
-use super::source::{Credential, Source};
+use super::routes::{self, Target};
+use super::sns_trust::{Fetch, SnsTrust, WebFetch};
+use super::source::{Credential, Source, heartbeat_source};
 use super::tracker_hooks::HookTaker;
-use super::{Refused, Tried};
-use crate::formats::Request;
+use super::{Refused, Tried, handshake, opsgenie};
+use crate::formats::{Decoded, Request};
 use crate::limits;
-use crate::model::Outcome;
+use crate::model::input::HEARTBEAT;
 use crate::store::StoreError;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -27,11 +31,8 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustc_hash::FxHasher;
-use serde::Deserialize;
-use std::borrow::Cow;
+use secrecy::ExposeSecret;
 use std::convert::Infallible;
-use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +41,6 @@ use tokio_util::sync::CancellationToken;
 
 // Hyper's own bound, which it keeps on the stack; setting it would cost an allocation a request.
 const _: () = assert!(limits::HTTP_HEADERS_MAX == 100);
-
-/// Below `/hooks/`: hooks of trackers. No source has that name.
-const TRACKERS: &str = "trackers/";
 
 /// How the door behaves.
 #[derive(Clone, Debug)]
@@ -96,17 +94,7 @@ pub struct HttpDoor {
     pub(super) settings: HttpSettings,
     pace: Limiter,
     strangers: Limiter,
-}
-
-/// Where a path leads.
-#[derive(Debug, PartialEq, Eq)]
-enum Target<'a> {
-    Take(Route, &'a str),
-    Keyed(Route),
-    Tracker(&'a str),
-    Healthy,
-    Status,
-    Nothing,
+    sns: SnsTrust,
 }
 
 /// A request that is being served.
@@ -123,67 +111,50 @@ impl HttpDoor {
         answers: Arc<dyn Answers>,
         settings: HttpSettings,
     ) -> Arc<HttpDoor> {
+        HttpDoor::with_fetch(intake, answers, settings, Arc::new(WebFetch::default()))
+    }
+
+    /// The same with its own way to fetch certificates and confirmations from SNS.
+    pub fn with_fetch(
+        intake: Arc<Intake>,
+        answers: Arc<dyn Answers>,
+        settings: HttpSettings,
+        fetch: Arc<dyn Fetch>,
+    ) -> Arc<HttpDoor> {
         Arc::new(HttpDoor {
             intake,
             answers,
             settings,
             pace: Limiter::new(limits::RATE_KEYS_MAX),
             strangers: Limiter::new(limits::RATE_KEYS_MAX),
+            sns: SnsTrust::new(fetch),
         })
-    }
-
-    fn target<'a>(&'a self, path: &'a str) -> Target<'a> {
-        let hook = |rest: &'a str| {
-            let (source, below) = rest.split_once('/').unwrap_or((rest, ""));
-            match below {
-                "-/healthy" | "-/ready" => Target::Healthy,
-                "api/v2/status" => Target::Status,
-                "api/v2/alerts" => Target::Take(Route::Alertmanager, source),
-                "v2/enqueue" | "v2/change/enqueue" => Target::Take(Route::PagerDuty, source),
-                below if below.starts_with("v2/alerts") || below.starts_with("v2/heartbeats/") => {
-                    Target::Take(Route::Opsgenie, source)
-                }
-                _ => Target::Take(Route::Hook, source),
-            }
-        };
-        match path {
-            "/healthz" | "/-/healthy" | "/-/ready" => Target::Healthy,
-            "/api/v2/status" => Target::Status,
-            "/v1/events" => Target::Take(Route::Native, &self.settings.native_source),
-            "/api/v2/alerts" => {
-                Target::Take(Route::Alertmanager, &self.settings.alertmanager_source)
-            }
-            "/v2/enqueue" | "/v2/change/enqueue" | PAGERDUTY_V1 => Target::Keyed(Route::PagerDuty),
-            "/v2/alerts" => Target::Keyed(Route::Opsgenie),
-            _ => match path.strip_prefix("/hooks/") {
-                Some(rest) if rest.starts_with(TRACKERS) => {
-                    Target::Tracker(rest.trim_start_matches(TRACKERS))
-                }
-                Some(rest) if !rest.is_empty() => hook(rest),
-                _ if path.starts_with("/v2/alerts/") || path.starts_with("/v2/heartbeats/") => {
-                    Target::Keyed(Route::Opsgenie)
-                }
-                _ => Target::Nothing,
-            },
-        }
     }
 
     async fn handle(&self, request: hyper::Request<Incoming>, peer: &Peer) -> Answer {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         let mut tracker = None;
-        let (route, named) = match self.target(path) {
+        let (route, named) = match Target::of(path, &self.settings) {
             Target::Take(route, name) => (route, Some(name)),
             Target::Keyed(route) => (route, None),
             Target::Tracker(name) => {
                 tracker = Some(name);
                 (Route::Hook, None)
             }
-            Target::Healthy => return plain(200, "OK"),
-            Target::Status => return Answer::json(200, STATUS),
+            Target::Fixed(fixed) => return fixed.answer(),
             Target::Nothing => return self.refuse(Route::Hook, 404, Refused::Unknown, NO_ROUTE),
         };
         let method = head.method.as_str();
+        if method == "OPTIONS"
+            && route == Route::Hook
+            && head.headers.contains_key("webhook-request-origin")
+            && let Some(source) = named.and_then(|name| self.named(name))
+        {
+            let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+            let (origin, rate) = (text("webhook-request-origin"), text("webhook-request-rate"));
+            return handshake::options(&source, origin, rate);
+        }
         if !matches!(method, "POST" | "PUT" | "PATCH" | "GET" | "DELETE") {
             let reason = "this path takes POST; hooks of senders that can only GET take GET";
             return self.refuse(route, 405, Refused::Malformed, reason);
@@ -195,6 +166,12 @@ impl HttpDoor {
             Ok(body) => body,
             Err(error) => return self.refuse_body(route, &error),
         };
+        if route == Route::PagerDuty && body.len() > limits::PAGERDUTY_BODY_BYTES_MAX {
+            return self.refuse_body(
+                route,
+                &BodyError::TooLarge(limits::PAGERDUTY_BODY_BYTES_MAX),
+            );
+        }
         let headers = text_headers(&head.headers);
         let request = Request {
             method,
@@ -234,20 +211,34 @@ impl HttpDoor {
         peer: &Peer,
     ) -> Answer {
         let sources = self.intake.sources.load();
-        let (source, by_key) = match named {
-            Some(name) => (sources.named(name), false),
-            None => match self.key_of(route, &served.request) {
-                Some(key) if sources.keyed(&key).is_some() => (sources.keyed(&key), true),
-                _ => (sources.named(self.fallback(route)), false),
-            },
+        let keyed = matches!(route, Route::PagerDuty | Route::Opsgenie)
+            .then(|| routes::key_of(route, &served.request))
+            .flatten()
+            .and_then(|key| sources.keyed(&key));
+        let (source, by_key) = match (named.map(|name| sources.named(name)), keyed) {
+            (Some(named), keyed) => {
+                let same = |one: &Arc<Source>| named.is_some_and(|named| Arc::ptr_eq(named, one));
+                (named, keyed.is_some_and(same))
+            }
+            (None, Some(keyed)) => (Some(keyed), true),
+            (None, None) => (sources.named(self.fallback(route)), false),
         };
         let source = source.cloned();
         drop(sources);
         let Some(source) = source else {
             return self.refuse(route, 404, Refused::Unknown, "there is no such source");
         };
-        if let Err(answer) = self.admit(route, &source, served, peer, by_key) {
+        if let Some(answer) = self.challenged(route, &source, &served.request) {
             return answer;
+        }
+        let admitted = match self.admit(route, &source, served, peer, by_key).await {
+            Ok(admitted) => admitted,
+            Err(answer) => return answer,
+        };
+        if route == Route::Opsgenie
+            && let Some(id) = opsgenie::lookup_of(&served.request)
+        {
+            return self.looked_up(&source, id).await;
         }
         if body::is_too_deep(&served.bytes) {
             let reason = format!(
@@ -256,20 +247,65 @@ impl HttpDoor {
             );
             return self.refuse(route, 400, Refused::Malformed, &reason);
         }
+        if let Some(beat) = self.heartbeat(route, &source, &served.request) {
+            return self.beaten(&beat, served).await;
+        }
         let deliveries = match self.decode(route, &source, served).await {
             Ok(deliveries) => deliveries,
             Err((status, reason)) => {
                 return self.refuse(route, status, Refused::Malformed, &reason);
             }
         };
+        // Stored before it is confirmed: a subscription that nobody knows of would be worse.
         match self.intake.accept(&source, deliveries).await {
-            Ok(accepted) => self.accepted(route, &served.request, &accepted),
+            Ok(accepted) => match self.confirm(route, &source, admitted).await {
+                Ok(()) => self.answers.accepted(route, &served.request, &accepted),
+                Err(answer) => answer,
+            },
             Err(error) => self.refuse_store(route, &source, &error),
         }
     }
 
-    fn accepted(&self, route: Route, request: &Request, accepted: &Accepted) -> Answer {
-        self.answers.accepted(route, request, accepted)
+    /// The configured heartbeat that a request pings.
+    fn heartbeat(&self, route: Route, source: &Source, request: &Request) -> Option<Arc<Source>> {
+        if route != Route::Opsgenie {
+            return None;
+        }
+        let name = opsgenie::heartbeat_of(request.path)?;
+        self.named(&heartbeat_source(&source.config.name, &name))
+    }
+
+    /// A sign of life: nothing is decoded, the row alone moves the engine.
+    async fn beaten(&self, beat: &Arc<Source>, served: &Served<'_>) -> Answer {
+        let decoded = Decoded::ignored("a sign of life");
+        let tried = (HEARTBEAT.to_owned(), Ok(decoded));
+        let sign = delivery(beat, &served.request, tried);
+        match self.intake.accept(beat, vec![sign]).await {
+            Ok(accepted) => self
+                .answers
+                .accepted(Route::Opsgenie, &served.request, &accepted),
+            Err(error) => self.refuse_store(Route::Opsgenie, beat, &error),
+        }
+    }
+
+    fn named(&self, name: &str) -> Option<Arc<Source>> {
+        self.intake.sources.load().named(name).cloned()
+    }
+
+    fn challenged(&self, route: Route, source: &Source, request: &Request) -> Option<Answer> {
+        (route == Route::Hook && request.method == "GET")
+            .then(|| handshake::challenge(source, request.query))
+            .flatten()
+    }
+
+    /// The state of an Opsgenie request: its place in the journal is its id.
+    async fn looked_up(&self, source: &Source, id: &str) -> Answer {
+        let seq = id.parse::<u64>().ok().and_then(|seq| seq.checked_sub(1));
+        let journal = self.intake.journal.clone();
+        let read = tokio::task::spawn_blocking(move || journal.read(seq?, 1).ok());
+        let rows = read.await.ok().flatten().unwrap_or_default();
+        let row = rows.first().filter(|row| row.seq.to_string() == id);
+        opsgenie::looked_up(id, &source.name, row)
     }
 
     fn fallback(&self, route: Route) -> &str {
@@ -279,65 +315,13 @@ impl HttpDoor {
         }
     }
 
-    fn key_of<'a>(&self, route: Route, request: &Request<'a>) -> Option<Cow<'a, str>> {
-        #[derive(Deserialize)]
-        struct Keyed<'b> {
-            #[serde(borrow, alias = "service_key")]
-            routing_key: Option<Cow<'b, str>>,
-        }
-        match route {
-            Route::PagerDuty => request
-                .header("x-routing-key")
-                .map(Cow::Borrowed)
-                .or_else(|| {
-                    serde_json::from_slice::<Keyed<'a>>(request.body)
-                        .ok()?
-                        .routing_key
-                }),
-            _ => auth::genie_key(request).map(Cow::Borrowed),
-        }
-    }
-
-    pub(super) fn admit(
-        &self,
-        route: Route,
-        source: &Source,
-        served: &Served<'_>,
-        peer: &Peer,
-        by_key: bool,
-    ) -> Result<(), Answer> {
-        let now = self.intake.clock.monotonic();
-        let stranger = hash_of(&served.client);
-        let pace = Duration::from_secs(60) / limits::UNAUTHORIZED_PER_MINUTE_MAX;
-        let burst = limits::UNAUTHORIZED_PER_MINUTE_MAX;
-        if let Some(wait) = self.strangers.exhausted(stranger, pace, burst, now) {
-            return Err(self.too_many(route, source, wait));
-        }
-        let shown = Shown {
-            request: &served.request,
-            client: served.client,
-            loopback: self.settings.loopback,
-            certificate: peer.certificate.as_deref(),
-            by_key,
+    fn unavailable(&self, route: Route, reason: &str) -> Answer {
+        let refusal = Refusal {
+            status: 503,
+            reason: format!("{reason}; try again"),
+            retry_after: Some(limits::RETRY_AFTER_SECONDS),
         };
-        if !auth::is_allowed(source, &shown) {
-            let _ = self.strangers.admit(stranger, pace, burst, now);
-            self.ended(source, Outcome::Unauthorized);
-            let refusal = Refusal {
-                status: 401,
-                reason: "not authorized".to_owned(),
-                retry_after: None,
-            };
-            return Err(self.answers.refused(route, &refusal));
-        }
-        if let Some(pace) = source.pace {
-            let rate = source.config.rate.unwrap_or(1);
-            let burst = rate.saturating_mul(limits::RATE_BURST_SECONDS);
-            if let Err(wait) = self.pace.admit(source.index, pace, burst, now) {
-                return Err(self.too_many(route, source, wait));
-            }
-        }
-        Ok(())
+        self.answers.refused(route, &refusal)
     }
 
     async fn decode(
@@ -411,21 +395,6 @@ impl HttpDoor {
             .await
     }
 
-    fn ended(&self, source: &Source, outcome: Outcome) {
-        self.intake.metrics.received(&source.name, 1);
-        self.intake.metrics.outcome(&source.name, outcome, 1);
-    }
-
-    fn too_many(&self, route: Route, source: &Source, wait: Duration) -> Answer {
-        self.ended(source, Outcome::RateLimited);
-        let refusal = Refusal {
-            status: 429,
-            reason: "too many requests".to_owned(),
-            retry_after: Some(wait.as_secs() + 1),
-        };
-        self.answers.refused(route, &refusal)
-    }
-
     pub(super) fn refuse(&self, route: Route, status: u16, why: Refused, reason: &str) -> Answer {
         self.intake.metrics.refused("http", why);
         let refusal = Refusal {
@@ -453,29 +422,12 @@ impl HttpDoor {
         };
         tracing::warn!(source = %source.name, %error, "A request could not be stored.");
         self.intake.metrics.refused("http", why);
-        let refusal = Refusal {
-            status: 503,
-            reason: "it cannot be stored now; try again".to_owned(),
-            retry_after: Some(limits::RETRY_AFTER_SECONDS),
-        };
-        self.answers.refused(route, &refusal)
+        self.unavailable(route, "it cannot be stored now")
     }
 }
 
 const NO_ROUTE: &str = "there is nothing at this path; hooks are at /hooks/SOURCE, native events \
                         at /v1/events";
-
-/// What Alertmanager's clients look at before they send.
-const STATUS: &str = r#"{"cluster":{"status":"disabled","peers":[]},"versionInfo":{"version":"0.27.0","revision":"","branch":"","buildUser":"","buildDate":"","goVersion":""},"config":{"original":""},"uptime":"1970-01-01T00:00:00.000Z"}"#;
-
-fn plain(status: u16, text: &str) -> Answer {
-    Answer {
-        status,
-        content_type: "text/plain; charset=utf-8",
-        body: text.as_bytes().to_vec(),
-        retry_after: None,
-    }
-}
 
 fn delivery(source: &Source, request: &Request, tried: Tried) -> Delivery {
     let summary = if tried.1.is_err() {
@@ -500,7 +452,13 @@ fn dump(source: &Source, request: &Request) -> Vec<u8> {
             _ => false,
         })
     };
-    raw::dump(request, &is_secret)
+    let mut raw = raw::dump(request, &is_secret);
+    for credential in &source.config.credentials {
+        if let Credential::Body { value, .. } = credential {
+            raw = raw::without(raw, value.expose_secret());
+        }
+    }
+    raw
 }
 
 fn text_headers(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
@@ -513,18 +471,17 @@ fn text_headers(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-fn hash_of(address: &IpAddr) -> u64 {
-    let mut hasher = FxHasher::default();
-    address.hash(&mut hasher);
-    hasher.finish()
-}
-
 fn response(answer: Answer) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() = hyper::StatusCode::from_u16(answer.status)
         .unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
     if let Some(seconds) = answer.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

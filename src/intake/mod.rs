@@ -14,21 +14,25 @@ pub mod answers;
 pub mod auth;
 pub mod body;
 pub mod fence;
+pub mod handshake;
 pub mod http;
 pub mod listener;
 pub mod native;
 pub mod notify;
+pub mod opsgenie;
 pub mod patient;
 pub mod pipe;
 pub mod rate;
 pub mod raw;
 pub mod redact;
 pub mod repeat;
+mod routes;
 pub mod smtp;
 pub mod smtp_data;
 pub mod smtp_reply;
 mod smtp_session;
 pub mod sns;
+pub mod sns_trust;
 pub mod source;
 pub mod spool;
 pub mod tls;
@@ -108,6 +112,10 @@ pub trait IntakeMetrics: Send + Sync {
 
     /// How received events ended, as far as that is known at the door.
     fn outcome(&self, source: &str, outcome: Outcome, count: u64);
+
+    /// Events that were taken although a field was missing, of a wrong type or not understood; each
+    /// says what.
+    fn odd(&self, source: &str, count: u64);
 
     /// Something was refused before it was received; the sender was told and may retry.
     fn refused(&self, door: &'static str, why: Refused);

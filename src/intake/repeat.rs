@@ -60,8 +60,8 @@ struct Shard {
 pub enum Verdict {
     /// Append it, then call [`Repeats::committed`] or [`Repeats::failed`].
     Journal(Claim),
-    /// An equal event is committed; this one is counted.
-    Repeat,
+    /// An equal event is committed, in that row; this one is counted.
+    Repeat(u64),
     /// An equal event is being appended; wait, then ask again.
     Wait(Waiting),
 }
@@ -193,8 +193,9 @@ impl Repeats {
                 && is_fresh(entry, now)
             {
                 let changed = (entry.summary != summary).then(|| event.summary.clone());
+                let of = entry.seq;
                 count(&mut shard.counted, key, event.ends_at, changed, source, now);
-                return Verdict::Repeat;
+                return Verdict::Repeat(of);
             }
             let flight = InFlight {
                 digest,

@@ -5,6 +5,7 @@
 //! Invariant: no URL leaves here whose host is not an SNS endpoint, and none before the topic was
 //! found among the expected ones.
 
+use crate::formats::Request;
 use crate::limits::{SNS_AGE_SECONDS_MAX, SNS_AHEAD_SECONDS_MAX};
 use crate::model::Time;
 use base64::Engine as _;
@@ -16,11 +17,13 @@ use std::time::Duration;
 use url::Url;
 
 /// What is expected of a source's messages.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Expected {
     /// ARNs of the topics that may speak. Others are refused before anything is fetched.
     pub topics: Vec<String>,
     /// Refuse signatures with SHA-1 (version 1).
+    #[serde(default)]
     pub only_version_2: bool,
 }
 
@@ -51,6 +54,12 @@ pub enum Refused {
     /// The signature does not fit.
     #[error("the signature does not fit the message")]
     Signature,
+}
+
+/// Whether SNS sent a request, by its headers: for how to answer it, not for whom to believe.
+pub fn is_from_sns(request: &Request) -> bool {
+    request.header("x-amz-sns-message-type").is_some()
+        || request.header("x-amz-sns-rawdelivery").is_some()
 }
 
 /// The envelope of a message.

@@ -6,6 +6,7 @@
 use crate::formats::Decoded;
 use crate::formats::mapped::Mapping;
 use crate::model::Message;
+use crate::model::input::HEARTBEAT;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -46,6 +47,12 @@ pub struct SourceConfig {
     /// It is expected to speak at least this often; silence opens a ticket.
     #[serde(default, with = "crate::model::time::maybe_duration")]
     pub expect_every: Option<Duration>,
+    /// Heartbeats that its senders ping at `/v2/heartbeats/NAME/ping`; silence opens a ticket.
+    #[serde(default)]
+    pub heartbeats: Vec<HeartbeatConfig>,
+    /// The secret by which a challenge (`crc_token`) of the sender is answered.
+    #[serde(default, deserialize_with = "crate::secret::maybe")]
+    pub challenge: Option<SecretString>,
     /// What fires already at its first contact becomes one list, not one ticket each.
     #[serde(default)]
     pub baseline: bool,
@@ -74,12 +81,31 @@ impl SourceConfig {
             rate: None,
             backlog_share_percent: None,
             expect_every: None,
+            heartbeats: Vec::new(),
+            challenge: None,
             baseline: false,
             sensitive: false,
             acknowledge: None,
             mapping: None,
         }
     }
+}
+
+/// A heartbeat of a source.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatConfig {
+    /// The name in the path.
+    pub name: String,
+    /// It is pinged at least this often.
+    #[serde(with = "crate::model::time::duration")]
+    pub every: Duration,
+}
+
+/// The name under which a heartbeat of a source is a source itself: it is listed, counted and
+/// missed like one. No configured source has a slash in its name.
+pub fn heartbeat_source(source: &str, heartbeat: &str) -> String {
+    format!("{source}/{heartbeat}")
 }
 
 /// One way to prove who speaks. Secrets are resolved by the configuration.
@@ -138,7 +164,21 @@ pub enum Credential {
         /// What stands between that time and the body.
         #[serde(default = "colon")]
         timestamp_separator: String,
+        /// Headers whose values are signed behind the body, in this order.
+        #[serde(default)]
+        appended_headers: Vec<String>,
     },
+    /// A field of the body (JSON at its top level, or a form) that carries a secret, for senders
+    /// that can set no header.
+    Body {
+        /// The field's name.
+        name: String,
+        /// Its value.
+        #[serde(deserialize_with = "crate::secret::one")]
+        value: SecretString,
+    },
+    /// The signature of AWS SNS. A subscription to one of the topics is confirmed.
+    Sns(super::sns::Expected),
     /// A client certificate, by the SHA-256 of its DER bytes in hexadecimal digits.
     ClientCertificate {
         /// The fingerprint; colons and case do not matter.
@@ -217,6 +257,9 @@ pub enum SourceClash {
     /// The same name twice.
     #[error("two sources have the name `{0}`; give each its own")]
     Name(String),
+    /// The same heartbeat twice.
+    #[error("source `{0}` has two heartbeats of the name `{1}`; give each its own")]
+    Heartbeat(String, String),
     /// The same key twice.
     #[error("sources `{0}` and `{1}` have the same key; a key must lead to one source")]
     Key(String, String),
@@ -266,6 +309,16 @@ impl Sources {
                     return Err(SourceClash::Key(other.name.to_string(), name));
                 }
             }
+            for heartbeat in &source.config.heartbeats {
+                let beating = Arc::new(heartbeat_of(&source, heartbeat));
+                let name = beating.config.name.clone();
+                if sources.by_name.insert(name, beating).is_some() {
+                    return Err(SourceClash::Heartbeat(
+                        source.config.name.clone(),
+                        heartbeat.name.clone(),
+                    ));
+                }
+            }
             sources.by_name.insert(name, source);
         }
         Ok(sources)
@@ -286,6 +339,25 @@ impl Sources {
     /// Every source, in no order.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.by_name.values()
+    }
+}
+
+/// A heartbeat as a source. Who may ping it is proven as the source that it belongs to.
+fn heartbeat_of(source: &Source, heartbeat: &HeartbeatConfig) -> Source {
+    let name = heartbeat_source(&source.config.name, &heartbeat.name);
+    let config = SourceConfig {
+        account: source.config.account.clone(),
+        backlog_share_percent: source.config.backlog_share_percent,
+        sensitive: source.config.sensitive,
+        expect_every: Some(heartbeat.every),
+        ..SourceConfig::new(name.clone(), HEARTBEAT)
+    };
+    Source {
+        scope: name.clone(),
+        name: Arc::from(name.as_str()),
+        index: source.index,
+        pace: None,
+        config,
     }
 }
 

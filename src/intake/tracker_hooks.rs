@@ -52,7 +52,7 @@ impl HttpDoor {
             let reason = "this path takes POST";
             return self.refuse(Route::Hook, 405, Refused::Malformed, reason);
         }
-        if let Err(answer) = self.admit(Route::Hook, &sender, served, peer, false) {
+        if let Err(answer) = self.admit(Route::Hook, &sender, served, peer, false).await {
             return answer;
         }
         if served.request.body.len() > limits::TRACKER_HOOK_BYTES_MAX {

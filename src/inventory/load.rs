@@ -2,6 +2,31 @@
 
 use serde::Deserialize;
 
+/// Text that is parsed at once, about.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Text in pieces of entries: each begins at the head of one.
+fn pieces(mut rest: &str) -> impl Iterator<Item = &str> {
+    let heads = [
+        "\n[[element]]",
+        "\n[[group]]",
+        "\n[[service]]",
+        "\n[[account]]",
+    ];
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let from = rest.ceil_char_boundary(PIECE_BYTES.min(rest.len()));
+        let (_, later) = rest.split_at_checked(from)?;
+        let next = heads.iter().filter_map(|head| later.find(head)).min();
+        let end = next.map_or(rest.len(), |next| from + next + 1);
+        let (piece, left) = rest.split_at_checked(end)?;
+        rest = left;
+        Some(piece)
+    })
+}
+
 /// One inventory file as written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -103,8 +128,20 @@ pub struct Problem {
 }
 
 impl InventoryFile {
-    /// Reads TOML text; the error names line and key.
+    /// Reads TOML text; the error names line and key. Large text is read in pieces: the parser
+    /// holds some thirty times the text that it reads at once.
     pub fn from_toml(text: &str) -> Result<InventoryFile, Problem> {
+        if text.len() > PIECE_BYTES {
+            let mut file = InventoryFile::default();
+            let read = pieces(text).try_for_each(|piece| {
+                toml::from_str(piece).map(|piece: InventoryFile| file.extend(piece))
+            });
+            // What looked like the head of an entry may stand within a text, and an error of a
+            // piece names no line of the file: then all is read at once.
+            if read.is_ok() {
+                return Ok(file);
+            }
+        }
         toml::from_str(text).map_err(|error| Problem {
             place: "inventory".to_owned(),
             what: error.to_string(),

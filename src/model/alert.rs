@@ -168,4 +168,6 @@ pub struct AlertText {
     pub event: (u64, u32),
     /// Content that must not leave the bridge.
     pub sensitive: bool,
+    /// The account that its source is bound to.
+    pub account: Option<String>,
 }

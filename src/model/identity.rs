@@ -31,10 +31,12 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// A key identity, if the text is more than blanks.
+    /// A key identity, if the text has a letter or a digit: what is left of a placeholder that was
+    /// not filled in names nothing.
     pub fn key(text: impl AsRef<str>) -> Option<Identity> {
         let text = text.as_ref().trim();
-        (!text.is_empty()).then(|| Identity::Key(text.to_owned()))
+        text.contains(char::is_alphanumeric)
+            .then(|| Identity::Key(text.to_owned()))
     }
 
     /// An object identity. Needs a host and a component or a check, as in the native event.

@@ -1,7 +1,9 @@
 //! Everything that can move the engine: a closed list. What is journaled is exactly this.
 
+use super::alert::{Alert, AlertText};
 use super::command::Command;
 use super::event::Event;
+use super::id::IncidentId;
 use super::identity::AlertKey;
 use super::notice::{MaintenanceNotice, Reply};
 use super::ticket::{DeliveryReport, PersonChange};
@@ -10,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the stored encoding of [`Input`].
 pub const ENCODING_VERSION: u8 = 1;
+
+/// The `sender` of a [`Message`] that is a sign of life of a heartbeat.
+pub const HEARTBEAT: &str = "heartbeat";
 
 /// An input with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +71,8 @@ pub enum Input {
         /// What went wrong.
         reason: String,
     },
+    /// What a storm that has subsided leaves: the engine asked for its texts.
+    Remains(Remains),
 }
 
 impl Input {
@@ -83,6 +90,7 @@ impl Input {
             Input::ClockStep { .. } => "clock_step",
             Input::Restart { .. } => "restart",
             Input::Poisoned { .. } => "poisoned",
+            Input::Remains(_) => "remains",
         }
     }
 
@@ -95,6 +103,7 @@ impl Input {
                 command: Command::Request(request),
                 ..
             } => request.sensitive,
+            Input::Remains(remains) => remains.alerts.iter().any(|(_, text)| text.sensitive),
             _ => false,
         }
     }
@@ -170,6 +179,15 @@ pub struct Seen {
     pub ends_at: Option<Time>,
     /// The newest summary, if it changed.
     pub summary: Option<String>,
+}
+
+/// Alerts of a storm that still fire, with the texts that the engine does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remains {
+    /// The storm.
+    pub storm: IncidentId,
+    /// Every alert of it that is active, and what its newest event said.
+    pub alerts: Vec<(Alert, AlertText)>,
 }
 
 /// A generation of something that the engine decides by.

@@ -209,6 +209,14 @@ words!(
         SelfMonitoring = "self_monitoring",
         /// An edited calendar moved the due instant of a running clock.
         DueMoved = "due_moved",
+        /// The storm is over: what still fires has incidents of its own.
+        Unfolded = "unfolded",
+        /// The problem came back; its ticket stays closed and a new one follows it.
+        NewTicket = "new_ticket",
+        /// A tracker did not reopen a ticket.
+        NotReopened = "not_reopened",
+        /// A person closed a ticket while its alert still fires.
+        ClosedWhileFiring = "closed_while_firing",
     }
 );
 

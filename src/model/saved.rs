@@ -3,7 +3,41 @@
 use super::id::{AlertId, IncidentId, TicketId};
 use super::incident::TimelineEntry;
 use super::time::Time;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
+
+/// Version of the encoding of bodies: one byte before each. A field that is added later stands at
+/// the end of its type and encodes as zeros while it says nothing; a body of an older version is
+/// then read as if zeros followed it.
+pub const BODY_VERSION: u8 = 2;
+/// Zeros that stand in for the fields which version 1 did not have.
+const SINCE_1: [u8; 16] = [0; 16];
+
+/// A value as bytes: the version, then postcard. Only values that postcard has no form for (maps
+/// or sequences of unknown length) fail; our types have none.
+pub fn encode_body<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(128);
+    bytes.push(BODY_VERSION);
+    postcard::to_extend(value, bytes).map_err(|error| error.to_string())
+}
+
+/// A value from bytes that [`encode_body`] made, of this version or an older one.
+pub fn decode_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let decoded = |bytes: &[u8], spare: usize| match postcard::take_from_bytes(bytes) {
+        Ok((value, left)) if left.len() <= spare => Ok(value),
+        Ok((_, left)) => Err(format!("{} bytes are left over", left.len() - spare)),
+        Err(error) => Err(error.to_string()),
+    };
+    match bytes.split_first() {
+        None => Err("it is empty".to_owned()),
+        Some((&BODY_VERSION, rest)) => decoded(rest, 0),
+        Some((1, rest)) => decoded(&[rest, &SINCE_1].concat(), SINCE_1.len()),
+        Some((found, _)) => Err(format!(
+            "it has encoding version {found}, this program knows up to {BODY_VERSION}"
+        )),
+    }
+}
 
 /// What one engine batch changed, as encoded rows. One transaction.
 #[derive(Clone, Debug, Default)]
@@ -120,4 +154,24 @@ pub struct LoadedState {
     pub tickets: Vec<Vec<u8>>,
     /// The rest: kind, key, value.
     pub things: Vec<(String, String, Vec<u8>)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_version_1_is_read_as_if_zeros_followed() {
+        let mut bytes = encode_body(&(7_u64, "x")).unwrap();
+        bytes[0] = 1;
+        let read: (u64, String, Option<String>, bool) = decode_body(&bytes).unwrap();
+        assert_eq!(read, (7, "x".to_owned(), None, false));
+        assert_eq!(
+            decode_body::<(u64, String)>(&bytes).unwrap(),
+            (7, "x".into())
+        );
+        bytes.push(0);
+        let left = decode_body::<(u64, String)>(&bytes).unwrap_err();
+        assert_eq!(left, "1 bytes are left over");
+    }
 }

@@ -49,6 +49,8 @@ pub struct WantedTicket {
     pub alert: Option<AlertId>,
     /// The ticket that could not be written, in whose place this one was asked for.
     pub stands_in_for: Option<TicketId>,
+    /// Opened, and closed, also if its problem is over before the tracker took it.
+    pub also_when_over: bool,
 }
 
 impl WantedTicket {

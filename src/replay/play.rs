@@ -82,7 +82,10 @@ pub(super) fn play(
         oldest_input.get_or_insert(first.at);
         for input in &batch {
             last = input.seq;
-            let played = catch_unwind(AssertUnwindSafe(|| player.play(input)));
+            let played = catch_unwind(AssertUnwindSafe(|| {
+                player.play(input)?;
+                player.answer(input.at, into)
+            }));
             played.map_err(|_| ReplayError::Engine(input.seq))??;
         }
         player.save(into)?;
@@ -94,6 +97,7 @@ pub(super) fn play(
             at: until,
             input: Input::Due,
         });
+        player.answer(until, into)?;
         player.save(into)?;
     }
     Ok(Played {
@@ -144,6 +148,20 @@ impl Player<'_> {
         into.commit(&self.engine.take_delta())
     }
 
+    /// What the engine asks for: the texts of what still fires of a storm.
+    fn answer(&mut self, at: Time, into: &SqliteState) -> Result<(), StoreError> {
+        let asked = self.engine.take_said().remains;
+        if asked.is_empty() {
+            return Ok(());
+        }
+        self.save(into)?;
+        for storm in asked {
+            let remains = into.remains_of(storm)?;
+            self.engine.step_beside(at, &Input::Remains(remains));
+        }
+        Ok(())
+    }
+
     fn play(&mut self, sequenced: &Sequenced) -> Result<(), StoreError> {
         let (seq, at) = (sequenced.seq, sequenced.at);
         self.deliver_overdue(at);
@@ -158,7 +176,8 @@ impl Player<'_> {
             Input::Message(message) if !message.replies.is_empty() => {
                 self.replies(seq, at, message)?;
             }
-            Input::Generation(_) => self.step(seq, at, Input::Due),
+            // What remains of a storm is asked for anew: storms may be others here.
+            Input::Generation(_) | Input::Remains(_) => self.step(seq, at, Input::Due),
             Input::Message(_)
             | Input::Undecoded(_)
             | Input::Seen(_)
@@ -212,10 +231,19 @@ impl Player<'_> {
                 notes_done: Vec::new(),
                 ..report.clone()
             },
-            _ => DeliveryReport {
-                twins_closed: report.twins_closed.clone(),
-                ..done(ticket, report.remote.clone())
-            },
+            _ => {
+                let mut done = done(ticket, report.remote.clone());
+                // A ticket that stayed closed stays closed here as well.
+                if let (Some(read), Some(recorded)) = (&mut done.read, &report.read)
+                    && recorded.status.is_over()
+                {
+                    read.status = recorded.status;
+                }
+                DeliveryReport {
+                    twins_closed: report.twins_closed.clone(),
+                    ..done
+                }
+            }
         };
         self.step(seq, at, Input::Delivery(report));
         Ok(())

@@ -119,26 +119,7 @@ impl Calendar {
         let mut open = Vec::new();
         match self {
             Calendar::Always => open.push((from, to)),
-            Calendar::Week(week) => {
-                let mut date = week.date_of(from).yesterday().unwrap_or(Date::MIN);
-                loop {
-                    let of_date = week.open(date);
-                    let begins = week.instant(date, 0);
-                    if begins >= to {
-                        break;
-                    }
-                    open.extend(
-                        of_date
-                            .into_iter()
-                            .map(|(a, b)| (a.max(from), b.min(to)))
-                            .filter(|(a, b)| a < b),
-                    );
-                    match date.tomorrow() {
-                        Ok(next) => date = next,
-                        Err(_) => break,
-                    }
-                }
-            }
+            Calendar::Week(week) => open = week.open_between(from, to),
             Calendar::Union(members) => {
                 open.extend(members.iter().flat_map(|m| m.open_between(from, to)));
             }
@@ -156,6 +137,9 @@ impl Calendar {
     ) -> Result<Option<i64>, NoBusinessTime> {
         if target <= 0 {
             return Ok(Some(start));
+        }
+        if matches!(self, Calendar::Always) {
+            return Ok(due_always(start, target, pauses));
         }
         let endless = pauses
             .iter()
@@ -186,6 +170,9 @@ impl Calendar {
 
     /// Counted seconds in [start, end).
     pub fn elapsed(&self, start: i64, end: i64, pauses: &[Pause]) -> i64 {
+        if pauses.is_empty() && matches!(self, Calendar::Always) {
+            return (end - start).max(0);
+        }
         let pauses: Vec<(i64, i64)> = merged(
             pauses
                 .iter()
@@ -279,6 +266,31 @@ impl Calendar {
             Calendar::Union(members) => members.iter().filter_map(|m| m.last_holiday()).min(),
         }
     }
+}
+
+/// The due instant where every second counts: most clocks, so without walking.
+fn due_always(start: i64, target: i64, pauses: &[Pause]) -> Option<i64> {
+    let mut due = start.saturating_add(target);
+    if pauses.is_empty() {
+        return Some(due);
+    }
+    let mut pauses: Vec<(i64, i64)> = pauses
+        .iter()
+        .map(|(from, to)| ((*from).max(start), to.unwrap_or(i64::MAX)))
+        .filter(|(from, to)| from < to)
+        .collect();
+    pauses = merged(pauses);
+    for (from, to) in pauses {
+        // One that begins at the due instant comes too late to move it.
+        if from >= due {
+            break;
+        }
+        if to == i64::MAX {
+            return None;
+        }
+        due = due.saturating_add(to - from);
+    }
+    Some(due)
 }
 
 /// Sorted, overlapping and touching ones joined.

@@ -336,7 +336,7 @@ impl Facts<'_> {
             _ => Vec::new(),
         };
         if target.pausable {
-            pauses.extend(self.counted_waits());
+            pauses.extend(self.counted_pauses());
         }
         pauses
     }
@@ -523,8 +523,8 @@ impl Facts<'_> {
         if clock.state != ClockState::Running {
             return None;
         }
-        // Used up at the instant at which the wait began: due, not paused.
-        if target.pausable && self.waits_now() && clock.due.is_none() {
+        // Used up at the instant at which the pause began: due, not paused.
+        if target.pausable && self.pauses_now() && clock.due.is_none() {
             clock.state = ClockState::Paused;
             return None;
         }

@@ -232,11 +232,12 @@ impl Reader<'_> {
         if let Some(other) = policy
             .pause_on
             .iter()
-            .find(|word| *word != "waiting_customer")
+            .find(|word| !["waiting_customer", "maintenance"].contains(&word.as_str()))
         {
-            let what = format!("`{other}`: expected waiting_customer");
+            let what = format!("`{other}`: expected waiting_customer or maintenance");
             self.tell(format!("{policy_key}.pause_on"), what);
         }
+        let pauses_on = |word: &str| policy.pause_on.iter().any(|named| named == word);
         let window = policy.reopen_window.as_deref().unwrap_or("24h");
         let reopen_window = self.seconds(&format!("{policy_key}.reopen_window"), window);
         let wait_limit = policy
@@ -263,6 +264,8 @@ impl Reader<'_> {
             ack_counts: policy.ack_counts.unwrap_or(true),
             public_note_counts: policy.public_note_counts.unwrap_or(true),
             wait_needs_question: policy.wait_needs_question,
+            pause_waiting: policy.pause_on.is_empty() || pauses_on("waiting_customer"),
+            pause_maintenance: pauses_on("maintenance"),
             wait_limit,
             calendars: std::mem::take(&mut self.used),
             close_as: self.close_as(&policy_key, policy),

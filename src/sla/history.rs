@@ -69,6 +69,8 @@ pub(super) struct Facts<'a> {
     pub severities: Vec<Step>,
     pub waits: Vec<Wait>,
     pub gaps: Vec<Pause>,
+    /// Planned work, oldest first.
+    maintenance: Vec<Pause>,
     pub resolved: Option<(i64, EndedBy)>,
     pub void: Option<(i64, VoidReason)>,
     /// Restore is void from then on: it is no incident.
@@ -130,6 +132,7 @@ impl<'a> Facts<'a> {
             }],
             waits: Vec::new(),
             gaps: Vec::new(),
+            maintenance: Vec::new(),
             resolved: None,
             void: None,
             recategorised: None,
@@ -144,6 +147,8 @@ impl<'a> Facts<'a> {
             CaseDid::Absorb { reported_at } => self.absorb(reported_at.seconds()),
             CaseDid::WaitStart => self.begin_wait(at),
             CaseDid::WaitEnd => self.end_wait(at),
+            CaseDid::MaintenanceStart => self.begin_maintenance(at),
+            CaseDid::MaintenanceEnd => self.end_maintenance(at),
             CaseDid::Reply {
                 by: By::Customer, ..
             } => {
@@ -169,6 +174,7 @@ impl<'a> Facts<'a> {
             CaseDid::Reopened { firing_during_gap } => self.reopen(at, *firing_during_gap),
             CaseDid::Void { reason } => {
                 self.end_wait(at);
+                self.end_maintenance(at);
                 self.void.get_or_insert((at, *reason));
             }
             CaseDid::Category { to } => {
@@ -208,6 +214,7 @@ impl<'a> Facts<'a> {
 
     fn resolve(&mut self, at: i64, by: EndedBy) {
         self.end_wait(at);
+        self.end_maintenance(at);
         if self.resolved.is_some() {
             return;
         }
@@ -244,6 +251,7 @@ impl<'a> Facts<'a> {
         self.step(at, self.set, true);
         self.waits.clear();
         self.gaps.clear();
+        self.maintenance.clear();
         self.void = None;
         self.lapsed = None;
     }
@@ -257,13 +265,17 @@ impl<'a> Facts<'a> {
             from: at,
             to: None,
             asked: self.asked,
-            counts: self.asked || !self.contract.wait_needs_question,
+            counts: self.contract.pause_waiting
+                && (self.asked || !self.contract.wait_needs_question),
         });
     }
 
     /// A public word of staff: from then on a wait has its question.
     fn ask(&mut self, at: i64) {
         self.asked = true;
+        if !self.contract.pause_waiting {
+            return;
+        }
         let Some(wait) = self.waits.last_mut() else {
             return;
         };
@@ -285,6 +297,19 @@ impl<'a> Facts<'a> {
             && wait.to.is_none()
         {
             wait.to = Some(limit.map_or(at, |limit| at.min(wait.from + limit)));
+        }
+    }
+
+    fn begin_maintenance(&mut self, at: i64) {
+        let begun = self.maintenance.last().is_some_and(|(_, to)| to.is_none());
+        if !begun && self.resolved.is_none() && self.void.is_none() {
+            self.maintenance.push((at, None));
+        }
+    }
+
+    fn end_maintenance(&mut self, at: i64) {
+        if let Some((_, to @ None)) = self.maintenance.last_mut() {
+            *to = Some(at);
         }
     }
 
@@ -363,19 +388,18 @@ impl<'a> Facts<'a> {
             .collect()
     }
 
-    /// Waits that are kept out of what counts.
-    pub fn counted_waits(&self) -> impl Iterator<Item = Pause> + '_ {
-        self.waits
-            .iter()
-            .filter(|wait| wait.counts)
+    /// Waits and planned work, as far as the contract keeps them out of what counts.
+    pub fn counted_pauses(&self) -> impl Iterator<Item = Pause> + '_ {
+        let waits = self.waits.iter().filter(|wait| wait.counts);
+        let planned = self.maintenance.iter().copied();
+        waits
             .map(|wait| (wait.from, wait.to))
+            .chain(planned.filter(|_| self.contract.pause_maintenance))
     }
 
-    /// Whether a wait goes on now.
-    pub fn waits_now(&self) -> bool {
-        self.waits
-            .last()
-            .is_some_and(|wait| wait.to.is_none() && wait.counts)
+    /// Whether such a pause goes on now.
+    pub fn pauses_now(&self) -> bool {
+        self.counted_pauses().any(|(_, to)| to.is_none())
     }
 
     /// How it ended.

@@ -150,6 +150,10 @@ pub enum CaseDid {
         /// Intervals of the cycle, oldest first; one without an end was late already.
         intervals: Vec<SettledInterval>,
     },
+    /// Planned work on what it is about begins.
+    MaintenanceStart,
+    /// Planned work on what it is about ends.
+    MaintenanceEnd,
 }
 
 /// A verdict as it fell.
@@ -201,6 +205,19 @@ pub fn ticketed(log: &[CaseEvent]) -> Option<Time> {
 }
 
 impl CaseDid {
+    /// Whether it is an answer, a wait or another act of people on the case.
+    pub const fn is_of_people(&self) -> bool {
+        matches!(
+            self,
+            CaseDid::Reply { .. }
+                | CaseDid::Ack
+                | CaseDid::Assigned
+                | CaseDid::WaitStart
+                | CaseDid::WaitEnd
+                | CaseDid::Escalated { .. }
+        )
+    }
+
     /// At one instant: what stops comes before what pauses before what starts.
     const fn rank(&self) -> u8 {
         match self {
@@ -209,6 +226,8 @@ impl CaseDid {
             CaseDid::Void { .. } => 2,
             CaseDid::WaitStart => 3,
             CaseDid::WaitEnd => 4,
+            // As they came: planned work is left and entered again with a flapping neighbour.
+            CaseDid::MaintenanceStart | CaseDid::MaintenanceEnd => 4,
             CaseDid::Severity { .. } | CaseDid::Period { .. } | CaseDid::Category { .. } => 5,
             CaseDid::Reply { .. } => 6,
             CaseDid::Ack | CaseDid::Assigned => 7,
@@ -264,12 +283,7 @@ pub fn unite(survivor: &mut CaseLog, duplicate: &[CaseEvent], at: Time) {
             CaseDid::Absorb { reported_at } => {
                 reported = Some(reported.map_or(*reported_at, |known| known.min(*reported_at)));
             }
-            CaseDid::Reply { .. }
-            | CaseDid::Ack
-            | CaseDid::Assigned
-            | CaseDid::WaitStart
-            | CaseDid::WaitEnd
-            | CaseDid::Escalated { .. } => survivor.push(event.clone()),
+            what if what.is_of_people() => survivor.push(event.clone()),
             _ => {}
         }
     }

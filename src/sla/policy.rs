@@ -312,6 +312,10 @@ pub struct Contract {
     pub public_note_counts: bool,
     /// A wait counts only after a public question.
     pub wait_needs_question: bool,
+    /// Waiting for the customer pauses pausable targets.
+    pub pause_waiting: bool,
+    /// Planned work on what an open case is about pauses pausable targets.
+    pub pause_maintenance: bool,
     /// Longest wait that counts, seconds.
     pub wait_limit: Option<i64>,
     /// Calendars that its targets use.

@@ -69,7 +69,7 @@ pub struct PolicySection {
     pub scale: Option<u8>,
     /// `reported`, `ticket_created` or `alert_started`.
     pub clock_start: Option<String>,
-    /// What pauses pausable targets: `waiting_customer`.
+    /// What pauses pausable targets: `waiting_customer` (that alone unless said), `maintenance`.
     pub pause_on: Vec<String>,
     /// How long after the resolution a reopening belongs to the same cycle.
     pub reopen_window: Option<String>,

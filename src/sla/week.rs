@@ -3,9 +3,11 @@
 //! One rule settles every clock change: *f(date, wall) is the first instant at which the zone's
 //! clock reads that wall time or later*. Nothing else in the program turns wall time into instants.
 
+use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 /// Seconds of a day of 24 hours.
 const DAY: u32 = 86_400;
@@ -52,7 +54,14 @@ pub struct Week {
     yearly: BTreeSet<(i8, i8)>,
     dated: BTreeSet<Date>,
     overrides: BTreeMap<Date, Vec<(u32, u32)>>,
+    /// Open instants by year from [`YEAR_FIRST`], made when a year is first asked for: what is written
+    /// here never changes, and a zone's rules cost more than everything else of a clock.
+    years: Vec<OnceLock<Vec<(i64, i64)>>>,
 }
+
+/// Years whose open instants are kept once they were asked for; others are made each time.
+const YEAR_FIRST: i16 = 2000;
+const YEARS: usize = 100;
 
 impl Week {
     /// Reads a table; all refusals at once.
@@ -76,6 +85,7 @@ impl Week {
             yearly: BTreeSet::new(),
             dated: BTreeSet::new(),
             overrides: BTreeMap::new(),
+            years: vec![OnceLock::new(); YEARS],
         };
         for (day, intervals) in &text.week {
             let place = format!("calendar {name}, {day}");
@@ -151,11 +161,6 @@ impl Week {
             }
             None => refused.push(bad()),
         }
-    }
-
-    /// More dates on which it is closed, from a holiday list.
-    pub fn close_on(&mut self, dates: impl IntoIterator<Item = Date>) {
-        self.dated.extend(dates);
     }
 
     /// The zone.
@@ -248,8 +253,49 @@ impl Week {
             .map_or(Date::ZERO, |at| self.zone.to_datetime(at).date())
     }
 
+    /// Open instants in [from, to), in order; they may touch.
+    pub fn open_between(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
+        // A date may be open past the instant at which another year begins.
+        let first = self.date_of(from).yesterday().unwrap_or(Date::MIN).year();
+        let last = self.date_of(to).year();
+        let mut open = Vec::new();
+        for year in first..=last {
+            let made;
+            let known = match self.kept(year) {
+                Some(known) => known,
+                None => {
+                    made = self.make_year(year);
+                    made.as_slice()
+                }
+            };
+            let begins = known.partition_point(|(_, end)| *end <= from);
+            let inside = known
+                .iter()
+                .skip(begins)
+                .take_while(|(begin, _)| *begin < to);
+            open.extend(inside.map(|(begin, end)| ((*begin).max(from), (*end).min(to))));
+        }
+        open
+    }
+
+    /// Open instants of the dates of a year, if that year is kept.
+    fn kept(&self, year: i16) -> Option<&[(i64, i64)]> {
+        let place = usize::try_from(year.checked_sub(YEAR_FIRST)?).ok()?;
+        let kept = self.years.get(place)?;
+        Some(kept.get_or_init(|| self.make_year(year)))
+    }
+
+    fn make_year(&self, year: i16) -> Vec<(i64, i64)> {
+        let Ok(first) = Date::new(year, 1, 1) else {
+            return Vec::new();
+        };
+        let of_year = |date: &Date| date.year() == year;
+        let dates = first.series(1.day()).take_while(of_year);
+        dates.flat_map(|date| self.open(date)).collect()
+    }
+
     /// Open instants of a date, in order.
-    pub fn open(&self, date: Date) -> Vec<(i64, i64)> {
+    fn open(&self, date: Date) -> Vec<(i64, i64)> {
         self.wall(date)
             .into_iter()
             .map(|(from, end)| (self.instant(date, from), self.instant(date, end)))

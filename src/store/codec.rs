@@ -3,18 +3,14 @@
 //! refused, never guessed at.
 
 use super::StoreError;
+use crate::model::saved::{decode_body, encode_body};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-/// Version of the encoding that [`encode`] writes.
-pub const BODY_VERSION: u8 = 1;
 
 /// A value as bytes. Only values that postcard has no form for (maps or sequences of unknown
 /// length) fail; our types have none.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::with_capacity(128);
-    bytes.push(BODY_VERSION);
-    postcard::to_extend(value, bytes).map_err(|error| StoreError::Unreadable {
+    encode_body(value).map_err(|error| StoreError::Unreadable {
         what: format!("a new {}", std::any::type_name::<T>()),
         reason: format!("it has no binary form: {error}"),
     })
@@ -22,21 +18,10 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, StoreError> {
 
 /// A value from bytes that [`encode`] made.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    let unreadable = |reason: String| StoreError::Unreadable {
+    decode_body(bytes).map_err(|reason| StoreError::Unreadable {
         what: format!("a stored {}", std::any::type_name::<T>()),
         reason,
-    };
-    match bytes.split_first() {
-        None => Err(unreadable("it is empty".to_owned())),
-        Some((&BODY_VERSION, rest)) => match postcard::take_from_bytes(rest) {
-            Ok((value, [])) => Ok(value),
-            Ok((_, left)) => Err(unreadable(format!("{} bytes are left over", left.len()))),
-            Err(error) => Err(unreadable(error.to_string())),
-        },
-        Some((&found, _)) => Err(unreadable(format!(
-            "it has encoding version {found}, this program knows {BODY_VERSION}"
-        ))),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -10,8 +10,11 @@ pub mod desk_store;
 pub mod sealing;
 pub mod sqlite;
 
+use crate::limits;
+use crate::model::alert::Alert;
 use crate::model::id::{AlertId, IncidentId, TicketId};
 use crate::model::incident::TimelineEntry;
+use crate::model::input::Remains;
 pub use crate::model::saved::{
     AlertRow, CaseRow, IncidentRow, LoadedState, StateDelta, ThingRow, TicketRow,
 };
@@ -215,6 +218,21 @@ pub trait StateStore: Send + Sync {
         }
         let name = self.thing("symbol", &format!("{:010}", sym.0))?;
         Ok(String::from_utf8_lossy(&name.unwrap_or_default()).into_owned())
+    }
+
+    /// The alerts of a storm that are active, with their texts: what the engine asks for when the
+    /// storm may be over.
+    fn remains_of(&self, storm: IncidentId) -> Result<Remains, StoreError> {
+        let most = limits::STORM_REMAINS_MAX as usize + 1;
+        let rows = self.alerts_of(storm, None, most)?;
+        let mut alerts = Vec::new();
+        for (alert, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
+            let alert: Alert = codec::decode(alert)?;
+            if alert.state.is_active() {
+                alerts.push((alert, codec::decode(text)?));
+            }
+        }
+        Ok(Remains { storm, alerts })
     }
 
     /// Rows of one kind of the rest, by key, after `after` if given.

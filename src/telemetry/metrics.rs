@@ -66,6 +66,7 @@ pub struct Metrics {
     sources: ArcSwap<BTreeSet<String>>,
     received: IntCounterVec,
     outcomes: IntCounterVec,
+    odd: IntCounterVec,
     refused: IntCounterVec,
     future: IntCounter,
     detection_delay: Histogram,
@@ -132,6 +133,13 @@ impl Metrics {
                     "What became of each event received: exactly one outcome each.",
                 ),
                 &["source", "outcome"],
+            )?,
+            odd: IntCounterVec::new(
+                opts(
+                    "odd_events_total",
+                    "Events taken although a field was missing, of a wrong type or not understood.",
+                ),
+                &["source"],
             )?,
             refused: IntCounterVec::new(
                 opts(
@@ -240,9 +248,10 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), MetricsError> {
-        let all: [Box<dyn Collector>; 18] = [
+        let all: [Box<dyn Collector>; 19] = [
             Box::new(self.received.clone()),
             Box::new(self.outcomes.clone()),
+            Box::new(self.odd.clone()),
             Box::new(self.refused.clone()),
             Box::new(self.future.clone()),
             Box::new(self.detection_delay.clone()),
@@ -306,6 +315,7 @@ impl Metrics {
         let names = self.sources.load();
         for source in names.iter().map(String::as_str).chain(["other"]) {
             self.received.with_label_values(&[source]);
+            self.odd.with_label_values(&[source]);
             for outcome in Outcome::ALL {
                 self.outcomes.with_label_values(&[source, outcome.word()]);
             }
@@ -433,6 +443,12 @@ impl IntakeMetrics for Metrics {
         self.outcomes
             .with_label_values(&[label, outcome.word()])
             .inc_by(count);
+    }
+
+    fn odd(&self, source: &str, count: u64) {
+        let names = self.sources.load();
+        let label = Metrics::label(&names, source);
+        self.odd.with_label_values(&[label]).inc_by(count);
     }
 
     fn refused(&self, door: &'static str, why: Refused) {

@@ -68,6 +68,15 @@ pub fn quick() -> Pace {
 impl Bridge {
     /// A bridge whose one route goes to `tracker`.
     pub async fn start(dir: &Path, tracker: &str) -> Bridge {
+        let route = Route {
+            tracker: tracker.to_owned(),
+            ..Route::desk()
+        };
+        Bridge::with_route(dir, route).await
+    }
+
+    /// A bridge of one route.
+    pub async fn with_route(dir: &Path, route: Route) -> Bridge {
         let generation = format!("{:032x}", now().0);
         let store = SqliteStore::open(dir, StoreOptions::default(), &generation).unwrap();
         let store = Arc::new(store);
@@ -76,10 +85,7 @@ impl Bridge {
                 storm_from: 1_000_000,
                 ..Settings::default()
             },
-            routes: vec![Route {
-                tracker: tracker.to_owned(),
-                ..Route::desk()
-            }],
+            routes: vec![route],
             ..Decisions::default()
         };
         let restart = Input::Restart {

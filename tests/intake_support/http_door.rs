@@ -1,11 +1,13 @@
 //! An HTTP door over fakes, and a client that sends bytes as they are given.
 
-use super::{Bench, bench};
+use super::{Bench, RealDecoder, Standing, bench, bench_with};
 use alertbridge::intake::answers::StandardAnswers;
 use alertbridge::intake::http::{HttpDoor, HttpSettings};
 use alertbridge::intake::listener::{Listener, ListenerLimits, Running};
+use alertbridge::intake::sns_trust::Fetch;
 use alertbridge::intake::source::SourceConfig;
 use alertbridge::intake::tls::TlsSlot;
+use alertbridge::model::Time;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,13 +26,29 @@ pub async fn open_with(
     slot: TlsSlot,
 ) -> Door {
     let bench = bench(sources);
+    let door = HttpDoor::new(bench.intake.clone(), Arc::new(StandardAnswers), settings);
+    serve(bench, door, limits, slot).await
+}
+
+/// A door over the decoders of the product, at that instant, with its own way to reach SNS.
+pub async fn open_real(sources: Vec<SourceConfig>, now: Time, fetch: Arc<dyn Fetch>) -> Door {
+    let bench = bench_with(sources, Arc::new(RealDecoder), Arc::new(Standing(now)));
+    let door = HttpDoor::with_fetch(
+        bench.intake.clone(),
+        Arc::new(StandardAnswers),
+        HttpSettings::default(),
+        fetch,
+    );
+    serve(bench, door, ListenerLimits::default(), TlsSlot::default()).await
+}
+
+async fn serve(bench: Bench, door: Arc<HttpDoor>, limits: ListenerLimits, slot: TlsSlot) -> Door {
     let any = "127.0.0.1:0".parse().unwrap();
     let listener = Listener::bind(any, limits, bench.counts.clone())
         .await
         .unwrap()
         .with_tls(slot);
     let address = listener.local_addr().unwrap();
-    let door = HttpDoor::new(bench.intake.clone(), Arc::new(StandardAnswers), settings);
     Door {
         bench,
         address,

@@ -10,7 +10,7 @@ use alertbridge::intake::fence::Fence;
 use alertbridge::intake::redact::Redactor;
 use alertbridge::intake::repeat::Repeats;
 use alertbridge::intake::source::{Source, SourceConfig, Sources};
-use alertbridge::intake::{Decoder, IntakeMetrics, Refused, SystemClock, Tried};
+use alertbridge::intake::{Clock, Decoder, IntakeMetrics, Refused, SystemClock, Tried};
 use alertbridge::model::{Event, EventState, Identity, Input, Outcome, Sequenced, Time};
 use alertbridge::store::{Journal, Mark, NewInput, StoreError};
 use futures_util::future::BoxFuture;
@@ -94,8 +94,16 @@ impl Journal for FakeJournal {
         })
     }
 
-    fn read(&self, _after: u64, _limit: usize) -> Result<Vec<Sequenced>, StoreError> {
-        Ok(Vec::new())
+    fn read(&self, after: u64, limit: usize) -> Result<Vec<Sequenced>, StoreError> {
+        let rows = self.rows.lock().unwrap();
+        let numbered = (1..).zip(rows.iter()).skip(after as usize).take(limit);
+        Ok(numbered
+            .map(|(seq, row)| Sequenced {
+                seq,
+                at: row.at,
+                input: row.input.clone(),
+            })
+            .collect())
     }
 
     fn next(
@@ -181,6 +189,7 @@ pub struct Counts {
     pub received: Mutex<BTreeMap<String, u64>>,
     pub outcomes: Mutex<BTreeMap<(String, &'static str), u64>>,
     pub refused: Mutex<BTreeMap<&'static str, u64>>,
+    pub odd: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Counts {
@@ -224,6 +233,15 @@ impl IntakeMetrics for Counts {
         *self.outcomes.lock().unwrap().entry(key).or_default() += count;
     }
 
+    fn odd(&self, source: &str, count: u64) {
+        *self
+            .odd
+            .lock()
+            .unwrap()
+            .entry(source.to_owned())
+            .or_default() += count;
+    }
+
     fn refused(&self, _door: &'static str, why: Refused) {
         *self.refused.lock().unwrap().entry(why.word()).or_default() += 1;
     }
@@ -236,7 +254,47 @@ pub struct Bench {
     pub intake: Arc<Intake>,
 }
 
+/// The decoders of the product.
+pub struct RealDecoder;
+
+impl Decoder for RealDecoder {
+    fn http(&self, source: &Source, request: &Request) -> Tried {
+        let kind = source.config.kind.clone();
+        let outcome = alertbridge::formats::decode_as(&kind, request);
+        (kind, outcome)
+    }
+
+    fn mail(&self, _source: &Source, raw: &[u8], received_at: Time) -> Tried {
+        alertbridge::formats::mail::decode_bytes(raw, received_at)
+    }
+}
+
+/// A clock that stands still.
+pub struct Standing(pub Time);
+
+impl Clock for Standing {
+    fn now(&self) -> Time {
+        self.0
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(1)
+    }
+}
+
 pub fn bench(sources: Vec<SourceConfig>) -> Bench {
+    bench_with(
+        sources,
+        Arc::new(TinyDecoder),
+        Arc::new(SystemClock::default()),
+    )
+}
+
+pub fn bench_with(
+    sources: Vec<SourceConfig>,
+    decoder: Arc<dyn Decoder>,
+    clock: Arc<dyn Clock>,
+) -> Bench {
     let journal = FakeJournal::new();
     let counts = Arc::new(Counts::default());
     let defaults = [
@@ -249,9 +307,9 @@ pub fn bench(sources: Vec<SourceConfig>) -> Bench {
     ];
     let intake = Arc::new(Intake {
         journal: journal.clone(),
-        decoder: Arc::new(TinyDecoder),
+        decoder,
         metrics: counts.clone(),
-        clock: Arc::new(SystemClock::default()),
+        clock,
         sources: Arc::new(Sources::new(sources, defaults).unwrap()).into(),
         repeats: Repeats::new(1000),
         fence: Arc::new(Fence::without_marks()),

@@ -44,6 +44,11 @@ pub fn check(run: &Run, act: &Act) -> Vec<String> {
             wrong.push(format!("{reason} was told"));
         }
     }
+    for part in &step.noted {
+        if !run.noted.iter().any(|note| note.contains(part)) {
+            wrong.push(format!("no note says {part:?}"));
+        }
+    }
     if let Some(asked) = step.asked {
         let found = run.state().scalars.next_ticket;
         if found != asked as u64 {

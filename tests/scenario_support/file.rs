@@ -1,6 +1,6 @@
 //! A scenario as written: `tests/data/scenarios/NAME.toml`.
 
-use alertbridge::engine::{Decisions, RecurringConfig, RecurringWindow, Route, Settings};
+use alertbridge::engine::{Decisions, RecurringConfig, RecurringWindow, Reopen, Route, Settings};
 use alertbridge::inventory::{Inventory, InventoryFile};
 use alertbridge::model::event::{ComponentKind, SeverityHint, Suppressed};
 use alertbridge::model::time::duration;
@@ -63,6 +63,8 @@ pub struct RouteEntry {
     pub name: String,
     #[serde(default)]
     pub group_by: Vec<String>,
+    #[serde(default)]
+    pub reopen: Reopen,
 }
 
 /// What happens, or what must be true, at one instant.
@@ -113,6 +115,8 @@ pub struct Step {
     pub told: Vec<String>,
     /// Reasons that must not.
     pub never: Vec<String>,
+    /// Parts of notes that tickets have got by now.
+    pub noted: Vec<String>,
     /// Tickets that were asked for so far, merged ones included.
     pub asked: Option<usize>,
     /// No ticket has more notes than this.
@@ -159,6 +163,14 @@ pub enum Person {
         degradation: bool,
     },
     CloseAlert(String),
+    /// The tracker takes all that waits for it.
+    Delivered,
+    /// The same, but a ticket that is to be opened again stays closed.
+    DeliveredWithoutReopening,
+    /// In the tracker, a person closes the newest ticket of the alert's incident.
+    ClosedInTracker(String),
+    /// In the tracker, a person opens it again.
+    ReopenedInTracker(String),
     Notice {
         id: String,
         objects: Vec<String>,
@@ -217,6 +229,7 @@ impl Scenario {
             .map(|entry| Route {
                 name: entry.name.clone(),
                 group_by: entry.group_by.clone(),
+                reopen: entry.reopen,
                 ..Route::desk()
             })
             .collect();

@@ -6,18 +6,20 @@ use alertbridge::engine::Engine;
 use alertbridge::engine::state::State;
 use alertbridge::model::event::{Event, EventState};
 use alertbridge::model::identity::AlertKey;
-use alertbridge::model::input::{Input, Message, Sequenced};
+use alertbridge::model::input::{Input, Message, Remains, Sequenced};
 use alertbridge::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
 };
-use alertbridge::model::saved::{LoadedState, StateDelta};
+use alertbridge::model::saved::{LoadedState, StateDelta, decode_body};
+use alertbridge::model::ticket::{Origin, RemoteRef};
 use alertbridge::model::{
-    AlertId, Command, Identity, Incident, IncidentId, PersonRequest, RequestKind, SeverityHint,
-    SilenceId, Time, WindowId,
+    Alert, AlertId, Command, DeliveryReport, Identity, Incident, IncidentId, PersonChange,
+    PersonDid, PersonRequest, RequestKind, SeverityHint, SilenceId, TicketStatus, Time,
+    WantedTicket, WindowId,
 };
 use alertbridge::store::sqlite::{SqliteStore, StoreOptions};
 use alertbridge::store::{Journal, NewInput, StateStore};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +49,8 @@ pub struct Run {
     names: BTreeMap<AlertKey, String>,
     pub outcome: &'static str,
     pub told: Vec<&'static str>,
+    /// Texts of notes on tickets.
+    pub noted: BTreeSet<String>,
 }
 
 struct ScenarioFacts {
@@ -90,6 +94,7 @@ impl Run {
             names: BTreeMap::new(),
             outcome: "",
             told: Vec::new(),
+            noted: BTreeSet::new(),
         };
         run.input(restart());
         run
@@ -138,6 +143,13 @@ impl Run {
             message.account.clone_from(&step.account);
             message.events.push(event);
             self.input(Input::Message(message));
+        } else if let Some(Person::Delivered | Person::DeliveredWithoutReopening) = &step.person {
+            let reopens = matches!(step.person, Some(Person::Delivered));
+            let tickets = self.state().tickets.values().filter(|t| t.has_work());
+            let reports: Vec<_> = tickets.map(|ticket| report(ticket, reopens)).collect();
+            for report in reports {
+                self.input(Input::Delivery(report));
+            }
         } else if let Some(person) = &step.person {
             let input = self.person(person);
             self.input(input);
@@ -262,11 +274,27 @@ impl Run {
                 alert: self.alert_of(&on),
             },
             notice @ Person::Notice { .. } => return self.notice(&notice),
+            Person::ClosedInTracker(on) => return self.in_tracker(&on, TicketStatus::Resolved),
+            Person::ReopenedInTracker(on) => return self.in_tracker(&on, TicketStatus::Open),
+            Person::Delivered | Person::DeliveredWithoutReopening => unreachable!(),
         };
         Input::Command {
             author: "ana".to_owned(),
             command,
         }
+    }
+
+    fn in_tracker(&self, on: &str, status: TicketStatus) -> Input {
+        let ticket = self.state().tickets_of[&self.incident_of(on)].last();
+        let ticket = &self.state().tickets[ticket.unwrap()];
+        Input::Person(PersonChange {
+            tracker: ticket.tracker.clone(),
+            remote: ticket.remote.as_ref().unwrap().key.clone(),
+            change_id: self.seq.to_string(),
+            at: self.now,
+            author: "ana".to_owned(),
+            what: PersonDid::Status(status),
+        })
     }
 
     fn resolve(&self, on: &str, false_alarm: bool) -> Command {
@@ -334,14 +362,25 @@ impl Run {
             input,
         });
         let said = self.engine.take_said();
-        self.outcome = said.outcomes.last().map_or("", |(_, o)| o.word());
+        if let Some((_, outcome)) = said.outcomes.last() {
+            self.outcome = outcome.word();
+        }
         let delta = self.engine.take_delta();
         self.told
             .extend(delta.timeline.iter().map(|line| line.reason.word()));
+        for row in &delta.tickets {
+            let ticket: WantedTicket = decode_body(&row.body).unwrap();
+            self.noted.extend(ticket.notes.into_iter().map(|n| n.text));
+        }
         self.disk.keep(&delta);
         if self.mode == Mode::Restarted {
             let decisions = self.scenario.decisions.clone();
             self.engine = Engine::load(decisions, self.disk.loaded()).unwrap();
+        }
+        // As the daemon does.
+        for storm in said.remains {
+            let remains = self.disk.remains_of(storm);
+            self.input(Input::Remains(remains));
         }
     }
 
@@ -448,6 +487,29 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
+/// What a worker reports of a ticket that it brought about.
+fn report(ticket: &WantedTicket, reopens: bool) -> DeliveryReport {
+    let mut read = ticket.wanted.clone();
+    let was_over = ticket.last_written.as_ref();
+    if !reopens && was_over.is_some_and(|fields| fields.status.is_over()) {
+        read.status = TicketStatus::Resolved;
+    }
+    DeliveryReport {
+        ticket: ticket.id,
+        version_done: ticket.version_wanted,
+        written: Some(ticket.wanted.clone()),
+        read: Some(read),
+        remote: Some(RemoteRef {
+            key: format!("T{}", ticket.id.0),
+            url: String::new(),
+        }),
+        origin: Some(Origin::Created),
+        notes_done: ticket.notes.iter().map(|n| n.marker.clone()).collect(),
+        trouble: None,
+        twins_closed: Vec::new(),
+    }
+}
+
 fn restart() -> Input {
     Input::Restart {
         version: "test".to_owned(),
@@ -508,6 +570,9 @@ struct Disk {
     incidents: BTreeMap<u64, Option<Vec<u8>>>,
     tickets: BTreeMap<u64, Vec<u8>>,
     things: BTreeMap<(String, String), Vec<u8>>,
+    /// Active alerts and the texts of all.
+    active: BTreeSet<u64>,
+    texts: BTreeMap<u64, Vec<u8>>,
     log: Vec<String>,
 }
 
@@ -518,6 +583,14 @@ impl Disk {
         self.state.served_until = delta.served_until;
         for row in &delta.alerts {
             self.alerts.insert(row.id.0, row.body.clone());
+            if row.active {
+                self.active.insert(row.id.0);
+            } else {
+                self.active.remove(&row.id.0);
+            }
+            if let Some(text) = &row.text {
+                self.texts.insert(row.id.0, text.clone());
+            }
         }
         for row in &delta.incidents {
             let body = row.live.then(|| row.body.clone());
@@ -534,6 +607,16 @@ impl Disk {
                 self.things.insert(name, thing.value.clone());
             }
         }
+    }
+
+    fn remains_of(&self, storm: IncidentId) -> Remains {
+        let of_storm = |id: &u64| {
+            let alert: Alert = decode_body(&self.alerts[id]).unwrap();
+            let text = decode_body(&self.texts[id]).unwrap();
+            (alert.incident == Some(storm)).then_some((alert, text))
+        };
+        let alerts = self.active.iter().filter_map(of_storm).collect();
+        Remains { storm, alerts }
     }
 
     fn loaded(&self) -> LoadedState {

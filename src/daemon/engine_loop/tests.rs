@@ -82,8 +82,11 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn titles(store: &SqliteStore) -> Vec<String> {
-    let all = crate::store::IncidentFilter::All;
-    let bodies = store.state.incidents(all, None, 100).unwrap();
+    titles_of(store, crate::store::IncidentFilter::All)
+}
+
+fn titles_of(store: &SqliteStore, which: crate::store::IncidentFilter) -> Vec<String> {
+    let bodies = store.state.incidents(which, None, 100).unwrap();
     let mut titles: Vec<String> = bodies
         .iter()
         .map(|body| {
@@ -175,6 +178,28 @@ fn a_commit_that_fails_is_repeated_and_nothing_is_applied_before_it() {
         let opened = lines.iter().filter(|line| line.reason == lines[0].reason);
         assert_eq!(opened.count(), 1, "no line is written twice");
     }
+}
+
+#[test]
+fn what_remains_of_a_storm_comes_back_with_its_texts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, runtime) = (open(dir.path()), runtime());
+    let hosts: Vec<String> = (10..22).map(|n| format!("host-{n}")).collect();
+    let recovered = |host: &String| {
+        let Input::Message(mut message) = outage(host) else {
+            panic!()
+        };
+        message.events[0].state = EventState::Resolved;
+        Input::Message(message)
+    };
+    let mut inputs: Vec<Input> = hosts.iter().map(|host| outage(host)).collect();
+    inputs.extend(hosts[..10].iter().map(recovered));
+    let last = inputs.len() as u64;
+    append(&store, &runtime, inputs);
+    // The deadline, and what the engine asked for.
+    run_until(&store, &runtime, Engine::step, last + 2);
+    let open = titles_of(&store, crate::store::IncidentFilter::Open);
+    assert_eq!(open, ["host-20 is down", "host-21 is down"]);
 }
 
 #[test]

@@ -33,9 +33,47 @@ use crate::model::{EventState, Time, text as bounded_text};
 use read::Mail;
 use template::Page;
 
+/// How much of a message is looked at to tell whether it is a mail, bytes.
+const LIKELY_BYTES: usize = 16 * 1024;
+
 /// Decodes one mail with the shipped templates: the format that read it, and what it says.
 pub fn decode_bytes(raw: &[u8], received_at: Time) -> (String, Result<Decoded, Undecodable>) {
     decode_with(raw, received_at, Templates::shipped(), &Own::default())
+}
+
+/// Whether bytes begin as a mail does: with the line that a mailbox file puts first, or with header
+/// fields among which is one that every mail has.
+pub fn is_likely(raw: &[u8]) -> bool {
+    let head = raw.get(..raw.len().min(LIKELY_BYTES)).unwrap_or_default();
+    let head = String::from_utf8_lossy(head);
+    let head = head.trim_start_matches('\u{feff}');
+    let mut fields = 0;
+    for (number, line) in head.lines().enumerate() {
+        if number == 0 && line.starts_with("From ") {
+            continue;
+        }
+        if line.starts_with([' ', '\t']) && fields > 0 {
+            continue;
+        }
+        let name = line.split_once(':').map_or("", |(name, _)| name);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if name.is_empty() || !name.bytes().all(plain) {
+            return false;
+        }
+        fields += 1;
+        let telling = [
+            "from",
+            "received",
+            "return-path",
+            "message-id",
+            "subject",
+            "to",
+        ];
+        if telling.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Decodes one mail with these templates, `own` telling our own mails from others.

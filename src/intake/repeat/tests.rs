@@ -25,7 +25,7 @@ fn journal(repeats: &Repeats, event: &Event, seq: u64, now: Time) {
 }
 
 fn is_repeat(repeats: &Repeats, event: &Event, now: Time) -> bool {
-    matches!(ask(repeats, event, now), Verdict::Repeat)
+    matches!(ask(repeats, event, now), Verdict::Repeat(_))
 }
 
 const NOW: Time = Time(1_700_000_000_000);
