@@ -15,6 +15,7 @@
 //! | [`sla`] | policies, business calendars, clocks | no |
 //! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
 //! | [`trackers`] | one file a tracker behind one trait | yes |
+//! | [`notices`] | who is told what, when, in which language; letters and calls | its workers |
 //! | [`relay`] | how letters leave: one mail server, for trackers and notices | yes |
 //! | [`api`] | board, REST, health, metrics | yes |
 //! | [`telemetry`] | every metric in one table; logging | no |
@@ -37,6 +38,7 @@ pub mod intake;
 pub mod inventory;
 pub mod limits;
 pub mod model;
+pub mod notices;
 pub mod relay;
 pub mod replay;
 pub mod rules;

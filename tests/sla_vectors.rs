@@ -210,6 +210,8 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
         calendars: BTreeSet::new(),
         close_as: BTreeMap::new(),
         levels: vec![],
+        contacts: Default::default(),
+        maintenance_lead: None,
     }
 }
 

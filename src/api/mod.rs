@@ -8,6 +8,7 @@
 //! | `read` | incidents, alerts, tickets, quarantine, outbox, sources, audit |
 //! | `shown` | rows as JSON |
 //! | `write` | commands: each is journaled with its author and answered once it was applied |
+//! | `notices` | who is told what; security messages |
 //! | `desk` | the built-in desk |
 //! | `board` | one page for a screen in the NOC |
 //!
@@ -18,6 +19,7 @@ mod board;
 mod desk;
 mod door;
 mod explain;
+mod notices;
 mod read;
 pub mod report;
 mod shown;
@@ -177,6 +179,11 @@ pub fn router(api: Arc<Api>) -> Router {
         )
         .route("/api/v1/outbox", get(read::outbox))
         .route("/api/v1/outbox/{id}/{verb}", post(write::on_ticket))
+        .route("/api/v1/notices", get(notices::list))
+        .route("/api/v1/notices/{id}", get(notices::one))
+        .route("/api/v1/notices/{id}/{verb}", post(notices::act))
+        .route("/api/v1/security", get(notices::security))
+        .route("/api/v1/security/{id}/{verb}", post(notices::on_security))
         .route("/api/v1/sources", get(read::sources))
         .route("/api/v1/audit", get(read::audit))
         .route("/api/v1/routes", get(read::routes))

@@ -7,6 +7,7 @@ use crate::engine::state::{Audit, Quarantined, Silence, SourceSeen, Window};
 use crate::limits;
 use crate::model::alert::AlertText;
 use crate::model::incident::{Incident, WITHHELD};
+use crate::model::outgoing::WantedNotice;
 use crate::model::ticket::WantedTicket;
 use crate::model::{AlertId, IncidentId, Outcome, TicketId};
 use crate::store::{IncidentFilter, codec};
@@ -30,6 +31,25 @@ pub(super) struct Page {
 }
 
 impl Page {
+    /// Which of them.
+    pub(super) fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// Where the page before ended.
+    pub(super) fn after_text(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// The same from another place.
+    pub(super) fn starting_at(&self, key: &str) -> Page {
+        Page {
+            after: (!key.is_empty()).then(|| key.to_owned()),
+            limit: self.limit,
+            ..Page::default()
+        }
+    }
+
     fn rows(&self) -> usize {
         let most = limits::PAGE_ROWS_MAX;
         self.limit.unwrap_or(most).clamp(1, most)
@@ -189,10 +209,10 @@ pub(super) async fn original(
 }
 
 /// Rows by key, and the key to go on after.
-type Things<T> = (Vec<(String, T)>, Option<String>);
+pub(super) type Things<T> = (Vec<(String, T)>, Option<String>);
 
 /// All rows of a kind, by key, from `after`.
-fn things<T: DeserializeOwned>(
+pub(super) fn things<T: DeserializeOwned>(
     api: &super::Api,
     kind: &str,
     page: &Page,
@@ -270,12 +290,20 @@ pub(super) async fn quarantined(
     Ok(Json(shown))
 }
 
-/// Tickets with something to do or something in the way.
+/// Tickets with something to do or something in the way, and notices that should be out.
 pub(super) async fn outbox(State(api): Held, Query(page): Query<Page>) -> Answer {
     let most = page.rows();
     let mut before: Option<TicketId> = page.before()?;
     let (mut shown, mut read) = (Vec::new(), 0);
     let mut next = None;
+    if before.is_none() {
+        // Notices come with the first page: they are few, or a server is down.
+        let now = (api.now)();
+        let (rows, _) = things::<WantedNotice>(&api, "notice_wanted", &page.starting_at(""))?;
+        let waiting = rows.iter();
+        shown.extend(waiting.filter_map(|(_, notice)| super::notices::in_outbox(notice, now)));
+    }
+    let notices = shown.len();
     loop {
         let bodies = api.state.tickets(before, limits::PAGE_ROWS_MAX)?;
         let full = bodies.len() == limits::PAGE_ROWS_MAX;
@@ -286,7 +314,7 @@ pub(super) async fn outbox(State(api): Held, Query(page): Query<Page>) -> Answer
             if ticket.has_work() || ticket.trouble.is_some() {
                 shown.push(shown::ticket(&ticket));
             }
-            if shown.len() == most {
+            if shown.len() == most + notices {
                 next = before;
                 break;
             }

@@ -235,8 +235,36 @@ fn calendars_shown(sla: &Sla, contract: &Contract, month: &Month) -> Vec<Calenda
         .collect()
 }
 
-/// Makes the report of a contract's month, as of `now`, out of what the store keeps.
+/// Makes the report of a contract's month, as of `now`, out of what the store keeps. A partner's has
+/// a section for each account that it manages, in the partner's language and zone.
 pub fn of_store(
+    state: &dyn StateStore,
+    sla: &Sla,
+    contract: &Contract,
+    month: Month,
+    now: Time,
+) -> Result<Report, StoreError> {
+    let mut report = of_one(state, sla, contract, month.clone(), now)?;
+    if contract.account != "partner" {
+        return Ok(report);
+    }
+    let managed = sla
+        .contracts
+        .values()
+        .filter(|other| other.account == "managed" && contract.accounts.contains(&other.partner));
+    for other in managed {
+        let section = Contract {
+            locale: contract.locale.clone(),
+            tz: contract.tz.clone(),
+            ..Contract::clone(other)
+        };
+        let section = of_one(state, sla, &section, month.clone(), now)?;
+        report.managed.push(section);
+    }
+    Ok(report)
+}
+
+fn of_one(
     state: &dyn StateStore,
     sla: &Sla,
     contract: &Contract,

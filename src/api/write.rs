@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The body of a command; an empty one counts as an empty object.
-fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Failure> {
+pub(super) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Failure> {
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
     if bytes.len() > limits::OPERATORS_BODY_BYTES_MAX {
         let what = format!(
@@ -134,6 +134,7 @@ pub(super) async fn on_incident(
             incident,
             reason: needed(said.reason, "reason")?,
         },
+        "security" => Command::MarkSecurity { incident, text },
         "adopt" => Command::Adopt {
             incident,
             tracker: needed(said.tracker, "tracker")?,
@@ -142,7 +143,7 @@ pub(super) async fn on_incident(
         other => {
             return Err(wrong(format!(
                 "`{other}` is not known; expected ack, assign, wait, promise, note, resolve, \
-                 reopen, severity, category, escalate or adopt"
+                 reopen, severity, category, escalate, security or adopt"
             )));
         }
     };
@@ -206,6 +207,10 @@ pub(super) async fn on_ticket(
     Path((id, verb)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Answer {
+    if id.to_ascii_uppercase().starts_with("N-") {
+        let command = super::notices::command(path_id(&id)?, &verb, &bytes)?;
+        return obey(&api, &caller, command).await;
+    }
     let ticket: TicketId = path_id(&id)?;
     let command = match verb.as_str() {
         "retry" => Command::RetryTicket { ticket },

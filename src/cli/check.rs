@@ -17,6 +17,9 @@ pub struct Args {
 pub fn run(args: &Args) -> ExitCode {
     match load_config(Some(&args.file)) {
         Ok(config) => {
+            for warning in &config.warnings {
+                say(&format!("warning: {warning}"));
+            }
             say(&format!(
                 "{}: good; {} sources, {} rules, {} routes, {} inventory entries",
                 args.file.display(),

@@ -11,6 +11,7 @@ mod explain;
 mod incidents;
 mod inventory;
 mod mail;
+mod notices;
 mod notify;
 mod outbox;
 mod promote;
@@ -21,6 +22,7 @@ mod replay;
 mod report;
 mod request;
 mod restore;
+mod security;
 mod serve;
 mod silences;
 mod sla;
@@ -105,8 +107,12 @@ enum Verb {
     Desk(desk::Args),
     /// Messages that could not be read.
     Quarantine(quarantine::Args),
-    /// Tickets that wait for their tracker.
+    /// Tickets and notices that wait for their tracker or server.
     Outbox(outbox::Args),
+    /// Who is told what, and when.
+    Notices(notices::Args),
+    /// Security messages that a person has to release.
+    Security(security::Args),
     /// What each source said, and what became of it.
     Sources(sources::Args),
     /// Sends test messages through the real door.
@@ -242,6 +248,8 @@ pub fn run() -> ExitCode {
         Verb::Desk(args) => desk::run(&args),
         Verb::Quarantine(args) => quarantine::run(&args),
         Verb::Outbox(args) => outbox::run(&args),
+        Verb::Notices(args) => notices::run(&args),
+        Verb::Security(args) => security::run(&args),
         Verb::Sources(args) => sources::run(&args),
         Verb::Test(args) => test_source::run(&args),
         Verb::Audit(args) => audit::run(&args),

@@ -121,7 +121,7 @@ pub(super) fn sla(
 }
 
 /// A text file, if it is not larger than that.
-fn bounded_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+pub(super) fn bounded_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("cannot be read: {error}");
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut text = String::new();

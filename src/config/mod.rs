@@ -4,6 +4,7 @@
 //! come all at once.
 
 mod files;
+mod notices;
 mod pulled;
 pub mod read;
 mod sealing;
@@ -16,6 +17,7 @@ use crate::formats::mapped::Mappings;
 use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
 use crate::inventory::InventoryFile;
 use crate::model::Time;
+use crate::notices::Ways;
 use crate::rules::{Matcher, Ruleset};
 use crate::store::sealing::Keyring;
 pub use files::MailReading;
@@ -49,6 +51,10 @@ pub struct Config {
     pub trackers: BTreeMap<String, ConfiguredTracker>,
     /// Operators' own mail templates, and what tells our own mails.
     pub mail: Arc<MailReading>,
+    /// How notices get out.
+    pub ways: Arc<Ways>,
+    /// What is not wrong, and worth a look.
+    pub warnings: Vec<Problem>,
     /// When it was read.
     pub read_at: Time,
     /// The texts that it was read from, for the journal: name and content.
@@ -217,8 +223,12 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         NetboxSection::check(name, section, &mut problems);
     }
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
+    let told = notices::build(&file, folder, &sla, &mut texts, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
+    }
+    for warning in &told.warnings {
+        tracing::warn!(key = warning.key, what = warning.what, "notices_look_wrong");
     }
     let expected = file.source.iter().flat_map(expectations).collect();
     let acknowledges = file
@@ -247,6 +257,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         recurring,
         acknowledges,
         sla: Arc::new(sla),
+        notices: Arc::new(told.plan),
     };
     Ok(Config {
         file,
@@ -255,6 +266,8 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         tls,
         trackers,
         mail: Arc::new(mail),
+        ways: Arc::new(told.ways),
+        warnings: told.warnings,
         read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
         digest: String::new(),

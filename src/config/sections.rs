@@ -11,6 +11,9 @@ use crate::intake::source::SourceConfig;
 use crate::intake::tls;
 use crate::model::Severity;
 use crate::model::command::Role;
+use crate::notices::NoticesSection;
+use crate::notices::pager::PagerSection;
+use crate::notices::plan::section::{ContactSection, PartnerSection};
 use crate::rules::Rule;
 use crate::sla::section::{CalendarSection, ContractSection, PolicySection};
 use crate::store::sqlite::Retention;
@@ -53,6 +56,14 @@ pub struct ConfigFile {
     pub netbox: BTreeMap<String, NetboxSection>,
     /// Files with mail templates of one's own, relative to this file.
     pub mail_templates: Vec<String>,
+    /// Who is told, and by which server.
+    pub notices: NoticesSection,
+    /// Our own people, by name.
+    pub contact: BTreeMap<String, ContactSection>,
+    /// What calls them, by name.
+    pub pager: BTreeMap<String, PagerSection>,
+    /// What partners want, by their account.
+    pub partner: BTreeMap<String, PartnerSection>,
     /// Keys for what is sensitive.
     pub sealing: SealingSection,
     /// Watching the bridge itself.

@@ -4,6 +4,8 @@ use super::{keeping, now};
 use crate::config::Config;
 use crate::delivery::presentation::Manner;
 use crate::delivery::{Gate, Ledger, Pace, Presentation, Worker};
+use crate::engine::telling::BELL;
+use crate::notices::{NoticeLedger, NoticeWorker, Ways};
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::metrics::Metrics;
 use crate::trackers::Tracker;
@@ -69,7 +71,8 @@ impl Workers {
         }
     }
 
-    /// Ends the workers that stand and starts one for each tracker; the desk is always there. A
+    /// Ends the workers that stand and starts one for each tracker and one for notices; the desk is
+    /// always there. A
     /// call that is under way is finished first: two workers never work for one tracker.
     pub async fn start(&self, config: &Config) {
         let trackers = &config.trackers;
@@ -123,6 +126,28 @@ impl Workers {
             };
             running.insert(name, Running { stop, task });
         }
+        let notices = self.start_notices(&config.ways);
+        running.insert(BELL.to_owned(), notices);
+    }
+
+    /// The worker of notices.
+    fn start_notices(&self, ways: &Arc<Ways>) -> Running {
+        let worker = NoticeWorker {
+            ways: ways.clone(),
+            journal: self.store.journal.clone(),
+            state: self.store.state.clone(),
+            bell: self.bells.of(BELL),
+            now,
+            ledger: NoticeLedger::default(),
+        };
+        let stop = self.stop.child_token();
+        let (store, told) = (self.store.clone(), stop.clone());
+        let task = tokio::spawn(async move {
+            if keeping::delivery_may_start(&store, &told).await {
+                worker.run(told).await;
+            }
+        });
+        Running { stop, task }
     }
 
     /// Reads a tracker now: people may have done something there.

@@ -264,10 +264,11 @@ impl Daemon {
         self.intake.repeats.forget();
         self.slots.replace(&new);
         self.mail.store(new.mail.clone());
-        // A tracker's secret may be new although its section is not.
         self.hooks.replace(&new);
+        // A tracker's or mail server's secret may be new although its section is not.
         let has_trackers = !(new.trackers.is_empty() && old.trackers.is_empty());
-        if has_trackers || new.digest != old.digest {
+        let tells = |config: &Config| config.decisions.notices.is_on();
+        if has_trackers || tells(&new) || tells(&old) || new.digest != old.digest {
             self.workers.start(&new).await;
         }
         if let Some(api) = self.api.get() {

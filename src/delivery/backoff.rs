@@ -6,7 +6,7 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// Full jitter over a doubling bound, at least a second; `dice` is in `[0, 1)`.
-pub(super) fn wait(tried: u32, dice: f64) -> Duration {
+pub(crate) fn wait(tried: u32, dice: f64) -> Duration {
     let bound = Duration::from_secs(2)
         .saturating_mul(1 << tried.min(8))
         .min(LONGEST);

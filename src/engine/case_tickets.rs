@@ -162,12 +162,7 @@ impl Engine {
                 if let Some(entry) = self.state.incidents.get_mut(&id) {
                     entry.answered_at.get_or_insert(self.state.now);
                 }
-                let answer = CaseDid::Reply {
-                    by: By::Staff,
-                    public: true,
-                    promise: *promise,
-                };
-                self.tell_cases(id, one, &answer);
+                self.log_answer(id, one, (text, author), *promise);
                 let text = format!("To {contract}: {text}");
                 self.decide_by(id, Reason::Answered, text.clone(), author);
                 self.note_operations(id, &text);

@@ -3,16 +3,13 @@
 //! is told, each thing once.
 
 use super::Engine;
-use super::monthly::DUE;
 use super::state::Wake;
 use crate::inventory::{self, OnAccount};
-use crate::model::figure::Family;
 use crate::model::incident::{Case, Effect, Ended, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::{Category, IncidentId, Severity, Time};
 use crate::sla::log::{CaseDid, CaseEvent, CaseLog, EndedBy, VoidReason, unite};
-use crate::sla::report::CorrectionKind;
-use crate::sla::{ClockState, Contract, Stage, TargetName, View, evaluate};
+use crate::sla::{ClockState, Contract, TargetName, View, evaluate};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -103,6 +100,7 @@ impl Engine {
         let (severity, category) = (incident.severity, incident.category);
         let person = incident.person_severity.is_some();
         let (opened_at, now) = (incident.opened_at, self.state.now);
+        let mut changed = Vec::new();
         for (contract, felt) in self.concerned(id) {
             let own = severity.map(|severity| {
                 if person {
@@ -143,15 +141,20 @@ impl Engine {
                     });
                     case.log.push(self.agree(&contract));
                     self.state.cases.insert(key.clone(), case);
-                    self.state.dirty.cases.insert(key);
+                    self.state.dirty.cases.insert(key.clone());
+                    changed.push(key);
                 }
                 Some(case) => {
                     if let Some(severity) = level.filter(|_| case.severity != level) {
                         self.log_case(&key, from, CaseDid::Period { severity });
+                        changed.push(key.clone());
                     }
                     self.follow_felt(&key, felt);
                 }
             }
+        }
+        for key in changed {
+            self.tell_case_changed(&key);
         }
         self.look_at_clocks(id);
         self.want_case_tickets(id);
@@ -227,7 +230,11 @@ impl Engine {
             let Some(to) = contract.map(|contract| contract.scale.of(severity)) else {
                 continue;
             };
+            let before = self.state.cases.get(&key).and_then(|case| case.severity);
             self.log_case(&key, now, CaseDid::Severity { to });
+            if before != Some(to) {
+                self.tell_case_changed(&key);
+            }
         }
         self.look_at_clocks(id);
     }
@@ -307,6 +314,7 @@ impl Engine {
             }
             self.state.dirty.cases.insert(survivor);
         }
+        self.tell_merged(from, into);
         self.end_cases(from, Ended::Merged, now);
         self.look_at_clocks(into);
     }
@@ -395,113 +403,17 @@ impl Engine {
         self.clocks.insert(key, shown);
     }
 
-    fn was_told(&self, key: &(IncidentId, String), what: &str) -> bool {
+    pub(super) fn was_told(&self, key: &(IncidentId, String), what: &str) -> bool {
         self.state
             .cases
             .get(key)
             .is_some_and(|case| case.told.iter().any(|told| told == what))
     }
 
-    fn note_told(&mut self, key: &(IncidentId, String), what: String) {
+    pub(super) fn note_told(&mut self, key: &(IncidentId, String), what: String) {
         if let Some(case) = self.state.cases.get_mut(key) {
             case.told.push(what);
             self.state.dirty.cases.insert(key.clone());
-        }
-    }
-
-    /// A fact that was learned later took a breach back: that is told and counted, once.
-    fn tell_withdrawn(&mut self, key: &(IncidentId, String), view: &View) {
-        let Some(case) = self.state.cases.get(key) else {
-            return;
-        };
-        let told = case.told.iter().map(String::as_str);
-        let withdrawn: Vec<String> = view
-            .withdrawn(told)
-            .into_iter()
-            .map(|word| format!("withdrawn/{word}"))
-            .filter(|word| !case.told.contains(word))
-            .collect();
-        for word in withdrawn {
-            let breach = word.trim_start_matches("withdrawn/");
-            let due = self.told_due(key, breach);
-            self.correct(key, CorrectionKind::Withdrawn, breach, due);
-            let text = format!("{}: a missed target was taken back: {word}.", key.1);
-            self.decide(key.0, Reason::SlaBreached, text);
-            self.note_told(key, word);
-        }
-    }
-
-    fn tell_moments(&mut self, key: &(IncidentId, String), contract: &Contract, view: &View) {
-        let now = second(self.recorded_at());
-        for moment in &view.moments {
-            let word = moment.key();
-            if self.was_told(key, &word) {
-                continue;
-            }
-            if moment.stage == Stage::Breached {
-                self.note_told(key, format!("{DUE}{word}/{}", moment.at));
-            }
-            self.note_told(key, word);
-            let due = Time(moment.at.saturating_mul(1000));
-            let what = moment.target.word().replace('_', " ");
-            let sev = view.severity.unwrap_or(0).to_string();
-            match moment.stage {
-                // A warning that comes late says nothing any more.
-                Stage::AtRisk if view.resolved_at.is_none() => {
-                    let text = format!("{}: {what} is at risk since {due}.", contract.name);
-                    self.decide(key.0, Reason::SlaAtRisk, text.clone());
-                    self.note_tickets(key.0, &text, false);
-                }
-                Stage::AtRisk => {}
-                Stage::Breached if moment.soft => {
-                    let text = format!("{}: {what} was missed at {due}.", contract.name);
-                    self.decide(key.0, Reason::SlaBreached, text);
-                }
-                Stage::Breached => {
-                    let how = if moment.retroactive {
-                        " with the change of severity"
-                    } else {
-                        ""
-                    };
-                    let text = format!("{}: {what} was due by {due}{how}: missed.", contract.name);
-                    self.decide(key.0, Reason::SlaBreached, text.clone());
-                    self.note_tickets(key.0, &text, false);
-                    let labels = [contract.policy.as_str(), moment.target.word(), &sev];
-                    self.add_figure(Family::SlaBreaches, &labels, 1);
-                    if !moment.retroactive {
-                        self.note_found_late(key, moment);
-                    }
-                    self.out
-                        .figures
-                        .push(super::Figure::SlaRecorded(now.saturating_sub(moment.at)));
-                }
-            }
-        }
-    }
-
-    fn tell_rises(&mut self, key: &(IncidentId, String), contract: &Contract, view: &View) {
-        for rise in &view.rises {
-            let word = format!("level/{}/{}", view.cycle, rise.level);
-            if self.was_told(key, &word) {
-                continue;
-            }
-            self.note_told(key, word);
-            let contact = contract
-                .levels
-                .iter()
-                .find(|level| level.level == rise.level)
-                .map_or("", |level| level.contact.as_str());
-            let level = rise.level.to_string();
-            self.add_figure(Family::Escalations, &[&level, rise.reason], 1);
-            if let Some(entry) = self.state.incidents.get_mut(&key.0) {
-                entry.escalation = entry.escalation.max(rise.level);
-            }
-            let text = format!(
-                "{}: level {level} ({}), to {contact}.",
-                contract.name, rise.reason
-            );
-            self.decide(key.0, Reason::Escalated, text.clone());
-            self.note_tickets(key.0, &text, false);
         }
     }
 

@@ -45,6 +45,8 @@ pub(super) struct Judged {
     pub drop: bool,
     /// Its content must not leave the bridge.
     pub sensitive: bool,
+    /// The rule by which it concerns security.
+    pub security: Option<String>,
 }
 
 /// The element that an alert's newest event resolves to; empty: none. For alerts that are open
@@ -136,6 +138,7 @@ impl Engine {
             route: ruled.route,
             drop: ruled.drop,
             sensitive: ruled.sensitive || message.sensitive,
+            security: ruled.security,
         };
         if judged.group.is_none() && judged.element.is_empty() {
             judged.group = self.route_group(message, event, &facts);

@@ -232,6 +232,7 @@ impl Engine {
         self.decide(id, reason, text);
         self.note_tickets(id, text, true);
         self.end_cases(id, how, at);
+        self.tell_ended(id, how, at);
         self.sync_tickets(id);
     }
 
@@ -302,6 +303,7 @@ impl Engine {
                 self.want_tickets(id);
                 let now = self.state.now;
                 self.follow_cases(id, now);
+                self.tell_reopened(id, contract);
                 if contract.is_none() {
                     self.note_reopened(id, &text);
                 }
@@ -343,6 +345,7 @@ impl Engine {
         }
         incident.state = IncidentState::Closed;
         self.close_cases(id);
+        self.forget_mark(id);
         self.decide(id, Reason::ReopenWindowOver, "The reopen window is over.");
         self.state.dirty.closed.push(id);
         for alert in self.state.members.remove(&id).unwrap_or_default() {

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::model::incident::IncidentState;
+use crate::model::outgoing::NoticeState;
 use crate::model::{Category, IncidentId, Time};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,12 @@ pub struct Gauges {
     pub alerts_active: u64,
     /// Tickets with something to do, by tracker: how many, and since when.
     pub outbox: BTreeMap<String, (u64, Time)>,
+    /// Notices that should be out: how many, and since when the oldest.
+    pub notices: (u64, Option<Time>),
+    /// Notices that were given up.
+    pub notices_dead: u64,
+    /// Calls that nobody has answered.
+    pub calls: u64,
     /// Tickets that were given up, by tracker.
     pub dead: BTreeMap<String, u64>,
     /// Sources: their last message, 0 if there was none.
@@ -89,6 +96,15 @@ impl Engine {
             }
         }
         self.count_clocks(&mut gauges);
+        gauges.calls = self.state.telling.pages.len() as u64;
+        for notice in self.state.telling.notices.values() {
+            if notice.state == NoticeState::Dead {
+                gauges.notices_dead += 1;
+            } else if notice.send_at <= self.state.now {
+                let since = gauges.notices.1.unwrap_or(notice.send_at);
+                gauges.notices = (gauges.notices.0 + 1, Some(since.min(notice.send_at)));
+            }
+        }
         for (source, seen) in self.state.sources.iter().filter(|(_, s)| s.messages > 0) {
             let name = self.state.symbols.name(*source).to_owned();
             gauges.sources.insert(name, seen.last_at);

@@ -167,6 +167,7 @@ impl Engine {
         self.want_tickets(id);
         let now = self.state.now;
         self.follow_cases(id, now);
+        self.tell_staff_opened(id);
     }
 
     /// Proven severities stay single in a storm, at most so many a minute; an S1 never waits.

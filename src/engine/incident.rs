@@ -46,6 +46,7 @@ impl Engine {
     /// none.
     pub(super) fn attach_to_known(&mut self, id: AlertId, event: &Event, judged: &Judged) -> bool {
         if let Some((incident, reason)) = self.find_incident(id, judged) {
+            self.mark_judged(incident, judged);
             self.join(id, incident, reason);
             self.merge_explained(id, judged, incident);
             return true;
@@ -252,6 +253,7 @@ impl Engine {
                 entry.routes.push(route.clone());
             }
         }
+        self.mark_judged(incident, judged);
         if element != Sym(0) {
             return;
         }

@@ -32,6 +32,12 @@
 //! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `people` | what operators and people in trackers do |
+//! | `moments` | what falls due of clocks, told once each |
+//! | `telling` | notices: wanted, sent, given up |
+//! | `told_cases` | what customers, partners and staff are told of cases |
+//! | `told_windows` | what customers are told of planned work |
+//! | `security` | messages that a person has to release |
+//! | `paging` | who is called, again and again, until somebody answers |
 //! | `sensitive` | what must not leave the bridge |
 //! | `gauges` | how things stand, for the metrics |
 //! | `explain` | nothing: it tells how all this was decided |
@@ -52,8 +58,10 @@ mod hold;
 mod incident;
 mod maintenance;
 mod merge;
+mod moments;
 mod monthly;
 mod names;
+mod paging;
 mod people;
 mod quiet;
 mod recurring;
@@ -61,6 +69,7 @@ mod reopening;
 mod request;
 mod routing;
 mod saving;
+pub mod security;
 mod sensitive;
 mod settings;
 mod severity;
@@ -68,7 +77,10 @@ pub mod state;
 mod step;
 mod storm;
 mod tally;
+pub mod telling;
 mod ticketing;
+mod told_cases;
+pub mod told_windows;
 mod unfold;
 mod vote;
 mod windows;
@@ -87,6 +99,7 @@ use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};
 use crate::model::identity::AlertKey;
 use crate::model::incident::{Effect, ImpactPeriod};
+use crate::model::outgoing::Audience;
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{IncidentId, Severity, TicketId, Time};
 use crate::rules::Matcher;
@@ -160,6 +173,15 @@ pub enum Figure {
     DetectionDelay(i64),
     /// A breach was recorded so many seconds after its due instant.
     SlaRecorded(i64),
+    /// A notice was sent or given up.
+    Notified {
+        /// How it went: `mail` or the pager's kind.
+        channel: String,
+        /// Whom it was for.
+        audience: Audience,
+        /// Whether it was sent.
+        sent: bool,
+    },
 }
 
 /// What the members of an incident add up to. Derived; rebuilt when loading.
@@ -257,6 +279,9 @@ impl Engine {
         author: &str,
     ) {
         let text = text.into();
+        if self.decisions.notices.is_on() {
+            self.state.telling.review.insert(incident);
+        }
         let severity = self.state.incidents.get(&incident).and_then(|i| i.severity);
         self.state
             .tell_by(incident, reason, text.clone(), author.to_owned());

@@ -54,6 +54,9 @@ impl Engine {
                 public,
             } => {
                 let id = self.known_incident(*incident)?;
+                if let Some(why) = self.unclear_promise(id, None, text).filter(|_| *public) {
+                    return Err(why);
+                }
                 if *public {
                     self.answered(id, text, author, None);
                 } else {
@@ -174,6 +177,13 @@ impl Engine {
                 self.quarantine_handled(*seq, &format!("dropped by {author}: {text}"));
                 Ok(format!("{seq} dropped"))
             }
+            Command::RetryNotice { notice } => self.retry_notice(*notice),
+            Command::DropNotice { notice, text } => self.drop_notice(*notice, author, text),
+            Command::MarkSecurity { incident, text } => self.mark_security(*incident, text, author),
+            Command::ReleaseSecurity { security, text } => {
+                self.release_security(*security, text, author)
+            }
+            Command::DropSecurity { security, text } => self.drop_security(*security, text, author),
             Command::Desk { number, text } => Ok(format!("desk ticket {number}: {text}")),
         }
     }
@@ -203,6 +213,7 @@ impl Engine {
         let first = entry.acknowledged_at.is_none();
         entry.acknowledged_at.get_or_insert(now);
         entry.needs_triage = false;
+        self.page_answered(id, author);
         if first {
             self.decide_by(
                 id,
@@ -276,13 +287,8 @@ impl Engine {
             entry.answered_at.get_or_insert(now);
         }
         self.acknowledge(id, author);
-        let answer = CaseDid::Reply {
-            by: By::Staff,
-            public: true,
-            promise,
-        };
-        self.tell_cases(id, None, &answer);
         self.decide_by(id, Reason::Answered, text, author);
+        self.log_answer(id, None, (text, author), promise);
     }
 
     fn set_severity(

@@ -305,6 +305,7 @@ impl Engine {
             let alert: Alert = decode("an alert", body)?;
             engine.restore_alert(alert);
         }
+        engine.restore_telling(&loaded.things)?;
         engine.compile_matchers(&quiet);
         engine.read_earlier_terms();
         engine.restore_clocks();
@@ -312,6 +313,27 @@ impl Engine {
         engine.rebuild_health();
         engine.state.dirty = super::state::Dirty::default();
         Ok(engine)
+    }
+
+    /// Notices, calls, security messages and what is known of planned work.
+    fn restore_telling(&mut self, things: &[(String, String, Vec<u8>)]) -> Result<(), LoadError> {
+        for (kind, key, value) in things {
+            match kind.as_str() {
+                "notice_scalars" => {
+                    self.state.telling.scalars = decode("numbers of notices", value)?;
+                }
+                "notice_wanted" => self.restore_notice(decode("a notice", value)?),
+                "page" => self.restore_page(decode("a call", value)?),
+                "security" => self.restore_security(decode("a security message", value)?),
+                "security_marked" => {
+                    let incident: IncidentId = decode("a mark", value)?;
+                    self.state.telling.marked.insert(incident);
+                }
+                "window_told" => self.restore_window_told(key, decode("a told window", value)?),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn restore_alert(&mut self, alert: Alert) {

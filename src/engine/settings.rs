@@ -4,6 +4,7 @@
 use super::recurring::RecurringWindow;
 use crate::inventory::Inventory;
 use crate::model::severity::Severity;
+use crate::notices::plan::Plan;
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::Sla;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub struct Decisions {
     pub recurring: Vec<RecurringWindow>,
     /// Sources whose monitors take acknowledgements, and the name that delivery knows them by.
     pub acknowledges: BTreeMap<String, String>,
+    /// Who is told what.
+    pub notices: Arc<Plan>,
 }
 
 /// `[engine]`: how long things are held and what counts as too much.

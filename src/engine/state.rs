@@ -4,6 +4,7 @@
 //! ordered, so that a replay emits the same bytes. Every entry has a deadline or an owner that
 //! removes it.
 
+use super::telling::Telling;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::figure::Stored;
 use crate::model::id::{AlertId, IncidentId, SilenceId, Sym, TicketId, WindowId};
@@ -49,6 +50,8 @@ pub enum Wake {
     StormEnd(IncidentId),
     /// A person closed a ticket while its alert fired.
     ClosedTicket(TicketId),
+    /// A call is repeated, or the next level is called.
+    Page(IncidentId),
 }
 
 /// What is known of a source.
@@ -251,6 +254,8 @@ pub struct State {
     pub reported: BTreeSet<IncidentId>,
     /// Recently applied change ids of people, to apply each once.
     pub person_changes: BTreeSet<(String, String)>,
+    /// What people are told.
+    pub telling: Telling,
     /// The journal is applied up to here.
     pub cursor: u64,
     /// The time of the last input applied.

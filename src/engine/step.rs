@@ -51,7 +51,9 @@ impl Engine {
             Input::Restart { generation, .. } => self.apply_restart(generation),
             Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
             Input::Remains(remains) => self.apply_remains(remains),
+            Input::Notice(report) => self.apply_notice_report(report),
         }
+        self.review_pages();
     }
 
     /// Serves the deadlines that have passed, each at its own instant, in order.
@@ -80,6 +82,7 @@ impl Engine {
                 Wake::WindowEdge(id) => self.window_edge(id),
                 Wake::StormEnd(id) => self.storm_may_end(id),
                 Wake::ClosedTicket(id) => self.still_closed(id),
+                Wake::Page(id) => self.page_due(id),
             }
         }
     }

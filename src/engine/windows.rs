@@ -96,7 +96,8 @@ impl Engine {
         self.keep_window(window);
         self.review_maintenance();
         let warning = self.warn_of_overlap(id);
-        Ok(format!("{id} from {from} until {until}{warning}"))
+        let late = self.tell_planned(id);
+        Ok(format!("{id} from {from} until {until}{warning}{late}"))
     }
 
     fn next_window(&mut self) -> WindowId {
@@ -117,15 +118,17 @@ impl Engine {
     }
 
     pub(super) fn window_edge(&mut self, id: WindowId) {
-        if self
-            .state
-            .windows
-            .get(&id)
-            .is_some_and(|w| w.until <= self.state.now)
-        {
+        let now = self.state.now;
+        let Some(window) = self.state.windows.get(&id) else {
+            return;
+        };
+        if window.until <= now {
             self.state.windows.remove(&id);
             self.drop_thing("window", format!("{:010}", id.0));
             self.review_all_quiet();
+            self.tell_window_over(id);
+        } else if window.from <= now {
+            self.tell_started(id);
         }
         self.review_maintenance();
     }
@@ -183,8 +186,11 @@ impl Engine {
             MaintenanceStatus::Cancelled | MaintenanceStatus::Completed
         );
         if over {
+            let done = notice.status == MaintenanceStatus::Completed;
+            self.tell_replanned(&name, &[], Some(done));
             return;
         }
+        let mut kept = Vec::new();
         let inventory = self.decisions.inventory.clone();
         let elements: Vec<String> = notice
             .objects
@@ -211,7 +217,9 @@ impl Engine {
             let id = window.id;
             self.keep_window(window);
             self.warn_of_overlap(id);
+            kept.push(id);
         }
+        self.tell_replanned(&name, &kept, None);
         self.review_all_quiet();
         self.review_maintenance();
     }
@@ -256,7 +264,7 @@ impl Engine {
     }
 
     /// Elements that a window names: in its list, or by exact `element=` and `host=` matchers.
-    fn planned_elements(&self, window: &Window) -> Vec<ElementId> {
+    pub(super) fn planned_elements(&self, window: &Window) -> Vec<ElementId> {
         let inventory = &self.decisions.inventory;
         let listed = window.elements.iter();
         let listed = listed.filter_map(|name| inventory.resolve_name(name).element);

@@ -140,6 +140,18 @@ impl Inventory {
         self.nodes.len()
     }
 
+    /// The accounts that subscribe to a service; none if it is not known.
+    pub fn accounts_of(&self, service: &str) -> &[String] {
+        let node = self
+            .by_id
+            .get(service)
+            .and_then(|number| self.node(*number));
+        match node.map(|node| &node.kind) {
+            Some(NodeKind::Service { accounts, .. }) => accounts,
+            _ => &[],
+        }
+    }
+
     /// The element of exactly this id.
     pub fn element(&self, id: &str) -> Option<ElementId> {
         let number = *self.by_id.get(id)?;

@@ -1,6 +1,6 @@
 //! What operators can tell the bridge. Every command is journaled with its author.
 
-use super::id::{AlertId, IncidentId, SilenceId, TicketId, WindowId};
+use super::id::{AlertId, IncidentId, NoticeId, SecurityId, SilenceId, TicketId, WindowId};
 use super::severity::{Category, Severity};
 use super::time::Time;
 use serde::{Deserialize, Serialize};
@@ -173,6 +173,39 @@ pub enum Command {
         /// The desk's ticket number.
         number: u64,
         /// What was done, for the audit.
+        text: String,
+    },
+    /// Tries a dead notice again.
+    RetryNotice {
+        /// Which notice.
+        notice: NoticeId,
+    },
+    /// Gives a notice up.
+    DropNotice {
+        /// Which notice.
+        notice: NoticeId,
+        /// Why.
+        text: String,
+    },
+    /// What is known of an incident concerns security: a message that a person has to release.
+    MarkSecurity {
+        /// Which incident.
+        incident: IncidentId,
+        /// What those who are hit should read.
+        text: String,
+    },
+    /// A security message goes out.
+    ReleaseSecurity {
+        /// Which message.
+        security: SecurityId,
+        /// Its text; empty: as it was marked.
+        text: String,
+    },
+    /// A security message does not go out.
+    DropSecurity {
+        /// Which message.
+        security: SecurityId,
+        /// Why.
         text: String,
     },
 }

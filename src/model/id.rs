@@ -58,6 +58,17 @@ id!(
     "MW-"
 );
 
+id!(
+    /// A notice to one reader.
+    NoticeId,
+    "N-"
+);
+id!(
+    /// A security message that waits for a person, or was released.
+    SecurityId,
+    "SEC-"
+);
+
 /// An interned string of the engine's state. `Sym(0)` is the empty string.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

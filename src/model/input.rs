@@ -6,6 +6,7 @@ use super::event::Event;
 use super::id::IncidentId;
 use super::identity::AlertKey;
 use super::notice::{MaintenanceNotice, Reply};
+use super::outgoing::NoticeReport;
 use super::ticket::{DeliveryReport, PersonChange};
 use super::time::Time;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,8 @@ pub enum Input {
     },
     /// What a storm that has subsided leaves: the engine asked for its texts.
     Remains(Remains),
+    /// What came of sending a notice.
+    Notice(NoticeReport),
 }
 
 impl Input {
@@ -91,6 +94,7 @@ impl Input {
             Input::Restart { .. } => "restart",
             Input::Poisoned { .. } => "poisoned",
             Input::Remains(_) => "remains",
+            Input::Notice(_) => "notice",
         }
     }
 

@@ -217,6 +217,22 @@ words!(
         NotReopened = "not_reopened",
         /// A person closed a ticket while its alert still fires.
         ClosedWhileFiring = "closed_while_firing",
+        /// Somebody was told.
+        Notified = "notified",
+        /// Somebody could not be told; a person has to look.
+        NoticeFailed = "notice_failed",
+        /// Somebody is called.
+        Paged = "paged",
+        /// Somebody answered the call.
+        PageAnswered = "page_answered",
+        /// An audience resolves to nobody.
+        Unaddressed = "unaddressed",
+        /// A promised time cannot be read.
+        PromiseUnclear = "promise_unclear",
+        /// A security message waits for a person.
+        SecurityMarked = "security_marked",
+        /// A person released a security message.
+        SecurityReleased = "security_released",
     }
 );
 

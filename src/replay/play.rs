@@ -7,6 +7,7 @@ use super::ReplayError;
 use super::counterpart::Recorded;
 use crate::engine::state::{Audit, Quarantined};
 use crate::engine::{Decisions, Engine};
+use crate::model::outgoing::NoticeOutcome;
 use crate::model::ticket::{DeliveryReport, Origin, PersonChange, RemoteRef};
 use crate::model::{
     Command, IncidentId, Input, Message, Sequenced, SilenceId, TicketId, Time, WantedTicket,
@@ -176,6 +177,13 @@ impl Player<'_> {
             Input::Message(message) if !message.replies.is_empty() => {
                 self.replies(seq, at, message)?;
             }
+            Input::Notice(report) => {
+                // What became of a letter changes no ticket; who answered a call does.
+                if let NoticeOutcome::Acknowledged { by } = &report.outcome {
+                    self.leave_out(seq, format!("that {by} answered a call"));
+                }
+                self.step(seq, at, Input::Due);
+            }
             // What remains of a storm is asked for anew: storms may be others here.
             Input::Generation(_) | Input::Remains(_) => self.step(seq, at, Input::Due),
             Input::Message(_)
@@ -339,6 +347,7 @@ impl Player<'_> {
             | Command::SetSeverity { incident, .. }
             | Command::SetCategory { incident, .. }
             | Command::Escalate { incident, .. }
+            | Command::MarkSecurity { incident, .. }
             | Command::Adopt { incident, .. } => {
                 match self.recorded.incident(self.engine.state(), *incident)? {
                     Some(found) => *incident = found,
@@ -371,6 +380,10 @@ impl Player<'_> {
             | Command::Silence { .. }
             | Command::OpenWindow { .. }
             | Command::Promote { .. }
+            | Command::RetryNotice { .. }
+            | Command::DropNotice { .. }
+            | Command::ReleaseSecurity { .. }
+            | Command::DropSecurity { .. }
             | Command::DropQuarantined { .. }
             | Command::Desk { .. } => {}
         }

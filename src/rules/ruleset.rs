@@ -34,6 +34,8 @@ pub struct Rule {
     pub drop: bool,
     /// Its content must not leave the bridge.
     pub sensitive: bool,
+    /// It concerns security: customers hear of it once a person releases a message.
+    pub security: bool,
     /// Goes on with the rules that follow.
     #[serde(rename = "continue")]
     pub further: bool,
@@ -58,6 +60,8 @@ pub struct Ruled {
     pub drop: bool,
     /// Its content must not leave the bridge.
     pub sensitive: bool,
+    /// The rule by which it concerns security.
+    pub security: Option<String>,
     /// Names of the rules that matched.
     pub matched: Vec<String>,
 }
@@ -165,6 +169,9 @@ impl Ruleset {
             ruled.route = ruled.route.or_else(|| rule.route.clone());
             ruled.drop |= rule.drop;
             ruled.sensitive |= rule.sensitive;
+            if rule.security && ruled.security.is_none() {
+                ruled.security = Some(rule.name.clone());
+            }
             ruled.matched.push(rule.name.clone());
             if !rule.further {
                 break;
@@ -213,6 +220,7 @@ impl Rule {
         parts.extend(named("route", &self.route));
         parts.extend(self.drop.then(|| "drop".to_owned()));
         parts.extend(self.sensitive.then(|| "sensitive".to_owned()));
+        parts.extend(self.security.then(|| "security".to_owned()));
         if parts.is_empty() {
             "nothing".to_owned()
         } else {

@@ -270,6 +270,11 @@ impl Reader<'_> {
             calendars: std::mem::take(&mut self.used),
             close_as: self.close_as(&policy_key, policy),
             levels: self.levels(&policy_key, policy),
+            contacts: section.contacts.clone(),
+            maintenance_lead: section
+                .maintenance_lead
+                .as_ref()
+                .map(|text| self.seconds(&format!("{key}.maintenance_lead"), text)),
         })
     }
 

@@ -70,6 +70,7 @@ const TERMS: &[Term] = &[
     ("hours", "hours", "時間", "heures", &[]),
     ("service_loss", "service loss", "サービスの損失", "perte de service", &[]),
     ("degraded", "degraded", "低下", "dégradé", &[]),
+    ("redundancy_lost", "redundancy lost", "冗長性の喪失", "redondance perdue", &[]),
     ("intermittent", "intermittent", "断続的", "intermittence", &["intermittent"]),
     ("workaround", "workaround", "回避策", "contournement", &[]),
     ("repair", "repair", "修理", "réparation", &[]),

@@ -14,6 +14,7 @@
 //! | `clock` | response, restore and other clocks out of a log |
 //! | `update` | the rhythm of updates and promises |
 //! | `escalation` | levels and when they rise |
+//! | `promise` | a promised time in what staff write |
 //! | `report` | the month of a contract out of the logs of its cases |
 //! | `glossary` | the words of this room in English, Japanese and French |
 //!
@@ -30,6 +31,7 @@ pub mod history;
 pub mod holidays;
 pub mod log;
 pub mod policy;
+pub mod promise;
 pub mod report;
 pub mod section;
 pub mod update;

@@ -324,6 +324,27 @@ pub struct Contract {
     pub close_as: BTreeMap<u8, VoidReason>,
     /// Levels from 1.
     pub levels: Vec<Level>,
+    /// Who is told of what.
+    pub contacts: Contacts,
+    /// How long before planned work it is told, seconds; none: at once.
+    pub maintenance_lead: Option<i64>,
+}
+
+/// Mail addresses of a contract's people, by what they are told. Where one list is empty, those for
+/// incidents are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Contacts {
+    /// Incidents: opened, updates, restored.
+    pub incidents: Vec<String>,
+    /// Planned work.
+    pub maintenance: Vec<String>,
+    /// Security messages.
+    pub security: Vec<String>,
+    /// Levels of escalation from the second on.
+    pub escalation: Vec<String>,
+    /// The monthly report.
+    pub report: Vec<String>,
 }
 
 /// One line of a contract's resolved table.

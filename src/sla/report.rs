@@ -255,6 +255,9 @@ pub struct Report {
     pub tickets: Vec<TicketRow>,
     /// Corrections of earlier months.
     pub corrections: Vec<Correction>,
+    /// For a partner: a section for each account that it manages, in the partner's language and zone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub managed: Vec<Report>,
 }
 
 impl Report {
@@ -291,6 +294,7 @@ impl Report {
             escalations: sums::escalations(&tickets),
             corrections: facts.corrections.clone(),
             tickets,
+            managed: Vec::new(),
         }
     }
 }

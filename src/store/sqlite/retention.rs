@@ -89,6 +89,8 @@ pub fn retire(store: &SqliteStore, keep: &Retention, now: Time) -> Result<Retire
     retired.quarantine = things("quarantine", quarantine_before)?;
     things("quarantine_handled", quarantine_before)?;
     retired.audit = things("audit", now.minus(DAY * keep.timelines_days))?;
+    things("notice", now.minus(DAY * keep.deliveries_days))?;
+    things("security_over", now.minus(DAY * keep.timelines_days))?;
     let before = now.minus(DAY * keep.timelines_days);
     things("correction", before)?;
     retired.incidents = until_none(|limit| store.state.trim_incidents(before, limit))?;

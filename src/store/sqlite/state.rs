@@ -26,7 +26,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// Kinds of things that only grow; they are listed, not loaded.
-const KINDS_NOT_LOADED: [&str; 4] = ["audit", "correction", "quarantine", "quarantine_handled"];
+const KINDS_NOT_LOADED: [&str; 6] = [
+    "audit",
+    "correction",
+    "notice",
+    "quarantine",
+    "quarantine_handled",
+    "security_over",
+];
 
 /// How the state store behaves.
 #[derive(Clone, Debug)]
