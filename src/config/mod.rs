@@ -12,6 +12,7 @@ pub mod sections;
 mod trackers;
 mod watch;
 
+use crate::delivery::presentation::{self, Requested};
 use crate::engine::{Decisions, RecurringWindow, Reopen, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::senders::MailTrust;
@@ -215,7 +216,8 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         Ruleset::default()
     });
     let routes = routes(&file, &mut problems);
-    let trackers = trackers::build(&file.tracker, &mut problems);
+    let mut trackers = trackers::build(&file.tracker, &mut problems);
+    let monitors = trackers::monitors(&file.source, &mut problems);
     let watch_mail = watch::mail(&file, folder, &mut problems);
     let mut expiring = watch::certificates(&file, folder);
     expiring.extend(trackers::tokens(&trackers));
@@ -242,6 +244,16 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         tracing::warn!(key = warning.key, what = warning.what, "notices_look_wrong");
     }
     let expected = file.source.iter().flat_map(expectations).collect();
+    let acknowledges = file
+        .source
+        .iter()
+        .filter(|source| source.acknowledge.is_some())
+        .map(|source| {
+            let name = crate::trackers::monitors::name_of(&source.name);
+            (source.name.clone(), name)
+        })
+        .collect();
+    trackers.extend(monitors);
     let baseline = file
         .source
         .iter()
@@ -256,6 +268,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         expected,
         baseline,
         recurring,
+        acknowledges,
         sla: Arc::new(sla),
         notices: Arc::new(told.plan),
     };
@@ -412,6 +425,10 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
         }
     }
     check_mailboxes(file, problems);
+    if file.source.iter().any(|source| source.name == "trackers") {
+        let what = "no source can have this name: /hooks/trackers/ takes the hooks of trackers";
+        problems.push(Problem::of("source `trackers`", what));
+    }
     if let Err(clash) = Sources::new(file.source.clone(), []) {
         problems.push(Problem::of("source", clash.to_string()));
     }
@@ -446,6 +463,10 @@ fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
                 key.clone(),
                 "each route needs a name of its own",
             ));
+        }
+        let tried = presentation::requestor(&section.requestor, &Requested::default());
+        if let Err(error) = tried {
+            problems.push(Problem::of(key.clone(), format!("requestor: {error}")));
         }
         let tracker = section.tracker.clone().unwrap_or_else(|| "desk".to_owned());
         let of_cases = Some(&section.case_tracker).filter(|name| !name.is_empty());

@@ -3,6 +3,7 @@
 use super::delivery::Workers;
 use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
+use super::hooks::Hooks;
 use super::mailboxes::Mailboxes;
 use super::novelty::{changes, fixed_changes};
 use super::pull::Pulls;
@@ -40,6 +41,8 @@ pub(super) struct Parts<'a> {
     pub store: Arc<SqliteStore>,
     /// Keys for what is sensitive.
     pub keys: Keys,
+    /// Hooks of trackers.
+    pub hooks: Arc<Hooks>,
     /// The intake.
     pub intake: Arc<Intake>,
     /// Counters.
@@ -69,6 +72,8 @@ pub(super) struct Daemon {
     pub config: ArcSwap<Config>,
     store: Arc<SqliteStore>,
     keys: Keys,
+    /// Hooks of trackers.
+    pub hooks: Arc<Hooks>,
     intake: Arc<Intake>,
     /// Counters.
     pub metrics: Arc<Metrics>,
@@ -104,6 +109,7 @@ impl Daemon {
             config: ArcSwap::from_pointee(parts.start.config.clone()),
             store: parts.store,
             keys: parts.keys,
+            hooks: parts.hooks,
             intake: parts.intake,
             metrics: parts.metrics,
             gauges: parts.gauges,
@@ -285,6 +291,7 @@ impl Daemon {
         self.mail.store(new.mail.clone());
         self.intake.mail.store(new.trust.clone());
         self.mailboxes.start(&new.file.mailbox).await;
+        self.hooks.replace(&new);
         // A tracker's or mail server's secret may be new although its section is not.
         let has_trackers = !(new.trackers.is_empty() && old.trackers.is_empty());
         let tells = |config: &Config| config.decisions.notices.is_on();

@@ -63,6 +63,7 @@ impl Change {
             scope: SOURCE.to_owned(),
             sender: SOURCE.to_owned(),
             account: None,
+            author: None,
             events: vec![event],
             maintenance: Vec::new(),
             replies: Vec::new(),
