@@ -165,6 +165,10 @@ pub const TRACKER_REASON_BYTES_MAX: usize = 400;
 pub const TRACKER_TEXT_BYTES_MAX: usize = 16 * 1024;
 /// Most pages of changes that one poll of a tracker reads.
 pub const TRACKER_POLL_PAGES_MAX: usize = 20;
+/// Largest webhook of a tracker, bytes.
+pub const TRACKER_HOOK_BYTES_MAX: usize = 1024 * 1024;
+/// Ids of a tracker's webhooks that are remembered, to take each once.
+pub const TRACKER_HOOK_IDS_MAX: usize = 4096;
 /// Most pages of notes of one ticket that are read to find ours.
 pub const TRACKER_NOTES_PAGES_MAX: usize = 50;
 /// Most steps that one expression of a mapping may take.

@@ -168,6 +168,8 @@ fn incident(id: u64, live: bool, at: Time, cursor: u64, ticket_key: &str) -> Sta
         shadow: false,
         also_when_over: false,
         language: "en".into(),
+        alert: None,
+        stands_in_for: None,
     };
     StateDelta {
         cursor,

@@ -51,7 +51,7 @@ pub(super) async fn page(
         let mut tickets = Vec::new();
         for body in api.state.tickets_of(incident.id)? {
             let ticket: crate::model::WantedTicket = codec::decode(&body)?;
-            if let Some(remote) = ticket.remote {
+            if let (Some(remote), None) = (ticket.remote, ticket.alert) {
                 tickets.push((ticket.tracker, remote.key, remote.url));
             }
         }

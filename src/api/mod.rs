@@ -169,6 +169,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/report", get(report::report))
         .route("/api/v1/alerts", get(read::alerts))
         .route("/api/v1/alerts/{id}", get(read::alert))
+        .route("/api/v1/alerts/{id}/original", get(read::original))
         .route("/api/v1/alerts/{id}/close", post(write::close_alert))
         .route("/api/v1/quarantine", get(read::quarantine))
         .route("/api/v1/quarantine/{seq}", get(read::quarantined))

@@ -5,6 +5,7 @@ use super::shown;
 use super::{Answer, Failure, absent, wrong};
 use crate::engine::state::{Audit, Quarantined, Silence, SourceSeen, Window};
 use crate::limits;
+use crate::model::alert::AlertText;
 use crate::model::incident::{Incident, WITHHELD};
 use crate::model::outgoing::WantedNotice;
 use crate::model::ticket::WantedTicket;
@@ -181,6 +182,30 @@ pub(super) async fn alert(
     let bytes = api.state.alert(id)?;
     let bytes = bytes.ok_or_else(|| absent(format!("there is no {id}")))?;
     Ok(Json(api.alert_shown(&bytes, true, &caller)?))
+}
+
+/// What the newest event of an alert came as: a mail, or a request with its headers.
+pub(super) async fn original(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<([(header::HeaderName, &'static str); 2], Vec<u8>), Failure> {
+    let id: AlertId = path_id(&id)?;
+    let gone = || absent(format!("what {id} came as is not kept"));
+    let (_, text) = api.state.alert(id)?.ok_or_else(gone)?;
+    if text.is_empty() {
+        return Err(gone());
+    }
+    let text: AlertText = codec::decode(&text)?;
+    if text.sensitive && !caller.sees_sensitive {
+        let what = format!("what {id} came as is sensitive");
+        return Err(Failure(StatusCode::FORBIDDEN, what));
+    }
+    let raw = api.journal.raw(text.event.0)?.ok_or_else(gone)?;
+    // Never taken for a page: it comes from anybody.
+    let kind = (header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    let options = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    Ok(([kind, options], raw))
 }
 
 /// Rows by key, and the key to go on after.

@@ -171,7 +171,7 @@ fn ticket_and_source(
     let mut ticket = None;
     for body in state.tickets_of(incident)? {
         let wanted: WantedTicket = codec::decode(&body)?;
-        if let Some(remote) = wanted.remote {
+        if let (Some(remote), None, None) = (wanted.remote, wanted.alert, wanted.contract) {
             ticket.get_or_insert((remote.key, remote.url));
         }
     }

@@ -49,7 +49,9 @@ impl Api {
         let tickets: Vec<Value> = state
             .tickets_of(incident.id)?
             .iter()
-            .map(|body| Ok(ticket_in_incident(&codec::decode(body)?)))
+            .map(|body| codec::decode::<WantedTicket>(body))
+            .filter(|ticket| !ticket.as_ref().is_ok_and(|ticket| ticket.alert.is_some()))
+            .map(|ticket| Ok(ticket_in_incident(&ticket?)))
             .collect::<Result<_, Failure>>()?;
         let shown = limits::INCIDENT_ALERTS_SHOWN_MAX;
         let alerts = state.alerts_of(incident.id, None, shown)?;
@@ -253,6 +255,7 @@ pub(super) fn ticket(ticket: &WantedTicket) -> Value {
     json!({
         "id": ticket.id.to_string(),
         "incident": ticket.incident.to_string(),
+        "alert": ticket.alert.map(|alert| alert.to_string()),
         "tracker": ticket.tracker,
         "route": ticket.route,
         "contract": ticket.contract,

@@ -4,6 +4,7 @@
 use super::pulled::NetboxSection;
 use super::read::Problem;
 pub use super::sealing::SealingSection;
+use crate::delivery::presentation::Original;
 use crate::engine::{CameAndWent, CaseTickets, RecurringConfig, Reopen, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::mailbox::MailboxConfig;
@@ -220,6 +221,11 @@ pub struct RouteSection {
     pub case_queue: String,
     /// What goes through it must not leave the bridge.
     pub sensitive: bool,
+    /// Whether the alert goes with the ticket as it was received: `no`, `link`, `attach`.
+    pub original: Original,
+    /// A template of the requestor, as `noc+{{ account }}@example.net`; the tracker's default
+    /// unless said.
+    pub requestor: String,
 }
 
 /// `[watch]`: the bridge watches itself.

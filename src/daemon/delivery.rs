@@ -2,6 +2,7 @@
 
 use super::{keeping, now};
 use crate::config::Config;
+use crate::delivery::presentation::Manner;
 use crate::delivery::{Gate, Ledger, Pace, Presentation, Worker};
 use crate::engine::telling::BELL;
 use crate::notices::{NoticeLedger, NoticeWorker, Ways};
@@ -44,7 +45,9 @@ pub(super) struct Workers {
     store: Arc<SqliteStore>,
     metrics: Arc<Metrics>,
     bells: Arc<Bells>,
-    ledger: Arc<Ledger>,
+    /// What the workers know together.
+    pub ledger: Arc<Ledger>,
+    looks: Bells,
     stop: CancellationToken,
     running: tokio::sync::Mutex<BTreeMap<String, Running>>,
 }
@@ -62,6 +65,7 @@ impl Workers {
             metrics,
             bells,
             ledger: Arc::default(),
+            looks: Bells::default(),
             stop,
             running: tokio::sync::Mutex::default(),
         }
@@ -74,6 +78,18 @@ impl Workers {
         let trackers = &config.trackers;
         let presentation = Arc::new(Presentation {
             board: config.file.operators.url.clone(),
+            routes: config
+                .file
+                .route
+                .iter()
+                .map(|route| {
+                    let manner = Manner {
+                        original: route.original,
+                        requestor: route.requestor.clone(),
+                    };
+                    (route.name.clone(), manner)
+                })
+                .collect(),
         });
         let mut running = self.running.lock().await;
         end(std::mem::take(&mut running)).await;
@@ -89,6 +105,7 @@ impl Workers {
                 state: self.store.state.clone(),
                 metrics: self.metrics.clone(),
                 bell: self.bells.of(&name),
+                look: self.looks.of(&name),
                 now,
                 ledger: self.ledger.clone(),
                 pace: Pace {
@@ -131,6 +148,11 @@ impl Workers {
             }
         });
         Running { stop, task }
+    }
+
+    /// Reads a tracker now: people may have done something there.
+    pub fn look(&self, tracker: &str) {
+        self.looks.ring(tracker);
     }
 
     /// Waits until all have ended.

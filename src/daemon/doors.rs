@@ -16,6 +16,7 @@ use crate::intake::repeat::Repeats;
 use crate::intake::smtp::{InHand, SmtpDoor, SmtpSettings};
 use crate::intake::source::{Source, SourceConfig, Sources};
 use crate::intake::tls::TlsSlot;
+use crate::intake::tracker_hooks::HookTaker;
 use crate::intake::{Decoder, IntakeMetrics, SystemClock, Tried};
 use crate::limits;
 use crate::model::Time;
@@ -287,6 +288,7 @@ pub(super) async fn open(
         HttpSettings {
             loopback: http_at.ip().is_loopback(),
             trusted_proxies: file.http.trusted_proxies.clone(),
+            tracker_hooks: HookTaker(Some(daemon.hooks.clone())),
             ..HttpSettings::default()
         },
     );

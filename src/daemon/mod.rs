@@ -3,20 +3,24 @@
 //! | file | does |
 //! | --- | --- |
 //! | `mod` | start, doors, stop |
+//! | `changes` | what a reload changes, in words |
 //! | `delivery` | a worker for each tracker |
 //! | `engine_loop` | the engine's thread |
 //! | `mailboxes` | a reader for each mailbox |
+//! | `hooks` | webhooks of trackers: hints to read them now |
 //! | `gate` | what a new inventory would take away, and who has to say that this is meant |
 //! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
 //! | `pull` | inventories from NetBox, at intervals |
 //! | `watch` | systemd's watchdog, clock steps, the dead-man's switch |
 
+mod changes;
 mod delivery;
 mod doors;
 pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};
 mod engine_loop;
 mod gate;
+mod hooks;
 mod keeping;
 mod mailboxes;
 mod operations;
@@ -130,8 +134,14 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
         metrics: metrics.clone(),
     };
     let mailboxes = Arc::new(Mailboxes::new(reading, metrics.clone()));
+    let hooks = Arc::new(hooks::Hooks::new(
+        store.clone(),
+        workers.clone(),
+        &start.config,
+    ));
     let daemon = Arc::new(Daemon::new(operations::Parts {
         start: &start,
+        hooks,
         store: store.clone(),
         keys,
         intake: intake.clone(),

@@ -1,8 +1,10 @@
 //! What the operators' door and signals ask of the daemon as a whole.
 
+use super::changes::{changes, fixed_changes};
 use super::delivery::Workers;
 use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
+use super::hooks::Hooks;
 use super::mailboxes::Mailboxes;
 use super::pull::Pulls;
 use super::{Start, now};
@@ -38,6 +40,8 @@ pub(super) struct Parts<'a> {
     pub store: Arc<SqliteStore>,
     /// Keys for what is sensitive.
     pub keys: Keys,
+    /// Hooks of trackers.
+    pub hooks: Arc<Hooks>,
     /// The intake.
     pub intake: Arc<Intake>,
     /// Counters.
@@ -67,7 +71,9 @@ pub(super) struct Daemon {
     pub config: ArcSwap<Config>,
     store: Arc<SqliteStore>,
     keys: Keys,
-    intake: Arc<Intake>,
+    /// Hooks of trackers.
+    pub hooks: Arc<Hooks>,
+    pub(super) intake: Arc<Intake>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     gauges: Arc<ArcSwap<Gauges>>,
@@ -78,8 +84,8 @@ pub(super) struct Daemon {
     /// TLS of the doors.
     pub slots: Slots,
     workers: Arc<Workers>,
-    mail: MailSlot,
-    mailboxes: Arc<Mailboxes>,
+    pub(super) mail: MailSlot,
+    pub(super) mailboxes: Arc<Mailboxes>,
     api: OnceLock<Arc<Api>>,
     /// One change of what is decided by at a time.
     pub reloading: tokio::sync::Mutex<()>,
@@ -100,6 +106,7 @@ impl Daemon {
             config: ArcSwap::from_pointee(parts.start.config.clone()),
             store: parts.store,
             keys: parts.keys,
+            hooks: parts.hooks,
             intake: parts.intake,
             metrics: parts.metrics,
             gauges: parts.gauges,
@@ -262,9 +269,8 @@ impl Daemon {
         self.intake.sources.store(Arc::new(sources));
         self.intake.repeats.forget();
         self.slots.replace(&new);
-        self.mail.store(new.mail.clone());
-        self.intake.mail.store(new.trust.clone());
-        self.mailboxes.start(&new.file.mailbox).await;
+        self.read_mail_by(&new).await;
+        self.hooks.replace(&new);
         // A tracker's or mail server's secret may be new although its section is not.
         let has_trackers = !(new.trackers.is_empty() && old.trackers.is_empty());
         let tells = |config: &Config| config.decisions.notices.is_on();
@@ -540,60 +546,4 @@ fn targets(config: &Config) -> Vec<(String, &'static str, u8)> {
         }
     }
     targets.into_iter().collect()
-}
-
-/// What a reload cannot change.
-fn fixed_changes(old: &Config, new: &Config) -> Vec<String> {
-    let doors = [
-        ("http", old.file.http.listen, new.file.http.listen),
-        ("smtp", old.file.smtp.listen, new.file.smtp.listen),
-        ("lmtp", old.file.lmtp.listen, new.file.lmtp.listen),
-        (
-            "operators",
-            old.file.operators.listen,
-            new.file.operators.listen,
-        ),
-    ];
-    let addresses = doors
-        .into_iter()
-        .filter(|(_, old, new)| old != new)
-        .map(|(name, ..)| {
-            format!("{name}.listen: an address changes only at a restart; put it back or restart")
-        });
-    let gone = old
-        .keyring
-        .ids()
-        .filter(|id| new.keyring.ids().all(|new| new != *id));
-    let keys = gone.map(|id| {
-        format!(
-            "sealing.key: key {id} is gone, and what it seals could not be read any more; put it \
-             back, and seal with a new one of a higher id"
-        )
-    });
-    addresses.chain(keys).collect()
-}
-
-/// A sentence about what is new.
-fn changes(old: &Config, new: &Config) -> String {
-    let count = |what: &str, before: usize, after: usize| {
-        (before != after).then(|| format!("{what} {before} → {after}"))
-    };
-    let told: Vec<String> = [
-        count("sources", old.file.source.len(), new.file.source.len()),
-        count("rules", old.file.rule.len(), new.file.rule.len()),
-        count("routes", old.file.route.len(), new.file.route.len()),
-        count(
-            "inventory entries",
-            old.decisions.inventory.len(),
-            new.decisions.inventory.len(),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    match (told.is_empty(), old.digest == new.digest) {
-        (false, _) => format!("reloaded: {}", told.join(", ")),
-        (true, true) => "reloaded: nothing is new".to_owned(),
-        (true, false) => "reloaded: settings changed".to_owned(),
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::model::text::bounded;
 use crate::model::ticket::{TicketFields, TicketStatus};
-use crate::trackers::{Attachment, Capabilities, Reopens};
+use crate::trackers::{Attachment, Capabilities, Draft, Reopens};
 
 /// Fields without those that the tracker has no place for.
 pub(super) fn fields(can: &Capabilities, fields: &TicketFields) -> TicketFields {
@@ -10,6 +10,31 @@ pub(super) fn fields(can: &Capabilities, fields: &TicketFields) -> TicketFields 
         severity: fields.severity.filter(|_| can.priorities),
         ..fields.clone()
     }
+}
+
+/// Whether a field that a tracker names is its place for the severity.
+pub(super) fn is_severity(field: &str) -> bool {
+    let field = field.to_ascii_lowercase();
+    let words = ["priority", "severity", "urgency", "impact"];
+    words.iter().any(|word| field.contains(word))
+}
+
+/// Leaves out what a tracker has refused by the name of a field, if the ticket can do without it.
+pub(super) fn leave_out(field: &str, draft: &mut Draft) -> bool {
+    let name = field.to_ascii_lowercase();
+    let is = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    if is_severity(field) && draft.fields.severity.is_some() {
+        draft.fields.severity = None;
+    } else if is(&["requestor", "requester", "caller", "customer", "reporter"])
+        && !draft.requestor.is_empty()
+    {
+        draft.requestor.clear();
+    } else if is(&["attach", "file"]) && !draft.attachments.is_empty() {
+        draft.attachments.clear();
+    } else {
+        return false;
+    }
+    true
 }
 
 /// Where fields cannot be changed, a note says what they should be.

@@ -117,7 +117,8 @@ impl Ledger {
         }
     }
 
-    pub(super) fn follows(&self, tracker: &str, remote: &str) -> bool {
+    /// Whether the bridge has that ticket there.
+    pub fn follows(&self, tracker: &str, remote: &str) -> bool {
         let inner = self.lock();
         inner
             .remotes

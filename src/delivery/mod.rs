@@ -9,7 +9,7 @@ mod instead;
 mod ledger;
 mod merge;
 mod people;
-mod presentation;
+pub mod presentation;
 mod reconcile;
 mod render;
 mod turn;
@@ -36,6 +36,8 @@ use turn::Turn;
 const ROUND_MAX: usize = 200;
 /// How long a worker waits when nothing calls it.
 const IDLE: Duration = Duration::from_millis(500);
+/// How long after a hook the tracker is read.
+const HOOK_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked for looks that are due.
 const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 /// Time that calls under way have when the worker is stopped; what is cut off is looked up later.
@@ -89,6 +91,8 @@ pub struct Worker {
     pub metrics: Arc<dyn DeliveryMetrics>,
     /// Rung by the engine.
     pub bell: Arc<Notify>,
+    /// Rung by a hook: people may have done something.
+    pub look: Arc<Notify>,
     /// The wall clock.
     pub now: fn() -> Time,
     /// What the workers of the process know together.
@@ -199,6 +203,13 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
+                () = self.look.notified() => {
+                    // What a hook tells may show a moment later; many hooks are one look.
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(HOOK_PAUSE.min(pause)) => {}
+                    }
+                }
             }
         }
     }

@@ -5,6 +5,7 @@
 //! before it is written, so that no note is added twice and no change of a person is undone.
 
 use super::ledger::{Attempt, mark};
+use super::presentation::Original;
 use super::{Worker, instead, merge, render};
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -12,7 +13,7 @@ use crate::model::ticket::{
     DeliveryReport, Origin, RemoteRef, TicketFields, TicketStatus, WantedTicket,
 };
 use crate::store::StoreError;
-use crate::trackers::{Called, Change, Draft, RemoteTicket};
+use crate::trackers::{Attachment, Called, Change, Draft, RemoteTicket};
 use std::time::Duration;
 
 /// If a look-up fails for so long, the ticket is made all the same and says so.
@@ -203,6 +204,9 @@ impl Worker {
 
     /// What the ticket says when it is opened.
     fn body(&self, ticket: &WantedTicket, doubt: bool) -> Result<String, StoreError> {
+        if let Some(alert) = ticket.alert {
+            return render::condition(self.state.as_ref(), ticket, alert);
+        }
         let mut body = render::body(self.state.as_ref(), ticket, &self.presentation)?;
         if doubt {
             body.insert_str(
@@ -352,16 +356,26 @@ impl Worker {
             ),
             None => body,
         };
-        let (body, attachments) = instead::body(limits, &ticket.key, body);
-        let draft = Draft {
+        let (body, mut attachments) = instead::body(limits, &ticket.key, body);
+        attachments.extend(self.original(ticket)?);
+        let mut draft = Draft {
             key: ticket.key.clone(),
             fields: instead::fields(limits, &ticket.wanted),
             body,
-            requestor: String::new(),
+            requestor: render::requestor(self.state.as_ref(), ticket, &self.presentation)?,
             attachments,
             follows: follows.cloned(),
         };
-        let opened = self.call("create", self.tracker.open(&draft)).await;
+        let mut opened = self.call("create", self.tracker.open(&draft)).await;
+        // Refused is not done: it can be asked for again, without what was refused.
+        while let Called::Refused {
+            field: Some(field), ..
+        } = &opened
+            && instead::leave_out(field, &mut draft)
+        {
+            tracing::warn!(tracker = self.tracker.name(), field, ticket = %ticket.id, "field_left_out");
+            opened = self.call("create", self.tracker.open(&draft)).await;
+        }
         // Without an answer that asks for a pause, nothing reached the tracker.
         if matches!(
             opened,
@@ -473,8 +487,47 @@ impl Worker {
         } else {
             return true;
         };
-        let changed = self.call(operation, self.tracker.change(remote, &change));
-        turn.take_written(changed.await, can.settle).is_some()
+        let mut changed = self
+            .call(operation, self.tracker.change(remote, &change))
+            .await;
+        let before = from.and_then(|from| from.severity);
+        if let (
+            Called::Refused {
+                field: Some(field), ..
+            },
+            Change::Fields { from, to },
+        ) = (&changed, &change)
+            && instead::is_severity(field)
+            && to.severity != before
+        {
+            tracing::warn!(tracker = self.tracker.name(), field, ticket = %ticket.id, "field_left_out");
+            let (from, mut to) = (from.clone(), to.clone());
+            to.severity = before;
+            let change = Change::Fields { from, to };
+            changed = self
+                .call(operation, self.tracker.change(remote, &change))
+                .await;
+        }
+        turn.take_written(changed, can.settle).is_some()
+    }
+
+    /// What the first alert of an incident came as, for a route that says so and a tracker that
+    /// takes files.
+    fn original(&self, ticket: &WantedTicket) -> Result<Option<Attachment>, StoreError> {
+        let most = self.tracker.capabilities().attachment_bytes_max;
+        let wanted = self.presentation.original(&ticket.route) == Original::Attach;
+        let of_incident = ticket.contract.is_none() && ticket.alert.is_none();
+        if most == 0 || !wanted || !of_incident {
+            return Ok(None);
+        }
+        let Some(seq) = render::first_event(self.state.as_ref(), ticket.incident)? else {
+            return Ok(None);
+        };
+        let raw = self.journal.raw(seq)?;
+        Ok(raw.map(|raw| Attachment {
+            name: format!("original-{seq}.txt"),
+            text: bounded(&String::from_utf8_lossy(&raw), most),
+        }))
     }
 
     async fn write_notes(

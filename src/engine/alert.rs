@@ -397,7 +397,11 @@ impl Engine {
         self.note_event(id, event);
         self.leave_element(id);
         match incident.map(|i| self.state.survivor(i)) {
-            Some(incident) => self.member_ended(incident, id, hint, ended),
+            Some(incident) => {
+                let outcome = self.member_ended(incident, id, hint, ended);
+                self.sync_acknowledgement(incident, id);
+                outcome
+            }
             None => {
                 self.forget_alert(id);
                 Outcome::Resolved

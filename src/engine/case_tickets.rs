@@ -80,6 +80,8 @@ impl Engine {
                 route,
                 tracker: tracker.unwrap_or(&route.tracker),
                 contract: Some(contract.name.clone()),
+                alert: None,
+                stands_in_for: None,
                 language: contract.locale.clone(),
                 fields,
             },
@@ -197,6 +199,7 @@ impl Engine {
                 self.case_status(id, contract, TicketStatus::Closed, (By::Customer, author));
             }
             PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::ConditionEnded => {}
         }
         self.sync_tickets(id);
     }

@@ -22,11 +22,13 @@
 //! | `vote` | when monitors contradict each other |
 //! | `maintenance` | when planned work pauses the clocks of an open incident |
 //! | `cases` | what each affected contract sees, and its clocks |
+//! | `routing` | where tickets go, and what stands in for one that cannot be written |
 //! | `reopening` | tickets whose problem comes back, or that are closed while it lasts |
 //! | `agreements` | under which terms a case stands, and what a change of them moves |
 //! | `monthly` | what a contract's month needs beside its cases |
 //! | `ticketing` | what the trackers should look like |
 //! | `case_tickets` | what each customer sees of a case, and does to it |
+//! | `acknowledge` | which acknowledgements go back to monitors |
 //! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
@@ -42,6 +44,7 @@
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
+mod acknowledge;
 mod agreements;
 mod alert;
 mod baseline;
@@ -65,6 +68,7 @@ mod quiet;
 mod recurring;
 mod reopening;
 mod request;
+mod routing;
 mod saving;
 pub mod security;
 mod sensitive;

@@ -221,6 +221,7 @@ impl Engine {
                 format!("Acknowledged by {author}."),
                 author,
             );
+            self.acknowledge_at_monitors(id, author);
         }
         self.sync_tickets(id);
     }
@@ -386,8 +387,14 @@ impl Engine {
         let Some(entry) = self.state.tickets.get(&ticket) else {
             return;
         };
-        let contract = entry.contract.clone();
+        let (contract, alert) = (entry.contract.clone(), entry.alert);
         let id = self.state.survivor(entry.incident);
+        if let Some(alert) = alert {
+            if change.what == PersonDid::ConditionEnded {
+                self.condition_ended(id, alert);
+            }
+            return;
+        }
         if let Some(contract) = contract {
             self.apply_person_to_case(id, ticket, &contract, change);
             return;
@@ -429,6 +436,7 @@ impl Engine {
                 self.person_status(id, ticket, TicketStatus::Closed, author);
             }
             PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::ConditionEnded => {}
         }
     }
 

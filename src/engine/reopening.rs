@@ -16,7 +16,7 @@ impl Engine {
         let all = self.state.tickets_of.get(&id).into_iter().flatten();
         let all: Vec<&WantedTicket> = all.filter_map(|t| self.state.tickets.get(t)).collect();
         let of_same = |one: &WantedTicket, other: &WantedTicket| {
-            one.route == other.route && one.contract == other.contract
+            (&one.route, &one.contract, one.alert) == (&other.route, &other.contract, other.alert)
         };
         all.iter()
             .filter(|one| {
@@ -48,6 +48,10 @@ impl Engine {
                 continue;
             }
             let by_person = self.touched_in_tracker == Some(ticket);
+            // What stood in for another is over for good, and an acknowledgement follows its alert.
+            if entry.alert.is_some() || entry.stands_in_for.is_some() {
+                continue;
+            }
             if !entry.wanted.status.is_over() || entry.remote.is_none() || by_person {
                 continue;
             }
@@ -114,6 +118,8 @@ impl Engine {
                 route: &route,
                 tracker,
                 contract: entry.contract.clone(),
+                alert: None,
+                stands_in_for: None,
                 language: entry.language.clone(),
                 fields,
             },

@@ -105,10 +105,9 @@ impl Engine {
             .into_iter()
             .flatten()
             .find(|t| {
-                self.state
-                    .tickets
-                    .get(t)
-                    .is_some_and(|t| t.tracker == tracker && t.remote.is_none())
+                self.state.tickets.get(t).is_some_and(|t| {
+                    t.tracker == tracker && t.remote.is_none() && t.alert.is_none()
+                })
             })
             .copied()
             .ok_or_else(|| format!("{id} has no ticket without a number in `{tracker}`"))?;

@@ -8,7 +8,7 @@ use crate::notices::plan::Plan;
 use crate::rules::{Matcher, Ruleset};
 use crate::sla::Sla;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Decisions {
     pub sla: Arc<Sla>,
     /// Maintenance windows that come again.
     pub recurring: Vec<RecurringWindow>,
+    /// Sources whose monitors take acknowledgements, and the name that delivery knows them by.
+    pub acknowledges: BTreeMap<String, String>,
     /// Who is told what.
     pub notices: Arc<Plan>,
 }

@@ -175,6 +175,9 @@ impl Engine {
             self.decide(id, word, text.clone());
             self.count_severity_change(up, false);
             self.note_tickets(id, &text, false);
+            if up {
+                self.want_further(id);
+            }
         }
         self.sync_tickets(id);
     }

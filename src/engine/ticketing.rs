@@ -11,7 +11,7 @@ use crate::model::text::bounded;
 use crate::model::ticket::{
     DeliveryReport, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
 };
-use crate::model::{IncidentId, Sym, TicketId, Time};
+use crate::model::{AlertId, IncidentId, Sym, TicketId, Time};
 use std::time::Duration;
 
 /// Most notes that wait for one ticket; further ones are counted, not kept.
@@ -49,6 +49,7 @@ impl Engine {
     pub(super) fn tickets(&self, id: IncidentId) -> impl Iterator<Item = &WantedTicket> {
         let ids = self.state.tickets_of.get(&id).into_iter().flatten();
         ids.filter_map(|ticket| self.state.tickets.get(ticket))
+            .filter(|ticket| ticket.alert.is_none())
     }
 
     /// Whether the route has opened a ticket: of the incident, or of one contract's case.
@@ -57,86 +58,8 @@ impl Engine {
             .any(|ticket| ticket.route == route && ticket.contract.as_deref() == contract)
     }
 
-    /// The routes by which the incident's tickets were opened; those are kept for its life. Without
-    /// a ticket, the routes that match now.
-    pub(super) fn routes_of(&self, incident: &Incident) -> Vec<Route> {
-        let opened: Vec<Route> = self
-            .decisions
-            .routes
-            .iter()
-            .filter(|route| self.has_ticket(incident.id, &route.name, None))
-            .cloned()
-            .collect();
-        if opened.is_empty() {
-            self.routes_for(incident)
-        } else {
-            opened
-        }
-    }
-
-    /// The routes of an incident: those it names, else the first that match.
-    fn routes_for(&self, incident: &Incident) -> Vec<Route> {
-        let named: Vec<Route> = self
-            .decisions
-            .routes
-            .iter()
-            .filter(|route| incident.routes.contains(&route.name))
-            .cloned()
-            .collect();
-        if !named.is_empty() {
-            return named;
-        }
-        let mut routes = Vec::new();
-        for route in &self.decisions.routes {
-            let takes = route.severities.is_empty()
-                || incident
-                    .severity
-                    .is_some_and(|s| route.severities.contains(&s));
-            if takes && self.route_matches(route, incident) {
-                routes.push(route.clone());
-                if !route.further {
-                    break;
-                }
-            }
-        }
-        if routes.is_empty() {
-            routes.push(Route::desk());
-        }
-        routes
-    }
-
-    /// A route is asked with the texts of the newest alert that this step touched; an incident of
-    /// the bridge's own goes to routes without a matcher.
-    fn route_matches(&self, route: &Route, incident: &Incident) -> bool {
-        let Some(matcher) = &route.matcher else {
-            return true;
-        };
-        let fields = [
-            (
-                "source",
-                self.state.symbols.name(incident.source).to_owned(),
-            ),
-            (
-                "severity",
-                incident.severity.map_or(String::new(), |s| s.to_string()),
-            ),
-            ("element", self.state.symbols.name(incident.root).to_owned()),
-            (
-                "site",
-                incident
-                    .sites
-                    .first()
-                    .map_or(String::new(), |s| self.state.symbols.name(*s).into()),
-            ),
-            ("title", incident.title.clone()),
-            ("category", incident.category.word().to_owned()),
-            ("topic", incident.topic.clone()),
-        ];
-        matcher.matches_fields(&fields)
-    }
-
     /// Past the cap of new tickets an hour only proven S1 and S2 get one.
-    fn over_cap(&mut self, incident: &Incident) -> bool {
+    pub(super) fn over_cap(&mut self, incident: &Incident) -> bool {
         let cap = self.decisions.settings.tickets_per_hour_max;
         let now = self.state.now;
         let (began, count) = self.state.scalars.tickets_hour;
@@ -158,11 +81,13 @@ impl Engine {
         false
     }
 
-    fn want_ticket(&mut self, incident: &Incident, route: &Route) {
+    pub(super) fn want_ticket(&mut self, incident: &Incident, route: &Route) {
         let wanted = Wanted {
             route,
             tracker: &route.tracker,
             contract: None,
+            alert: None,
+            stands_in_for: None,
             language: "en".to_owned(),
             fields: fields_of(incident, &route.queue),
         };
@@ -181,13 +106,15 @@ impl Engine {
             incident.id,
             incident.cycle,
             &route.name,
-            wanted.contract.as_deref(),
+            wanted.part().as_deref(),
         );
         let of = wanted
             .contract
             .as_ref()
             .map_or_else(String::new, |contract| format!(" for {contract}"));
-        let text = if shadow {
+        let text = if let Some(alert) = wanted.alert {
+            format!("{alert} is to be acknowledged at its monitor.")
+        } else if shadow {
             format!(
                 "Shadow: a ticket{of} in {} would open by route {}.",
                 wanted.tracker, route.name
@@ -217,8 +144,11 @@ impl Engine {
             asked_at: self.state.now,
             shadow,
             language: wanted.language,
+            alert: wanted.alert,
+            stands_in_for: wanted.stands_in_for,
             also_when_over: route.came_and_went == CameAndWent::ClosedTicket,
         };
+        let ticket_is_ack = ticket.alert.is_some();
         self.out.work.push(ticket.tracker.clone());
         self.state.tickets.insert(id, ticket);
         self.state
@@ -227,7 +157,9 @@ impl Engine {
             .or_default()
             .push(id);
         self.state.dirty.tickets.insert(id);
-        let reason = if shadow {
+        let reason = if ticket_is_ack {
+            Reason::AcknowledgementSent
+        } else if shadow {
             Reason::Shadow
         } else {
             Reason::TicketWanted
@@ -258,7 +190,19 @@ impl Engine {
                 continue;
             };
             let (number, queue) = (ticket.id, &ticket.wanted.queue);
-            let wanted = self.fields_for(&incident, ticket.contract.as_deref(), queue);
+            let wanted = match ticket.alert {
+                Some(alert) => Some(self.acknowledgement_fields(ticket, alert)),
+                None => self.fields_for(&incident, ticket.contract.as_deref(), queue),
+            };
+            let replaced = self.is_replaced(ticket);
+            let wanted = wanted.map(|fields| TicketFields {
+                status: if replaced {
+                    TicketStatus::Resolved
+                } else {
+                    fields.status
+                },
+                ..fields
+            });
             let (Some(wanted), Some(ticket)) = (wanted, self.state.tickets.get_mut(&number)) else {
                 continue;
             };
@@ -285,7 +229,9 @@ impl Engine {
         public: bool,
     ) {
         for ticket in self.current_tickets(id) {
-            if but != Some(ticket) {
+            let entry = self.state.tickets.get(&ticket);
+            let takes = |t: &WantedTicket| t.alert.is_none() && !self.is_replaced(t);
+            if but != Some(ticket) && entry.is_some_and(takes) {
                 self.note_ticket(ticket, text, public);
             }
         }
@@ -367,6 +313,8 @@ impl Engine {
         if let (true, Some(remote)) = (new_remote, &ticket.remote) {
             let name = (ticket.tracker.clone(), remote.key.clone());
             self.state.by_remote.insert(name, ticket.id);
+        }
+        if let (true, None, Some(remote)) = (new_remote, ticket.alert, &ticket.remote) {
             let after_ms = u64::try_from(self.state.now.0 - ticket.asked_at.0).unwrap_or(0);
             let tracker = ticket.tracker.clone();
             self.out
@@ -393,6 +341,9 @@ impl Engine {
         for twin in &report.twins_closed {
             let text = format!("Ticket {} was a duplicate and is closed.", twin.key);
             self.decide(incident, Reason::TwinClosed, text);
+        }
+        if new_remote {
+            self.take_over(&ticket);
         }
         self.follow_trouble(&ticket, was_trouble.is_some());
         self.verify_reopened(&before, report);
@@ -428,45 +379,6 @@ impl Engine {
             self.wake(at, Wake::Fallback(ticket.id));
         }
     }
-
-    /// A tracker has been down for too long: an S1 or S2 goes to the fallback route as well.
-    pub(super) fn fall_back(&mut self, id: TicketId) {
-        let Some(ticket) = self.state.tickets.get(&id) else {
-            return;
-        };
-        if ticket.trouble.is_none() || ticket.remote.is_some() || ticket.contract.is_some() {
-            return;
-        }
-        let Some(incident) = self.state.incidents.get(&ticket.incident).cloned() else {
-            return;
-        };
-        let urgent = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
-        let route = self
-            .decisions
-            .routes
-            .iter()
-            .find(|r| r.name == ticket.route);
-        let fallback = route.map(|r| r.fallback.clone()).unwrap_or_default();
-        let Some(fallback) = self
-            .decisions
-            .routes
-            .iter()
-            .find(|r| r.name == fallback)
-            .cloned()
-        else {
-            return;
-        };
-        let taken = self.has_ticket(incident.id, &fallback.name, None);
-        if !urgent || taken || !incident.state.is_open() {
-            return;
-        }
-        let text = format!(
-            "{} does not answer: route {} takes it.",
-            ticket.tracker, fallback.name
-        );
-        self.decide(incident.id, Reason::Fallback, text);
-        self.want_ticket(&incident, &fallback);
-    }
 }
 
 /// A ticket to be asked for.
@@ -477,14 +389,26 @@ pub(super) struct Wanted<'a> {
     pub tracker: &'a str,
     /// The contract, for the ticket of a case.
     pub contract: Option<String>,
+    /// The alert, for an acknowledgement at its monitor.
+    pub alert: Option<AlertId>,
+    /// The ticket in whose place it is asked for.
+    pub stands_in_for: Option<TicketId>,
     /// The language it is written in.
     pub language: String,
     /// Our fields.
     pub fields: TicketFields,
 }
 
+impl Wanted<'_> {
+    /// The part of the incident that it is for, if not the whole.
+    fn part(&self) -> Option<String> {
+        let alert = self.alert.map(|alert| alert.to_string());
+        self.contract.clone().or(alert)
+    }
+}
+
 /// Our fields of an incident's ticket.
-fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
+pub(super) fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
     let status = match incident.state {
         IncidentState::Resolved | IncidentState::Closed => TicketStatus::Resolved,
         // Quiet again after it was resolved: the ticket stays as it is until then.

@@ -18,6 +18,7 @@ use super::raw;
 use super::routes::{self, Target};
 use super::sns_trust::{Fetch, SnsTrust, WebFetch};
 use super::source::{Credential, Source, heartbeat_source};
+use super::tracker_hooks::HookTaker;
 use super::{Refused, Tried, handshake, opsgenie};
 use crate::formats::{Decoded, Request};
 use crate::limits;
@@ -56,6 +57,8 @@ pub struct HttpSettings {
     pub pagerduty_source: String,
     /// The source of Opsgenie requests whose key leads to none.
     pub opsgenie_source: String,
+    /// Who takes the hooks of trackers.
+    pub tracker_hooks: HookTaker,
     /// Largest body on the wire and after decompression.
     pub body_bytes_max: usize,
     /// Time for a head.
@@ -75,6 +78,7 @@ impl Default for HttpSettings {
             alertmanager_source: "prometheus".to_owned(),
             pagerduty_source: "pagerduty".to_owned(),
             opsgenie_source: "opsgenie".to_owned(),
+            tracker_hooks: HookTaker::default(),
             body_bytes_max: limits::HTTP_BODY_BYTES_MAX,
             head_time: Duration::from_secs(limits::HTTP_HEADER_SECONDS),
             body_time: Duration::from_secs(limits::HTTP_BODY_SECONDS),
@@ -86,16 +90,16 @@ impl Default for HttpSettings {
 /// The door.
 pub struct HttpDoor {
     intake: Arc<Intake>,
-    answers: Arc<dyn Answers>,
-    settings: HttpSettings,
+    pub(super) answers: Arc<dyn Answers>,
+    pub(super) settings: HttpSettings,
     pace: Limiter,
     strangers: Limiter,
     sns: SnsTrust,
 }
 
 /// A request that is being served.
-struct Served<'a> {
-    request: Request<'a>,
+pub(super) struct Served<'a> {
+    pub(super) request: Request<'a>,
     bytes: Bytes,
     client: IpAddr,
 }
@@ -130,9 +134,14 @@ impl HttpDoor {
     async fn handle(&self, request: hyper::Request<Incoming>, peer: &Peer) -> Answer {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
+        let mut tracker = None;
         let (route, named) = match Target::of(path, &self.settings) {
             Target::Take(route, name) => (route, Some(name)),
             Target::Keyed(route) => (route, None),
+            Target::Tracker(name) => {
+                tracker = Some(name);
+                (Route::Hook, None)
+            }
             Target::Fixed(fixed) => return fixed.answer(),
             Target::Nothing => return self.refuse(Route::Hook, 404, Refused::Unknown, NO_ROUTE),
         };
@@ -179,7 +188,10 @@ impl HttpDoor {
             bytes: body.clone(),
             client,
         };
-        self.take(route, named, &served, peer).await
+        match tracker {
+            Some(tracker) => self.tracker_hook(tracker, &served, peer).await,
+            None => self.take(route, named, &served, peer).await,
+        }
     }
 
     async fn body(&self, body: Incoming, headers: &hyper::HeaderMap) -> Result<Bytes, BodyError> {
@@ -383,7 +395,7 @@ impl HttpDoor {
             .await
     }
 
-    fn refuse(&self, route: Route, status: u16, why: Refused, reason: &str) -> Answer {
+    pub(super) fn refuse(&self, route: Route, status: u16, why: Refused, reason: &str) -> Answer {
         self.intake.metrics.refused("http", why);
         let refusal = Refusal {
             status,

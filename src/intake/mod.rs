@@ -42,6 +42,7 @@ pub mod sns_trust;
 pub mod source;
 pub mod spool;
 pub mod tls;
+pub mod tracker_hooks;
 pub mod verify;
 
 use crate::formats::{Decoded, Request, Undecodable};

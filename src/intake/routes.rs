@@ -8,6 +8,9 @@ use crate::formats::Request;
 use serde::Deserialize;
 use std::borrow::Cow;
 
+/// Below `/hooks/`: hooks of trackers. No source has that name.
+const TRACKERS: &str = "trackers/";
+
 /// Where a path leads.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target<'a> {
@@ -15,6 +18,8 @@ pub(super) enum Target<'a> {
     Take(Route, &'a str),
     /// To the source of the key that the request carries.
     Keyed(Route),
+    /// To the hooks of a tracker by its name.
+    Tracker(&'a str),
     /// An answer that needs no source.
     Fixed(Fixed),
     /// Nowhere.
@@ -58,6 +63,9 @@ impl<'a> Target<'a> {
             "/v2/enqueue" | "/v2/change/enqueue" | PAGERDUTY_V1 => Target::Keyed(Route::PagerDuty),
             "/v2/alerts" => Target::Keyed(Route::Opsgenie),
             _ => match path.strip_prefix("/hooks/") {
+                Some(rest) if rest.starts_with(TRACKERS) => {
+                    Target::Tracker(rest.trim_start_matches(TRACKERS))
+                }
                 Some(rest) if !rest.is_empty() => Target::hook(rest),
                 _ if path.starts_with("/v2/alerts/") || path.starts_with("/v2/heartbeats/") => {
                     Target::Keyed(Route::Opsgenie)

@@ -61,6 +61,9 @@ pub struct SourceConfig {
     /// Content that must not leave the bridge.
     #[serde(default)]
     pub sensitive: bool,
+    /// The monitor behind it that takes acknowledgements, if it does; the configuration reads it.
+    #[serde(default)]
+    pub acknowledge: Option<toml::Table>,
     /// The mapping that `kind` names, if it names one; the configuration fills it in.
     #[serde(skip)]
     pub mapping: Option<Arc<Mapping>>,
@@ -84,6 +87,7 @@ impl SourceConfig {
             challenge: None,
             baseline: false,
             sensitive: false,
+            acknowledge: None,
             mapping: None,
         }
     }

@@ -145,6 +145,8 @@ words!(
         FalseAlarm = "false_alarm",
         /// Acknowledged, by a person or at the sender.
         Acknowledged = "acknowledged",
+        /// An acknowledgement goes back to the alert's monitor.
+        AcknowledgementSent = "acknowledgement_sent",
         /// A person took it.
         Assigned = "assigned",
         /// A person answered.

@@ -1,7 +1,7 @@
 //! The ticket: what the tracker should look like, what was last written and read, and what came
 //! of each attempt.
 
-use super::id::{IncidentId, TicketId};
+use super::id::{AlertId, IncidentId, TicketId};
 use super::severity::Severity;
 use super::time::Time;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,10 @@ pub struct WantedTicket {
     pub shadow: bool,
     /// The language it is written in: `en`, `ja` or `fr`.
     pub language: String,
+    /// The alert whose acknowledgement at its monitor this is; `None`: a ticket.
+    pub alert: Option<AlertId>,
+    /// The ticket that could not be written, in whose place this one was asked for.
+    pub stands_in_for: Option<TicketId>,
     /// Opened, and closed, also if its problem is over before the tracker took it.
     pub also_when_over: bool,
 }
@@ -249,4 +253,6 @@ pub enum PersonDid {
     MergedInto(String),
     /// The customer closed it.
     ClosedByCustomer,
+    /// The condition behind an acknowledgement ended; its monitor cannot say so itself.
+    ConditionEnded,
 }

@@ -148,11 +148,19 @@ impl Matcher {
             })
     }
 
-    /// Whether all conditions hold for named values; a field that is not named is empty.
+    /// Whether all conditions hold for named values; a field that is not named is empty. Of a field
+    /// that is named several times any value will do, and none may be one that is ruled out.
     pub fn matches_fields(&self, fields: &[(&str, String)]) -> bool {
         self.conditions.iter().all(|condition| {
-            let found = fields.iter().find(|(name, _)| *name == condition.field);
-            condition.holds(found.map_or("", |(_, value)| value.as_str()))
+            let mut values = fields
+                .iter()
+                .filter(|(name, _)| *name == condition.field)
+                .map(|(_, value)| value.as_str())
+                .peekable();
+            if values.peek().is_none() {
+                return condition.holds("");
+            }
+            values.any(|value| condition.test.finds(value)) != condition.negated
         })
     }
 

@@ -60,7 +60,10 @@ pub static ALL: &[Kind] = &[
     kind::<http::HttpConfig>("http", &["authorization"]),
 ];
 
-const fn kind<S: Settings>(name: &'static str, secrets: &'static [&'static str]) -> Kind {
+pub(super) const fn kind<S: Settings>(
+    name: &'static str,
+    secrets: &'static [&'static str],
+) -> Kind {
     Kind {
         name,
         secrets,

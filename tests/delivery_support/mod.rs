@@ -187,6 +187,7 @@ impl Bridge {
             pace: quick(),
             gate: Gate::default(),
             presentation: Arc::default(),
+            look: Arc::default(),
         }
     }
 

@@ -22,7 +22,7 @@ use url::Url;
 impl HttpDoor {
     /// Whether the sender may speak now. Gives the URL by which a subscription is confirmed, if the
     /// message asks for that.
-    pub(super) async fn admit(
+    pub(in crate::intake) async fn admit(
         &self,
         route: Route,
         source: &Source,

@@ -126,6 +126,10 @@ fn retire_contents(store: &SqliteStore, before: Time) -> Result<(), StoreError> 
 /// An attempt's mark makes a later attempt look before it creates: it stays for as long as its
 /// ticket can be worked on.
 fn retire_attempts(store: &SqliteStore, before: Time) -> Result<u64, StoreError> {
+    let hooks = store.journal.marks_before("hook", before)?;
+    if !hooks.is_empty() {
+        store.journal.drop_marks("hook", hooks)?;
+    }
     let old = store.journal.marks_before("attempt", before)?;
     if old.is_empty() {
         return Ok(0);

@@ -1,0 +1,194 @@
+//! Where an incident's tickets go: the routes that match, and those that stand in for one whose
+//! tracker cannot be written.
+
+use super::ticketing::{Wanted, fields_of};
+use super::{Engine, Route};
+use crate::model::incident::{Incident, IncidentState};
+use crate::model::reason::Reason;
+use crate::model::severity::Severity;
+use crate::model::ticket::WantedTicket;
+use crate::model::{IncidentId, TicketId};
+
+impl Engine {
+    /// The routes by which the incident's tickets were opened; those are kept for its life. Without
+    /// a ticket, the routes that match now.
+    pub(super) fn routes_of(&self, incident: &Incident) -> Vec<Route> {
+        let opened: Vec<Route> = self
+            .decisions
+            .routes
+            .iter()
+            .filter(|route| self.has_ticket(incident.id, &route.name, None))
+            .cloned()
+            .collect();
+        if opened.is_empty() {
+            self.routes_for(incident)
+        } else {
+            opened
+        }
+    }
+
+    /// The routes of an incident: those it names, else the first that match.
+    pub(super) fn routes_for(&self, incident: &Incident) -> Vec<Route> {
+        let named: Vec<Route> = self
+            .decisions
+            .routes
+            .iter()
+            .filter(|route| incident.routes.contains(&route.name))
+            .cloned()
+            .collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let mut routes = Vec::new();
+        for route in &self.decisions.routes {
+            let takes = route.severities.is_empty()
+                || incident
+                    .severity
+                    .is_some_and(|s| route.severities.contains(&s));
+            if takes && self.route_matches(route, incident) {
+                routes.push(route.clone());
+                if !route.further {
+                    break;
+                }
+            }
+        }
+        if routes.is_empty() {
+            routes.push(Route::desk());
+        }
+        routes
+    }
+
+    /// A route is asked with the texts of the newest alert that this step touched; an incident of
+    /// the bridge's own goes to routes without a matcher.
+    fn route_matches(&self, route: &Route, incident: &Incident) -> bool {
+        let Some(matcher) = &route.matcher else {
+            return true;
+        };
+        let mut fields = vec![
+            (
+                "source",
+                self.state.symbols.name(incident.source).to_owned(),
+            ),
+            (
+                "severity",
+                incident.severity.map_or(String::new(), |s| s.to_string()),
+            ),
+            ("element", self.state.symbols.name(incident.root).to_owned()),
+            ("title", incident.title.clone()),
+            ("category", incident.category.word().to_owned()),
+            ("topic", incident.topic.clone()),
+            ("basis", incident.basis.word().to_owned()),
+        ];
+        let sites = incident.sites.iter();
+        fields.extend(sites.map(|site| ("site", self.state.symbols.name(*site).to_owned())));
+        let accounts = incident.accounts.iter().chain(&incident.reported_by);
+        fields.extend(accounts.map(|account| ("account", account.clone())));
+        fields.extend(incident.services.iter().map(|id| ("service", id.clone())));
+        matcher.matches_fields(&fields)
+    }
+
+    /// The incident got worse: routes with `continue` that match only now open their tickets as
+    /// well. Those that are open stay; another route never takes their place.
+    pub(super) fn want_further(&mut self, id: IncidentId) {
+        let further = |route: &Route| route.further;
+        let Some(incident) = self.state.incidents.get(&id) else {
+            return;
+        };
+        if incident.state != IncidentState::Open || !self.decisions.routes.iter().any(further) {
+            return;
+        }
+        let incident = incident.clone();
+        for route in self.routes_for(&incident) {
+            let known = self.has_ticket(id, &route.name, None);
+            if route.further && !known && !self.over_cap(&incident) {
+                self.want_ticket(&incident, &route);
+            }
+        }
+    }
+
+    /// A ticket could not be written, or its tracker has been down for too long: another route takes
+    /// it meanwhile. The tracker that is down: S1 and S2 by the fallback that the route names. A
+    /// dead letter: whatever the severity, by that fallback or else by the next route.
+    pub(super) fn fall_back(&mut self, id: TicketId) {
+        let Some(ticket) = self.state.tickets.get(&id) else {
+            return;
+        };
+        let of_incident = ticket.contract.is_none() && ticket.alert.is_none();
+        let dead = match &ticket.trouble {
+            Some(trouble) if ticket.remote.is_none() && of_incident => trouble.dead,
+            _ => return,
+        };
+        let Some(incident) = self.state.incidents.get(&ticket.incident).cloned() else {
+            return;
+        };
+        let urgent = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
+        let Some(fallback) = self.stand_in(ticket, &incident, dead) else {
+            return;
+        };
+        let taken = self.has_ticket(incident.id, &fallback.name, None);
+        if !(urgent || dead) || taken || !incident.state.is_open() {
+            return;
+        }
+        let why = if dead {
+            "takes it not"
+        } else {
+            "does not answer"
+        };
+        let text = format!(
+            "{} {why}: route {} takes it.",
+            ticket.tracker, fallback.name
+        );
+        self.decide(incident.id, Reason::Fallback, text);
+        let wanted = Wanted {
+            route: &fallback,
+            tracker: &fallback.tracker,
+            contract: None,
+            alert: None,
+            stands_in_for: Some(id),
+            language: "en".to_owned(),
+            fields: fields_of(&incident, &fallback.queue),
+        };
+        self.want(&incident, wanted);
+    }
+
+    /// The route that takes a ticket's place.
+    fn stand_in(&self, ticket: &WantedTicket, incident: &Incident, dead: bool) -> Option<Route> {
+        let routes = &self.decisions.routes;
+        let place = routes.iter().position(|route| route.name == ticket.route)?;
+        let named = &routes.get(place)?.fallback;
+        if let Some(named) = routes.iter().find(|route| route.name == *named) {
+            return Some(named.clone());
+        }
+        let mut later = routes.iter().skip(place + 1);
+        later
+            .find(|route| route.tracker != ticket.tracker && self.route_matches(route, incident))
+            .filter(|_| dead)
+            .cloned()
+    }
+
+    /// Whether the ticket that it stands in for exists after all.
+    pub(super) fn is_replaced(&self, ticket: &WantedTicket) -> bool {
+        let first = ticket
+            .stands_in_for
+            .and_then(|id| self.state.tickets.get(&id));
+        first.is_some_and(|first| first.remote.is_some())
+    }
+
+    /// A ticket came to be after all: what stood in for it says so and ends, so that one is left.
+    pub(super) fn take_over(&mut self, ticket: &WantedTicket) {
+        let stands_in = |other: &&WantedTicket| other.stands_in_for == Some(ticket.id);
+        let Some(other) = self.tickets(ticket.incident).find(stands_in) else {
+            return;
+        };
+        let key = ticket
+            .remote
+            .as_ref()
+            .map_or("", |remote| remote.key.as_str());
+        let text = format!("Goes on in ticket {key} in {}.", ticket.tracker);
+        let (id, tracker) = (other.id, other.tracker.clone());
+        self.note_ticket(id, &text, false);
+        let text = format!("{text} The one in {tracker} is closed.");
+        self.decide(ticket.incident, Reason::TwinClosed, text);
+        self.sync_tickets(ticket.incident);
+    }
+}
