@@ -218,6 +218,7 @@ impl Bench {
             account: None,
             events,
             maintenance,
+            author: None,
             replies: vec![],
             ignored: None,
             problems: vec![],

@@ -13,6 +13,7 @@ use crate::sla::{Sla, SlaSections};
 use crate::store::sealing::Keyring;
 use jiff::tz::TimeZoneDatabase;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,6 +102,25 @@ pub(super) fn mail_trust(
         check,
         own: own_mails(section),
         can_seal: keyring.can_seal(),
+    }
+}
+
+/// What is wrong with mailboxes beside their keys.
+pub(super) fn mailboxes(file: &ConfigFile, problems: &mut Vec<Problem>) {
+    let mut names = BTreeSet::new();
+    for mailbox in &file.mailbox {
+        let key = format!("mailbox `{}`", mailbox.name());
+        if !names.insert(mailbox.name()) {
+            let what = "two mailboxes have the name; give each its own";
+            problems.push(Problem::of(key.clone(), what));
+        }
+        problems.extend(mailbox.problem().map(|what| Problem::of(key.clone(), what)));
+        let source = mailbox.source();
+        let mut mails = file.source.iter().filter(|source| source.kind == "mail");
+        if source != "mail" && !mails.any(|configured| configured.name == source) {
+            let what = format!("source: there is no [[source]] `{source}` of kind `mail`");
+            problems.push(Problem::of(key, what));
+        }
     }
 }
 

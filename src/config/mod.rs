@@ -3,6 +3,7 @@
 //! itself; here the parts are put together, and what only shows then is told as well. Problems
 //! come all at once.
 
+mod doors;
 mod files;
 mod notices;
 mod pulled;
@@ -29,7 +30,6 @@ pub use read::Problem;
 pub use sections::ConfigFile;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,7 +206,7 @@ fn from_environment(environment: Vec<(String, String)>) -> Result<toml::Table, S
 
 fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
-    check_doors(&file, &mut problems);
+    doors::check(&file, &mut problems);
     map_sources(&mut file, &mut problems);
     check_sources(&file, &mut problems);
     let keyring = sealing::keyring(&file, &mut problems);
@@ -306,61 +306,6 @@ fn expectations(source: &SourceConfig) -> Vec<(String, Duration)> {
     own.into_iter().chain(beats).collect()
 }
 
-fn check_doors(file: &ConfigFile, problems: &mut Vec<Problem>) {
-    let doors: [(&str, Option<SocketAddr>, bool, bool); 4] = [
-        (
-            "http",
-            file.http.listen,
-            file.http.tls.is_some(),
-            file.http.plaintext,
-        ),
-        (
-            "smtp",
-            file.smtp.listen,
-            file.smtp.tls.is_some(),
-            file.smtp.plaintext,
-        ),
-        (
-            "lmtp",
-            file.lmtp.listen,
-            file.lmtp.tls.is_some(),
-            file.lmtp.plaintext,
-        ),
-        (
-            "operators",
-            file.operators.listen,
-            file.operators.tls.is_some(),
-            file.operators.plaintext,
-        ),
-    ];
-    for (name, listen, tls, plaintext) in doors {
-        let open = listen.is_some_and(|address| !address.ip().is_loopback());
-        if open && !tls && !plaintext {
-            problems.push(Problem::of(
-                format!("{name}.listen"),
-                "a door off loopback needs `tls`, or `plaintext = true` if the network is trusted",
-            ));
-        }
-        if open && name == "operators" && file.operators.token.is_empty() {
-            problems.push(Problem::of(
-                "operators.token",
-                "a door off loopback needs at least one token",
-            ));
-        }
-    }
-    let open = file.http.listen.is_some_and(|a| !a.ip().is_loopback());
-    let proven = |source: &SourceConfig| {
-        !source.credentials.is_empty() || !source.keys.is_empty() || !source.addresses.is_empty()
-    };
-    if open && !file.source.iter().any(proven) {
-        problems.push(Problem::of(
-            "http.listen",
-            "a door off loopback takes nothing from sources without credentials; give at least \
-             one [[source]] some",
-        ));
-    }
-}
-
 /// Gives each source whose kind is a mapping that mapping, compiled.
 fn map_sources(file: &mut ConfigFile, problems: &mut Vec<Problem>) {
     let mappings = match Mappings::compile(&file.mapping) {
@@ -424,31 +369,13 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
             problems.push(Problem::of(key, what));
         }
     }
-    check_mailboxes(file, problems);
+    files::mailboxes(file, problems);
     if file.source.iter().any(|source| source.name == "trackers") {
         let what = "no source can have this name: /hooks/trackers/ takes the hooks of trackers";
         problems.push(Problem::of("source `trackers`", what));
     }
     if let Err(clash) = Sources::new(file.source.clone(), []) {
         problems.push(Problem::of("source", clash.to_string()));
-    }
-}
-
-fn check_mailboxes(file: &ConfigFile, problems: &mut Vec<Problem>) {
-    let mut names = BTreeSet::new();
-    for mailbox in &file.mailbox {
-        let key = format!("mailbox `{}`", mailbox.name());
-        if !names.insert(mailbox.name()) {
-            let what = "two mailboxes have the name; give each its own";
-            problems.push(Problem::of(key.clone(), what));
-        }
-        problems.extend(mailbox.problem().map(|what| Problem::of(key.clone(), what)));
-        let source = mailbox.source();
-        let mut mails = file.source.iter().filter(|source| source.kind == "mail");
-        if source != "mail" && !mails.any(|configured| configured.name == source) {
-            let what = format!("source: there is no [[source]] `{source}` of kind `mail`");
-            problems.push(Problem::of(key, what));
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The mailboxes that the bridge reads: one task each, started anew at a reload.
 
+use super::operations::Daemon;
+use crate::config::Config;
 use crate::intake::mailbox::{MailboxConfig, Reading};
 use crate::intake::{imap, maildir};
 use crate::telemetry::metrics::Metrics;
@@ -44,6 +46,15 @@ impl Mailboxes {
     /// Reads nothing any more.
     pub async fn end(&self) {
         stop(&mut *self.running.lock().await).await;
+    }
+}
+
+impl Daemon {
+    /// Mails are read, judged and fetched by a new configuration from now on.
+    pub(super) async fn read_mail_by(&self, new: &Config) {
+        self.mail.store(new.mail.clone());
+        self.intake.mail.store(new.trust.clone());
+        self.mailboxes.start(&new.file.mailbox).await;
     }
 }
 

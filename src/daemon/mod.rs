@@ -3,6 +3,7 @@
 //! | file | does |
 //! | --- | --- |
 //! | `mod` | start, doors, stop |
+//! | `changes` | what a reload changes, in words |
 //! | `delivery` | a worker for each tracker |
 //! | `engine_loop` | the engine's thread |
 //! | `mailboxes` | a reader for each mailbox |
@@ -14,6 +15,7 @@
 //! | `pull` | inventories from NetBox, at intervals |
 //! | `watch` | the bridge watches itself: watchdog, clock, its own tickets and letters, dead-man's switch |
 
+mod changes;
 mod delivery;
 mod doors;
 pub(crate) use doors::{LMTP_SOCKET, OPERATORS_SOCKET};

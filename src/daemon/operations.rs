@@ -1,5 +1,6 @@
 //! What the operators' door and signals ask of the daemon as a whole.
 
+use super::changes::{changes, fixed_changes};
 use super::delivery::Workers;
 use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
@@ -74,7 +75,7 @@ pub(super) struct Daemon {
     keys: Keys,
     /// Hooks of trackers.
     pub hooks: Arc<Hooks>,
-    intake: Arc<Intake>,
+    pub(super) intake: Arc<Intake>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     gauges: Arc<ArcSwap<Gauges>>,
@@ -85,8 +86,8 @@ pub(super) struct Daemon {
     /// TLS of the doors.
     pub slots: Slots,
     workers: Arc<Workers>,
-    mail: MailSlot,
-    mailboxes: Arc<Mailboxes>,
+    pub(super) mail: MailSlot,
+    pub(super) mailboxes: Arc<Mailboxes>,
     api: OnceLock<Arc<Api>>,
     /// One change of what is decided by at a time.
     pub reloading: tokio::sync::Mutex<()>,
@@ -288,9 +289,7 @@ impl Daemon {
         self.intake.sources.store(Arc::new(sources));
         self.intake.repeats.forget();
         self.slots.replace(&new);
-        self.mail.store(new.mail.clone());
-        self.intake.mail.store(new.trust.clone());
-        self.mailboxes.start(&new.file.mailbox).await;
+        self.read_mail_by(&new).await;
         self.hooks.replace(&new);
         // A tracker's or mail server's secret may be new although its section is not.
         let has_trackers = !(new.trackers.is_empty() && old.trackers.is_empty());
