@@ -513,7 +513,7 @@ impl Operations for Daemon {
         if silent > ENGINE_SILENT_MAX {
             return Err(format!("the engine has not moved for {silent:?}"));
         }
-        self.watched.trouble().map_or(Ok(()), Err)
+        self.watched.stuck().map_or(Ok(()), Err)
     }
 
     fn notes(&self) -> Vec<String> {

@@ -34,7 +34,7 @@ pub(super) struct Watched(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    trouble: Option<String>,
+    stuck: Option<String>,
     stepped_ms: Option<i64>,
     expiries: Vec<Expiring>,
 }
@@ -44,9 +44,9 @@ impl Watched {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Why no ticket can be opened now, as the last look found it.
-    pub fn trouble(&self) -> Option<String> {
-        self.seen(|seen| seen.trouble.clone())
+    /// Why the engine is stuck, as the last look found it.
+    pub fn stuck(&self) -> Option<String> {
+        self.seen(|seen| seen.stuck.clone())
     }
 }
 

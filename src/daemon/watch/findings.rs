@@ -175,9 +175,15 @@ impl Part {
         Some(Word::Bad(lasted, why))
     }
 
-    /// Whether it is in trouble, and why.
-    pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_ref().map(|(_, why)| why.as_str())
+    /// Whether it is in trouble.
+    pub fn is_bad(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// Why it has been in trouble for at least `after`, if it has.
+    pub fn lasting(&self, now: Duration, after: Duration) -> Option<&str> {
+        let (since, why) = self.trouble.as_ref()?;
+        (now.saturating_sub(*since) >= after).then_some(why.as_str())
     }
 }
 

@@ -74,13 +74,14 @@ impl Look<'_> {
         let why = self.engine_trouble(after);
         let word = self.engine.looked(why, at, after, every);
         self.say("engine", word, &config);
-        let trouble = self.store.trouble().or(self.engine.trouble());
-        let trouble = trouble.map(str::to_owned);
-        self.daemon.watched.seen(|seen| seen.trouble = trouble);
+        // Whoever asks for readiness asks the store anew.
+        let stuck = self.engine.lasting(at, after);
+        let stuck = stuck.map(|why| format!("the engine is stuck: {why}"));
+        self.daemon.watched.seen(|seen| seen.stuck = stuck);
         if let Some(mail) = &config.watch_mail {
             self.letters.send(mail, at).await;
         }
-        if self.store.trouble().is_none() {
+        if !self.store.is_bad() {
             self.tell(&config, at).await;
         }
     }
