@@ -10,7 +10,6 @@
 //! | `hooks` | webhooks of trackers: hints to read them now |
 //! | `gate` | what a new inventory would take away, and who has to say that this is meant |
 //! | `keeping` | what is forgotten each hour; delivery that waits after a restore |
-//! | `novelty` | what a reload brings, in words |
 //! | `operations` | what the operators' door asks of the daemon: reload, backup, replay, metrics |
 //! | `pull` | inventories from NetBox, at intervals |
 //! | `watch` | the bridge watches itself: watchdog, clock, its own tickets and letters, dead-man's switch |
@@ -24,7 +23,6 @@ mod gate;
 mod hooks;
 mod keeping;
 mod mailboxes;
-mod novelty;
 mod operations;
 mod pull;
 mod watch;

@@ -6,7 +6,6 @@ use super::doors::{self, MailSlot, Slots};
 use super::engine_loop::Turned;
 use super::hooks::Hooks;
 use super::mailboxes::Mailboxes;
-use super::novelty::{changes, fixed_changes};
 use super::pull::Pulls;
 use super::watch::{SOURCE, Watched};
 use super::{Start, now};
