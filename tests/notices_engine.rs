@@ -926,3 +926,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_something_sensitive_the_number_alone_is_told() {
+    let rule: Rule =
+        toml::from_str("name = \"payroll\"\nmatch = [\"host=sw1\"]\nsensitive = true").unwrap();
+    let rules = Ruleset::compile(vec![rule]).unwrap();
+    let mut bench = Bench::with(plan_text(), CONTRACTS, rules);
+    bench.outage();
+    bench.note("the payroll host is being replaced");
+    bench.after(60);
+    bench.recovery();
+    assert!(!bench.of(NoticeKind::Opened).is_empty());
+    for notice in bench.notices.values() {
+        let facts = &notice.facts;
+        assert_eq!(facts.reference, "INC-1");
+        assert_eq!((facts.title.as_str(), facts.text.as_str()), ("", ""));
+        assert!(facts.services.is_empty() && facts.accounts.is_empty());
+    }
+}

@@ -141,7 +141,7 @@ impl Engine {
             way,
             to: reader.address.clone(),
             incident: tell.incident,
-            facts: self.facts_for(reader, &tell.facts),
+            facts: self.facts_for(reader, tell),
             wanted_at: now,
             send_at,
             waits_for,
@@ -173,7 +173,7 @@ impl Engine {
         let Some(id) = telling.of_this_input.get(&same).copied() else {
             return false;
         };
-        let more = self.facts_for(reader, &tell.facts);
+        let more = self.facts_for(reader, tell);
         let Some(notice) = self.state.telling.notices.get_mut(&id) else {
             return false;
         };
@@ -200,7 +200,8 @@ impl Engine {
 
     /// The facts as a reader may read them: in the reader's language and zone, without a name of
     /// another customer, and without staff's words where only facts may be told.
-    fn facts_for(&self, reader: &Reader, facts: &NoticeFacts) -> NoticeFacts {
+    fn facts_for(&self, reader: &Reader, tell: &Tell) -> NoticeFacts {
+        let facts = &tell.facts;
         let mut facts = NoticeFacts {
             locale: reader.locale.clone(),
             tz: reader.tz.clone(),
@@ -208,6 +209,15 @@ impl Engine {
             support: reader.support.clone(),
             ..facts.clone()
         };
+        let incident = tell.incident.and_then(|id| self.state.incidents.get(&id));
+        if incident.is_some_and(|incident| incident.sensitive) {
+            // The number alone leaves the bridge.
+            facts.title.clear();
+            facts.text.clear();
+            facts.services.clear();
+            facts.accounts.clear();
+            return facts;
+        }
         facts.text = bounded(&facts.text, TEXT_BYTES_MAX);
         facts.services.truncate(SERVICES_MAX);
         if reader.audience == Audience::Staff {
