@@ -122,14 +122,13 @@ impl Engine {
         let kind = ruled.component_kind.or(event.component_kind);
         let mut resolution = resolve(&self.decisions, event, kind, ruled.element.as_deref());
         let mut element = self.element_name(&resolution);
-        let mut hint = ruled.hint.unwrap_or(event.severity_hint);
+        let hint = ruled.hint.unwrap_or(event.severity_hint);
         let account = message.account.as_deref();
         if let (Some(account), Some(id)) = (account, resolution.element)
             && !belongs_to(&self.decisions.inventory, id, account)
         {
             resolution.how = format!("{element} is not {account}'s alone: its word does not count");
             element = String::new();
-            hint = SeverityHint::Unknown;
         }
         let host = event.host.as_deref().unwrap_or("").to_lowercase();
         let mut judged = Judged {
