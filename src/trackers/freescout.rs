@@ -7,7 +7,7 @@
 use super::client::{Client, ConnectionConfig, secret_header, send, written};
 use super::registry::Settings;
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
-use super::words::{Statuses, not_theirs, path_part, split_key, word};
+use super::words::{KEY_CHARS_MAX, Statuses, not_theirs, path_part, split_key, with_key, word};
 use super::{Called, Capabilities, Draft, RemoteTicket, Tracker, text};
 use crate::limits;
 use crate::model::Time;
@@ -22,8 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const PRODUCT: &str = "FreeScout";
-/// Room for the key and its brackets.
-const KEY_CHARS_MAX: usize = 43;
 
 /// `kind = "freescout"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -74,12 +72,6 @@ pub struct FreeScout {
     config: FreeScoutConfig,
 }
 
-/// Text with its marker, as a thread.
-fn html(text: &str, marker: &str) -> String {
-    let text = text::without_placeholders(text);
-    text::as_html(&format!("{text}\n\n{marker}"))
-}
-
 impl FreeScout {
     /// A tracker by its configuration; nothing is sent yet.
     pub fn new(name: &str, mut config: FreeScoutConfig) -> Result<FreeScout, String> {
@@ -116,11 +108,7 @@ impl FreeScout {
 
     fn subject(&self, subject: &str, key: &str) -> String {
         let line = text::without_placeholders(&self.kept_subject(subject));
-        if key.is_empty() {
-            line
-        } else {
-            format!("{line} [{key}]")
-        }
+        with_key(line, key)
     }
 
     fn kept_subject(&self, subject: &str) -> String {
@@ -292,7 +280,7 @@ impl Adaptor for FreeScout {
             "customer": { "email": customer },
             "threads": [{
                 "type": "customer",
-                "text": html(&draft.body, &draft.key),
+                "text": text::marked_html(&draft.body, &draft.key),
                 "customer": { "email": customer },
             }],
             "status": self.config.status.name(TicketStatus::New),
@@ -347,7 +335,7 @@ impl Adaptor for FreeScout {
     async fn write_note(&self, id: &str, note: Note<'_>) -> Outcome<()> {
         let mut thread = json!({
             "type": if note.public { "message" } else { "note" },
-            "text": html(note.text, note.marker),
+            "text": text::marked_html(note.text, note.marker),
             "user": self.config.user,
             "imported": true,
         });

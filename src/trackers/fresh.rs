@@ -109,12 +109,6 @@ fn unwrapped<'a>(answer: &'a Value, name: &str) -> &'a Value {
     }
 }
 
-/// Text with its marker, as HTML.
-fn html(text: &str, marker: &str) -> String {
-    let text = text::without_placeholders(text);
-    text::as_html(&format!("{text}\n\n{marker}"))
-}
-
 impl<D: Dialect> Fresh<D> {
     /// A tracker by its configuration; nothing is sent yet.
     pub(super) fn new(name: &str, mut config: FreshConfig, calls: u32) -> Result<Self, String> {
@@ -400,7 +394,7 @@ impl<D: Dialect> Adaptor for Fresh<D> {
         let mut ticket = json!({
             "email": requester,
             "subject": text::without_placeholders(&self.base.subject(&draft.fields.subject)),
-            "description": html(&draft.body, &draft.key),
+            "description": text::marked_html(&draft.body, &draft.key),
             "status": number(self.config.status.name(TicketStatus::New)),
             "priority": number(severity),
             "custom_fields": { &self.config.key_field: draft.key },
@@ -466,7 +460,8 @@ impl<D: Dialect> Adaptor for Fresh<D> {
 
     async fn write_note(&self, id: &str, note: Note<'_>) -> Outcome<()> {
         let path = format!("/api/v2/tickets/{}/notes", path_part(id));
-        let body = json!({ "body": html(note.text, note.marker), "private": !note.public });
+        let body =
+            json!({ "body": text::marked_html(note.text, note.marker), "private": !note.public });
         let written = self.base.client.write(Method::POST, &path, &body).await;
         let answer = written.done()?;
         let json = answer.json();

@@ -13,7 +13,9 @@ pub use config::GlpiConfig;
 
 use super::client::Client;
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
-use super::words::{Severities, Zone, not_theirs, path_part, split_key, word};
+use super::words::{
+    KEY_CHARS_MAX, Severities, Zone, not_theirs, path_part, split_key, with_key, word,
+};
 use super::{Called, Capabilities, Draft, RemoteTicket, text};
 use crate::model::Time;
 use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus};
@@ -27,8 +29,6 @@ use tokio::sync::{Mutex, OnceCell};
 const PRODUCT: &str = "GLPI";
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 250;
-/// Room for the key and its brackets.
-const KEY_CHARS_MAX: usize = 43;
 
 /// GLPI as a tracker.
 pub struct Glpi {
@@ -66,12 +66,6 @@ fn status(number: &str) -> TicketStatus {
 fn kept_title(subject: &str) -> String {
     let room = TITLE_CHARS_MAX - KEY_CHARS_MAX;
     text::subject(&text::without_placeholders(subject), "", room)
-}
-
-/// Text with its marker, as content.
-fn html(text: &str, marker: &str) -> String {
-    let text = text::without_placeholders(text);
-    text::as_html(&format!("{text}\n\n{marker}"))
 }
 
 /// Content as text: older versions store it with its tags spelt out.
@@ -305,13 +299,13 @@ impl Adaptor for Glpi {
         let title = kept_title(&draft.fields.subject);
         let mut input = Map::new();
         if self.key_option().await?.is_empty() {
-            let title = format!("{title} [{}]", draft.key);
+            let title = with_key(title, &draft.key);
             input.insert("name".to_owned(), json!(title));
         } else {
             input.insert("name".to_owned(), json!(title));
             input.insert("externalid".to_owned(), json!(draft.key));
         }
-        let content = html(&draft.body, &draft.key);
+        let content = text::marked_html(&draft.body, &draft.key);
         input.insert("content".to_owned(), json!(content));
         input.insert("type".to_owned(), json!(1));
         if let Some(severity) = draft.fields.severity {
@@ -352,11 +346,7 @@ impl Adaptor for Glpi {
         if from.is_none_or(|from| from.subject != to.subject) {
             let (_, key) = split_key(&words(&word(&current, "name")));
             let title = kept_title(&to.subject);
-            let title = if key.is_empty() {
-                title
-            } else {
-                format!("{title} [{key}]")
-            };
+            let title = with_key(title, &key);
             input.insert("name".to_owned(), json!(title));
         }
         if let Some(severity) = to.severity
@@ -395,7 +385,7 @@ impl Adaptor for Glpi {
         let followup = json!({
             "itemtype": "Ticket",
             "items_id": id,
-            "content": html(note.text, note.marker),
+            "content": text::marked_html(note.text, note.marker),
             "is_private": u8::from(!note.public),
         });
         self.add("ITILFollowup", &followup).await.map(|_| ())

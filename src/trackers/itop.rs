@@ -12,7 +12,7 @@ pub use config::ItopConfig;
 
 use super::client::{Answer, Client, NoAnswer, basic, send, written};
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
-use super::words::{Severities, Zone, not_theirs, split_key, word};
+use super::words::{KEY_CHARS_MAX, Severities, Zone, not_theirs, split_key, with_key, word};
 use super::{Called, Capabilities, Draft, RemoteTicket, Reopens, text};
 use crate::limits;
 use crate::model::Time;
@@ -28,8 +28,6 @@ const PRODUCT: &str = "iTop";
 const PATH: &str = "/webservices/rest.php?version=1.3";
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 250;
-/// Room for the key and its brackets.
-const KEY_CHARS_MAX: usize = 43;
 /// How the bridge is named in the history.
 const COMMENT: &str = "alertbridge";
 
@@ -378,7 +376,7 @@ impl Adaptor for Itop {
         let title = kept_title(&draft.fields.subject);
         let attribute = &self.config.key_attribute;
         if attribute.is_empty() {
-            let title = format!("{title} [{}]", draft.key);
+            let title = with_key(title, &draft.key);
             fields.insert("title".to_owned(), json!(title));
         } else {
             fields.insert("title".to_owned(), json!(title));
@@ -415,11 +413,7 @@ impl Adaptor for Itop {
         if from.is_none_or(|from| from.subject != to.subject) {
             let (_, key) = split_key(&word(&current, "title"));
             let title = kept_title(&to.subject);
-            let title = if key.is_empty() {
-                title
-            } else {
-                format!("{title} [{key}]")
-            };
+            let title = with_key(title, &key);
             fields.insert("title".to_owned(), json!(title));
         }
         if from.is_none_or(|from| from.severity != to.severity) {

@@ -116,6 +116,11 @@ pub fn without_placeholders(text: &str) -> String {
     out
 }
 
+/// A text with its marker behind it as HTML, with its placeholders defused.
+pub fn marked_html(text: &str, marker: &str) -> String {
+    as_html(&format!("{}\n\n{marker}", without_placeholders(text)))
+}
+
 /// The last word: where markers stand in texts that lost their line ends.
 pub fn last_word(text: &str) -> &str {
     text.split_whitespace().next_back().unwrap_or_default()

@@ -214,6 +214,18 @@ pub(in crate::trackers) fn split_key(subject: &str) -> (String, String) {
     }
 }
 
+/// Room for a key in brackets at the end of a title, characters.
+pub(in crate::trackers) const KEY_CHARS_MAX: usize = 43;
+
+/// A title with the key at its end, as [`split_key`] reads it; without a key it stays as it is.
+pub(in crate::trackers) fn with_key(title: String, key: &str) -> String {
+    if key.is_empty() {
+        title
+    } else {
+        format!("{title} [{key}]")
+    }
+}
+
 /// One part of a path.
 pub(in crate::trackers) fn path_part(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

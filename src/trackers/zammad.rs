@@ -10,7 +10,9 @@ mod config;
 pub use config::ZammadConfig;
 
 use super::client::{Client, secret_header};
-use super::words::{Severities, Statuses, clock, path_part, split_key, word};
+use super::words::{
+    KEY_CHARS_MAX, Severities, Statuses, clock, path_part, split_key, with_key, word,
+};
 use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
@@ -24,8 +26,6 @@ use tokio::sync::OnceCell;
 
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 250;
-/// Room for the key and its brackets.
-const KEY_CHARS_MAX: usize = 43;
 
 /// Zammad as a tracker.
 pub struct Zammad {
@@ -114,7 +114,7 @@ impl Zammad {
         } else {
             &draft.requestor
         };
-        let title = format!("{} [{}]", kept_title(&draft.fields.subject), draft.key);
+        let title = with_key(kept_title(&draft.fields.subject), &draft.key);
         let mut ticket = json!({
             "title": title,
             "group": group,
@@ -281,11 +281,7 @@ impl Zammad {
         if from.is_none_or(|from| from.subject != to.subject) {
             let (_, key) = split_key(&word(&current, "title"));
             let title = kept_title(&to.subject);
-            let title = if key.is_empty() {
-                title
-            } else {
-                format!("{title} [{key}]")
-            };
+            let title = with_key(title, &key);
             change.insert("title".to_owned(), json!(title));
         }
         if from.is_none_or(|from| from.status != to.status) {

@@ -79,12 +79,6 @@ pub struct Zendesk {
     config: ZendeskConfig,
 }
 
-/// Text with its marker, as a comment.
-fn comment(text: &str, marker: &str) -> String {
-    let text = text::without_placeholders(text);
-    text::as_html(&format!("{text}\n\n{marker}"))
-}
-
 impl Zendesk {
     /// A tracker by its configuration; nothing is sent yet.
     pub fn new(name: &str, mut config: ZendeskConfig) -> Result<Zendesk, String> {
@@ -299,7 +293,7 @@ impl Adaptor for Zendesk {
         let mut ticket = json!({
             "subject": text::without_placeholders(&self.base.subject(&draft.fields.subject)),
             "comment": {
-                "html_body": comment(&draft.body, &draft.key),
+                "html_body": text::marked_html(&draft.body, &draft.key),
                 "public": false,
                 "uploads": tokens,
             },
@@ -370,7 +364,7 @@ impl Adaptor for Zendesk {
     }
 
     async fn write_note(&self, id: &str, note: Note<'_>) -> Outcome<()> {
-        let body = comment(note.text, note.marker);
+        let body = text::marked_html(note.text, note.marker);
         let ticket = json!({ "comment": { "html_body": body, "public": note.public } });
         self.put(id, &ticket).await.map(|_| ())
     }

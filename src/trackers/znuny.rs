@@ -12,7 +12,9 @@ pub use config::ZnunyConfig;
 
 use super::client::{Answer, Client, send, written};
 use super::rest::{Adaptor, Base, Greeting, NotDone, Note, Outcome, Said, Told, not_changed};
-use super::words::{Severities, Statuses, Zone, not_theirs, split_key, word};
+use super::words::{
+    KEY_CHARS_MAX, Severities, Statuses, Zone, not_theirs, split_key, with_key, word,
+};
 use super::{Called, Capabilities, Draft, RemoteTicket, text};
 use crate::limits;
 use crate::model::Time;
@@ -28,8 +30,6 @@ use tokio::sync::OnceCell;
 const PRODUCT: &str = "Znuny";
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 250;
-/// Room for the key and its brackets.
-const KEY_CHARS_MAX: usize = 43;
 /// The calls of the web service; each is a route of its own below its address.
 pub const CALLS: [&str; 7] = [
     "SessionCreate",
@@ -356,7 +356,7 @@ impl Adaptor for Znuny {
         let mut made = self.call("TicketCreate", body.clone()).await;
         if made.as_ref().is_err_and(is_about_the_field) {
             // Without the field the title shows the key; a ticket is never refused for it.
-            body["Ticket"]["Title"] = json!(format!("{title} [{}]", draft.key));
+            body["Ticket"]["Title"] = json!(with_key(title, &draft.key));
             body["DynamicField"] = json!([]);
             made = self.call("TicketCreate", body).await;
         }
@@ -381,11 +381,7 @@ impl Adaptor for Znuny {
         if from.is_none_or(|from| from.subject != to.subject) {
             let (_, key) = split_key(&word(&current, "Title"));
             let title = kept_title(&to.subject);
-            let title = if key.is_empty() {
-                title
-            } else {
-                format!("{title} [{key}]")
-            };
+            let title = with_key(title, &key);
             change.insert("Title".to_owned(), json!(title));
         }
         let state = self.config.status.name(to.status);
