@@ -63,23 +63,21 @@ impl Format for Alertmanager {
 
     fn decode(&self, request: &Request) -> Result<Decoded, Undecodable> {
         let received_at = request.received_at;
+        let all_posted = |members: Vec<Member>| match members.is_empty() {
+            true => Ok(Decoded::ignored("an empty list")),
+            false => {
+                let events = members
+                    .into_iter()
+                    .map(|member| posted(member, received_at));
+                Decoded::from_members(events)
+            }
+        };
         if let Some(members) = posted_members(request) {
-            return match members.is_empty() {
-                true => Ok(Decoded::ignored("an empty list")),
-                false => Decoded::from_members(
-                    members
-                        .into_iter()
-                        .map(|member| posted(member, received_at)),
-                ),
-            };
+            return all_posted(members);
         }
         let body = body::read(request)?;
         match &body.value {
-            Value::Array(list) if list.is_empty() => Ok(Decoded::ignored("an empty list")),
-            Value::Array(list) => Decoded::from_members(
-                list.iter()
-                    .map(|member| posted(Member::of(Fields::of(member)), received_at)),
-            ),
+            Value::Array(list) => all_posted(list.iter().map(Fields::of).map(Member::of).collect()),
             message => {
                 let fields = Fields::of(message);
                 let alerts = fields.list("alerts");
