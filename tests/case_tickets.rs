@@ -124,20 +124,7 @@ impl Bench {
         );
         event.host = Some("sw1".to_owned());
         event.severity_hint = SeverityHint::Outage;
-        self.step(Input::Message(Message {
-            source: "mon".to_owned(),
-            scope: "mon".to_owned(),
-            sender: "native".to_owned(),
-            account: None,
-            events: vec![event],
-            maintenance: vec![],
-            author: None,
-            replies: vec![],
-            ignored: None,
-            problems: vec![],
-            replay_of: None,
-            sensitive: false,
-        }));
+        self.step(Input::Message(Message::new("mon", "native", vec![event])));
     }
 
     fn say(&mut self, command: Command) {

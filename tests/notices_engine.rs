@@ -212,18 +212,8 @@ impl Bench {
 
     fn message(&mut self, events: Vec<Event>, maintenance: Vec<MaintenanceNotice>) {
         self.step(Input::Message(Message {
-            source: "mon".to_owned(),
-            scope: "mon".to_owned(),
-            sender: "native".to_owned(),
-            account: None,
-            events,
             maintenance,
-            author: None,
-            replies: vec![],
-            ignored: None,
-            problems: vec![],
-            replay_of: None,
-            sensitive: false,
+            ..Message::new("mon", "native", events)
         }));
     }
 

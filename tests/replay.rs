@@ -264,20 +264,7 @@ fn what_began_before_the_oldest_kept_input_is_counted_and_not_compared() {
         event.host = Some(host.to_owned());
         event.severity = Some(word.to_owned());
         event.severity_hint = SeverityHint::Outage;
-        let message = Message {
-            source: "mon".to_owned(),
-            scope: "mon".to_owned(),
-            sender: "native".to_owned(),
-            account: None,
-            events: vec![event],
-            maintenance: Vec::new(),
-            author: None,
-            replies: Vec::new(),
-            ignored: None,
-            problems: Vec::new(),
-            replay_of: None,
-            sensitive: false,
-        };
+        let message = Message::new("mon", "native", vec![event]);
         let input = NewInput {
             at: Time(at),
             input: Input::Message(message),

@@ -405,20 +405,7 @@ fn alert(element: &str, state: EventState, hint: SeverityHint) -> Input {
     let mut event = Event::new(state, identity, format!("{element} failed"));
     event.host = Some(element.to_owned());
     event.severity_hint = hint;
-    Input::Message(Message {
-        source: "mon".to_owned(),
-        scope: "mon".to_owned(),
-        sender: "native".to_owned(),
-        account: None,
-        events: vec![event],
-        maintenance: vec![],
-        author: None,
-        replies: vec![],
-        ignored: None,
-        problems: vec![],
-        replay_of: None,
-        sensitive: false,
-    })
+    Input::Message(Message::new("mon", "native", vec![event]))
 }
 
 fn command(person: &Person, incident: IncidentId) -> Command {

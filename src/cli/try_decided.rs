@@ -33,20 +33,11 @@ fn one(config: &Config, (source, sender): (&str, &str), event: &Event, at: Time)
         .collect();
     let configured = config.file.source.iter().find(|one| one.name == source);
     let message = Message {
-        source: source.to_owned(),
         scope: configured
             .and_then(|one| one.identity_scope.clone())
             .unwrap_or_else(|| source.to_owned()),
-        sender: sender.to_owned(),
         account: configured.and_then(|one| one.account.clone()),
-        author: None,
-        events: vec![event.clone()],
-        maintenance: Vec::new(),
-        replies: Vec::new(),
-        ignored: None,
-        problems: Vec::new(),
-        replay_of: None,
-        sensitive: false,
+        ..Message::new(source, sender, vec![event.clone()])
     };
     let mut decisions = config.decisions.clone();
     // A source's first words are no list here: the question is what one event does.

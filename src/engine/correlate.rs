@@ -10,7 +10,7 @@ use crate::model::alert::AlertText;
 use crate::model::event::{ComponentKind, Event, SeverityHint};
 use crate::model::input::Message;
 use crate::model::reason::Reason;
-use crate::model::{Alert, AlertId, IncidentId, Sym};
+use crate::model::{Alert, AlertId, IncidentId, Sym, hash_of_parts};
 use crate::rules::Facts;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -357,14 +357,7 @@ impl Engine {
 
 /// A group key: the first 8 bytes of SHA-256 over the parts with their lengths.
 pub(super) fn group_hash(parts: &[&str]) -> u64 {
-    use sha2::{Digest, Sha256};
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hasher
-        .finalize()
+    hash_of_parts(parts.iter().copied())
         .iter()
         .take(8)
         .fold(0, |key, byte| (key << 8) | u64::from(*byte))

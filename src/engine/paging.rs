@@ -4,11 +4,12 @@
 
 use super::Engine;
 use super::state::Wake;
-use super::telling::{Tell, pager_reader};
+use super::telling::Tell;
 use crate::model::incident::IncidentState;
 use crate::model::outgoing::{NoticeFacts, NoticeKind, Page, Way};
 use crate::model::reason::Reason;
 use crate::model::{IncidentId, NoticeId, Severity};
+use crate::notices::plan::Reader;
 use std::collections::BTreeMap;
 
 /// Most calls that are unanswered at once; past it nobody needs a further one to know.
@@ -145,7 +146,7 @@ impl Engine {
                 self.tell(&tell);
                 anybody |= plan.mail && !readers.is_empty();
             } else {
-                let reader = pager_reader(&contact.pager, contact);
+                let reader = Reader::staff(&contact.pager, contact);
                 if let Some(call) = self.want_notice(&tell, &reader, Way::Pager)
                     && let Some(page) = self.state.telling.pages.get_mut(&id)
                 {
@@ -305,7 +306,7 @@ impl Engine {
                 readers: &[],
                 send_at: None,
             };
-            let reader = pager_reader(&contact.pager, contact);
+            let reader = Reader::staff(&contact.pager, contact);
             self.want_notice(&tell, &reader, Way::Pager);
         }
     }

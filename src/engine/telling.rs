@@ -12,7 +12,7 @@ use crate::model::outgoing::{
 };
 use crate::model::reason::Reason;
 use crate::model::text::bounded;
-use crate::model::{IncidentId, NoticeId, SecurityId, Severity, Time};
+use crate::model::{IncidentId, NoticeId, SecurityId, Severity, Time, short_hash};
 use crate::notices::plan::Reader;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,13 +110,14 @@ impl Engine {
             way.word(),
             &reader.address.to_lowercase(),
         ];
-        let key = notice_key("an-", &parts);
+        let key = format!("an-{}", short_hash(parts));
         let thread_parts = [generation.as_str(), &tell.thread, &reader.address];
         // A pager joins calls of one incident by this, whoever is called.
-        let thread = match way {
-            Way::Mail => notice_key("at-", &thread_parts),
-            Way::Pager => notice_key("ap-", &thread_parts),
+        let thread_prefix = match way {
+            Way::Mail => "at-",
+            Way::Pager => "ap-",
         };
+        let thread = format!("{thread_prefix}{}", short_hash(thread_parts));
         if self.state.telling.keys.contains_key(&key) || self.joins(tell, reader) {
             return None;
         }
@@ -459,7 +460,7 @@ impl Engine {
         };
         match plan.contacts.get(contact) {
             Some(found) if !found.pager.is_empty() => {
-                let reader = pager_reader(&found.pager, found);
+                let reader = Reader::staff(&found.pager, found);
                 self.want_notice(&tell, &reader, Way::Pager);
                 true
             }
@@ -500,20 +501,6 @@ impl Engine {
     }
 }
 
-/// A pager as the reader of a call.
-pub(super) fn pager_reader(pager: &str, contact: &crate::notices::plan::Contact) -> Reader {
-    Reader {
-        address: pager.to_owned(),
-        contract: String::new(),
-        audience: Audience::Staff,
-        locale: contact.locale.clone(),
-        tz: contact.tz.clone(),
-        sender_name: String::new(),
-        support: String::new(),
-        words: true,
-    }
-}
-
 fn joined_by(tell: &Tell, reader: &Reader) -> String {
     let at = tell.send_at.map_or(0, |(at, _)| at.0);
     format!(
@@ -527,20 +514,4 @@ fn joined_by(tell: &Tell, reader: &Reader) -> String {
 /// Rows of notices in order of their numbers.
 pub(super) fn thing_key(id: NoticeId) -> String {
     format!("{:012}", id.0)
-}
-
-/// A short hash of parts, none of which can be taken for two.
-fn notice_key(prefix: &str, parts: &[&str]) -> String {
-    use sha2::{Digest, Sha256};
-    use std::fmt::Write;
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let mut key = prefix.to_owned();
-    for byte in hasher.finalize().iter().take(16) {
-        let _ = write!(key, "{byte:02x}");
-    }
-    key
 }

@@ -54,20 +54,7 @@ impl Story {
 
     fn events(&mut self, events: Vec<Event>) -> Vec<&'static str> {
         self.engine.take_said();
-        self.input(Input::Message(Message {
-            source: "mon".into(),
-            scope: "mon".into(),
-            sender: "native".into(),
-            account: None,
-            events,
-            maintenance: Vec::new(),
-            author: None,
-            replies: Vec::new(),
-            ignored: None,
-            problems: Vec::new(),
-            replay_of: None,
-            sensitive: false,
-        }));
+        self.input(Input::Message(Message::new("mon", "native", events)));
         let said = self.engine.take_said();
         said.outcomes
             .iter()

@@ -11,7 +11,7 @@ use crate::model::text::bounded;
 use crate::model::ticket::{
     DeliveryReport, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
 };
-use crate::model::{AlertId, IncidentId, Sym, TicketId, Time};
+use crate::model::{AlertId, IncidentId, Sym, TicketId, Time, short_hash};
 use std::time::Duration;
 
 /// Most notes that wait for one ticket; further ones are counted, not kept.
@@ -445,26 +445,9 @@ fn ticket_key(
     route: &str,
     contract: Option<&str>,
 ) -> String {
-    use sha2::{Digest, Sha256};
-    use std::fmt::Write;
-    let mut hasher = Sha256::new();
-    for part in [
-        generation,
-        &incident.0.to_string(),
-        &cycle.to_string(),
-        route,
-    ]
-    .into_iter()
-    .chain(contract)
-    {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let mut key = String::from("ab-");
-    for byte in hasher.finalize().iter().take(16) {
-        let _ = write!(key, "{byte:02x}");
-    }
-    key
+    let (incident, cycle) = (incident.0.to_string(), cycle.to_string());
+    let parts = [generation, &incident, &cycle, route];
+    format!("ab-{}", short_hash(parts.into_iter().chain(contract)))
 }
 
 /// The order of work of a ticket: creates before updates, S1 before S5, the incident's before those

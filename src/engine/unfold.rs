@@ -110,18 +110,10 @@ impl Engine {
     fn remaining(&self, alert: &Alert, text: &AlertText) -> Remaining {
         let event = event_of(alert, text);
         let message = Message {
-            source: text.source.clone(),
             scope: text.scope.clone(),
-            sender: text.sender.clone(),
             account: text.account.clone(),
-            author: None,
-            events: Vec::new(),
-            maintenance: Vec::new(),
-            replies: Vec::new(),
-            ignored: None,
-            problems: Vec::new(),
-            replay_of: None,
             sensitive: text.sensitive,
+            ..Message::new(&text.source, &text.sender, Vec::new())
         };
         let mut judged = self.judge(&message, &event);
         judged.sensitive |= text.sensitive;

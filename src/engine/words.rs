@@ -8,7 +8,7 @@ use crate::model::incident::Incident;
 use crate::model::input::Message;
 use crate::model::notice::{Asked, Author, Reply, Speaker};
 use crate::model::reason::Reason;
-use crate::model::{IncidentId, PersonRequest, RequestKind};
+use crate::model::{IncidentId, PersonRequest};
 
 impl Engine {
     /// Words of a person by mail.
@@ -142,14 +142,7 @@ impl Engine {
             .account
             .clone()
             .unwrap_or_else(|| reply.from.clone());
-        let asked = author.asked.clone().unwrap_or(Asked {
-            account: None,
-            service: None,
-            kind: RequestKind::Inquiry,
-            reported_at: None,
-            sensitive: false,
-            problems: Vec::new(),
-        });
+        let asked = author.asked.clone().unwrap_or_else(Asked::inquiry);
         doubts.extend(asked.problems);
         let account = match asked.account {
             Some(other) if !self.may_report_for(author, &own, &other) => {

@@ -7,7 +7,7 @@ use crate::limits::{
     EVENT_LABEL_BYTES_MAX, EVENT_LABELS_MAX, EVENT_SUMMARY_BYTES_MAX, EVENT_TEXT_BYTES_MAX,
 };
 use crate::model::{
-    ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, text,
+    ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, short_hash, text,
 };
 use std::collections::BTreeMap;
 
@@ -285,22 +285,10 @@ pub fn labels_key(labels: &BTreeMap<String, String>, without: &[&str]) -> Option
 /// An identity for a problem that its sender gives no id: a hash of what it says about itself, so
 /// that a repeat is the same problem. `None` if all parts are empty.
 pub fn derived_key(parts: &[&str]) -> Option<Identity> {
-    use sha2::{Digest, Sha256};
     if parts.iter().all(|part| part.trim().is_empty()) {
         return None;
     }
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    let digest = hash.finalize();
-    let hex: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Identity::key(hex)
+    Identity::key(short_hash(parts.iter().copied()))
 }
 
 fn fallback_summary(event: &Event) -> String {

@@ -166,20 +166,7 @@ mod tests {
             "it is over",
         );
         event.dedup_key = Some("k".to_owned());
-        let message = Message {
-            source: "a".to_owned(),
-            scope: "a".to_owned(),
-            sender: "opsgenie".to_owned(),
-            account: None,
-            author: None,
-            events: vec![event],
-            maintenance: Vec::new(),
-            replies: Vec::new(),
-            ignored: None,
-            problems: Vec::new(),
-            replay_of: None,
-            sensitive: false,
-        };
+        let message = Message::new("a", "opsgenie", vec![event]);
         let row = Sequenced {
             seq: 7,
             at: Time(0),

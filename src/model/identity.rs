@@ -107,6 +107,25 @@ impl AlertKey {
     }
 }
 
+/// SHA-256 over parts, each with its length before it: no two lists of parts share one.
+pub fn hash_of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+/// The first half of [`hash_of_parts`], as 32 hexadecimal digits.
+pub fn short_hash<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    hash_of_parts(parts)
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 impl fmt::Debug for AlertKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.hex())

@@ -152,6 +152,26 @@ pub struct Message {
     pub sensitive: bool,
 }
 
+impl Message {
+    /// Events and nothing else, of a source whose scope is its own name.
+    pub fn new(source: &str, sender: &str, events: Vec<Event>) -> Message {
+        Message {
+            source: source.to_owned(),
+            scope: source.to_owned(),
+            sender: sender.to_owned(),
+            account: None,
+            author: None,
+            events,
+            maintenance: Vec::new(),
+            replies: Vec::new(),
+            ignored: None,
+            problems: Vec::new(),
+            replay_of: None,
+            sensitive: false,
+        }
+    }
+}
+
 /// A request or mail in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undecoded {

@@ -22,7 +22,7 @@ pub use alert::{Alert, AlertState, AlertText};
 pub use command::{Command, PersonRequest, RequestKind};
 pub use event::{ComponentKind, Event, EventState, SeverityHint, Suppressed};
 pub use id::{AlertId, IncidentId, NoticeId, SecurityId, SilenceId, Sym, TicketId, WindowId};
-pub use identity::{AlertKey, Identity};
+pub use identity::{AlertKey, Identity, hash_of_parts, short_hash};
 pub use incident::{Effect, Ended, ImpactPeriod, Incident, IncidentState, TimelineEntry};
 pub use input::{Input, Message, Seen, Sequenced, Undecoded};
 pub use reason::{Outcome, Reason};

@@ -144,3 +144,17 @@ pub struct Asked {
     /// Lines that were not understood.
     pub problems: Vec<String>,
 }
+
+impl Asked {
+    /// What is asked where no line says more.
+    pub fn inquiry() -> Asked {
+        Asked {
+            account: None,
+            service: None,
+            kind: RequestKind::Inquiry,
+            reported_at: None,
+            sensitive: false,
+            problems: Vec::new(),
+        }
+    }
+}

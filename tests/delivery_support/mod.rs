@@ -143,21 +143,8 @@ impl Bridge {
         event.host = Some(name.to_owned());
         event.site = Some(format!("site-{name}"));
         event.severity_hint = SeverityHint::Outage;
-        self.append(Input::Message(Message {
-            source: "mon".to_owned(),
-            scope: "mon".to_owned(),
-            sender: "native".to_owned(),
-            account: None,
-            events: vec![event],
-            maintenance: Vec::new(),
-            author: None,
-            replies: Vec::new(),
-            ignored: None,
-            problems: Vec::new(),
-            replay_of: None,
-            sensitive: false,
-        }))
-        .await;
+        self.append(Input::Message(Message::new("mon", "native", vec![event])))
+            .await;
     }
 
     /// A fact that must stand in the ticket once.

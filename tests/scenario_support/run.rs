@@ -518,20 +518,7 @@ fn restart() -> Input {
 }
 
 fn message(source: &str) -> Message {
-    Message {
-        source: source.to_owned(),
-        scope: source.to_owned(),
-        sender: "native".to_owned(),
-        account: None,
-        events: Vec::new(),
-        maintenance: Vec::new(),
-        author: None,
-        replies: Vec::new(),
-        ignored: None,
-        problems: Vec::new(),
-        replay_of: None,
-        sensitive: false,
-    }
+    Message::new(source, "native", Vec::new())
 }
 
 /// Every byte of a delta, as a digest; in words if one scenario is looked at.

@@ -31,20 +31,7 @@ pub fn message(key: &str, bytes: usize) -> Input {
         format!("{key} is down"),
     );
     event.details = noise(bytes);
-    Input::Message(Message {
-        source: "s".to_owned(),
-        scope: "s".to_owned(),
-        sender: "native".to_owned(),
-        account: None,
-        events: vec![event],
-        maintenance: Vec::new(),
-        author: None,
-        replies: Vec::new(),
-        ignored: None,
-        problems: Vec::new(),
-        replay_of: None,
-        sensitive: false,
-    })
+    Input::Message(Message::new("s", "native", vec![event]))
 }
 
 /// Text that no compressor makes small; the same for the same length.

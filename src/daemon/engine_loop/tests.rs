@@ -14,20 +14,7 @@ fn outage(host: &str) -> Input {
         format!("{host} is down"),
     );
     event.severity_hint = SeverityHint::Outage;
-    Input::Message(Message {
-        source: "s".to_owned(),
-        scope: "s".to_owned(),
-        sender: "native".to_owned(),
-        account: None,
-        events: vec![event],
-        maintenance: Vec::new(),
-        author: None,
-        replies: Vec::new(),
-        ignored: None,
-        problems: Vec::new(),
-        replay_of: None,
-        sensitive: false,
-    })
+    Input::Message(Message::new("s", "native", vec![event]))
 }
 
 fn append(store: &SqliteStore, runtime: &tokio::runtime::Runtime, inputs: Vec<Input>) {

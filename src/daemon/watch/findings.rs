@@ -58,20 +58,7 @@ impl Change {
             }
             Change::Clear(..) => event.ends_at = Some(at),
         }
-        Message {
-            source: SOURCE.to_owned(),
-            scope: SOURCE.to_owned(),
-            sender: SOURCE.to_owned(),
-            account: None,
-            author: None,
-            events: vec![event],
-            maintenance: Vec::new(),
-            replies: Vec::new(),
-            ignored: None,
-            problems: Vec::new(),
-            replay_of: None,
-            sensitive: false,
-        }
+        Message::new(SOURCE, SOURCE, vec![event])
     }
 }
 

@@ -60,20 +60,7 @@ fn fail(engine: &mut Engine, seq: u64, at: i64, part: &str) {
     event.host = Some("core-1".into());
     event.component = Some(part.into());
     event.severity = Some("major".into());
-    let message = Message {
-        source: "snmp".into(),
-        scope: "snmp".into(),
-        sender: "native".into(),
-        account: None,
-        events: vec![event],
-        maintenance: Vec::new(),
-        author: None,
-        replies: Vec::new(),
-        ignored: None,
-        problems: Vec::new(),
-        replay_of: None,
-        sensitive: false,
-    };
+    let message = Message::new("snmp", "native", vec![event]);
     engine.step(&Sequenced {
         seq,
         at: Time::from_seconds(at),

@@ -19,14 +19,7 @@ const VALUE_BYTES_MAX: usize = 200;
 
 /// What the text asks for; `None` if its first lines are no request.
 pub(super) fn read(text: &str) -> Option<Asked> {
-    let mut asked = Asked {
-        account: None,
-        service: None,
-        kind: RequestKind::Inquiry,
-        reported_at: None,
-        sensitive: false,
-        problems: Vec::new(),
-    };
+    let mut asked = Asked::inquiry();
     let mut found = false;
     for line in text.lines().map(str::trim).skip_while(|l| l.is_empty()) {
         let Some((name, value)) = line.split_once([':', '：']) else {

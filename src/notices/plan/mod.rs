@@ -95,6 +95,22 @@ pub struct Reader {
     pub words: bool,
 }
 
+impl Reader {
+    /// One of our own people, behind a contact.
+    pub fn staff(address: &str, contact: &Contact) -> Reader {
+        Reader {
+            address: address.to_owned(),
+            contract: String::new(),
+            audience: Audience::Staff,
+            locale: contact.locale.clone(),
+            tz: contact.tz.clone(),
+            sender_name: String::new(),
+            support: String::new(),
+            words: true,
+        }
+    }
+}
+
 /// Who is told, and which audience should be and has no address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readers {
@@ -348,17 +364,8 @@ impl Plan {
 
 /// The people behind a contact.
 pub fn readers_of(contact: &Contact) -> Vec<Reader> {
-    let reader = |address: &String| Reader {
-        address: address.clone(),
-        contract: String::new(),
-        audience: Audience::Staff,
-        locale: contact.locale.clone(),
-        tz: contact.tz.clone(),
-        sender_name: String::new(),
-        support: String::new(),
-        words: true,
-    };
-    contact.mail.iter().map(reader).collect()
+    let addresses = contact.mail.iter();
+    addresses.map(|to| Reader::staff(to, contact)).collect()
 }
 
 fn wait(calendar: Option<&Calendar>, now: Time, why: WaitsFor) -> (Time, Option<WaitsFor>) {
