@@ -16,6 +16,7 @@
 //! | `storm` | when openings fold into one |
 //! | `unfold` | when a storm is over, and what remains of it |
 //! | `baseline` | what fires already at a source's first contact |
+//! | `cap` | tickets an hour, and the list of what waits |
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
 //! | `windows` | silences, maintenance windows, notices of carriers |
 //! | `recurring` | windows that come again |
@@ -30,7 +31,8 @@
 //! | `case_tickets` | what each customer sees of a case, and does to it |
 //! | `acknowledge` | which acknowledgements go back to monitors |
 //! | `names` | whose name must not reach another customer |
-//! | `request` | what people bring in: reports, questions, existing tickets |
+//! | `request` | what people bring in: reports, questions |
+//! | `adopt` | tickets that exist already |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
 //! | `people` | what operators and people in trackers do |
 //! | `moments` | what falls due of clocks, told once each |
@@ -45,9 +47,11 @@
 //! | `saving` | loading and saving |
 
 mod acknowledge;
+mod adopt;
 mod agreements;
 mod alert;
 mod baseline;
+mod cap;
 mod case_tickets;
 mod cases;
 mod correlate;

@@ -262,6 +262,9 @@ impl Engine {
                         state.month_alerts.insert(key, counts);
                     }
                 }
+                "held_back" => {
+                    state.held_back.extend(key.parse::<IncidentId>());
+                }
                 "healthy" => {
                     state.healthy.insert(key.clone());
                 }
@@ -407,6 +410,10 @@ impl Engine {
                 let at = trouble.since.plus(self.decisions.settings.fallback_after);
                 wakes.push((at, Wake::Fallback(ticket.id)));
             }
+        }
+        if !self.state.held_back.is_empty() {
+            let (began, _) = self.state.scalars.tickets_hour;
+            wakes.push((began.plus(super::cap::HOUR), Wake::TicketHour));
         }
         self.state.wakes.extend(wakes);
         for (name, every) in self.decisions.expected.clone() {

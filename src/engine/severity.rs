@@ -176,6 +176,7 @@ impl Engine {
             self.count_severity_change(up, false);
             self.note_tickets(id, &text, false);
             if up {
+                self.give_if_urgent(id);
                 self.want_further(id);
             }
         }

@@ -52,6 +52,8 @@ pub enum Wake {
     ClosedTicket(TicketId),
     /// A call is repeated, or the next level is called.
     Page(IncidentId),
+    /// The hour is over in which the cap held tickets back.
+    TicketHour,
 }
 
 /// What is known of a source.
@@ -250,6 +252,8 @@ pub struct State {
     pub month_alerts: BTreeMap<(String, String), AlertCounts>,
     /// Services that were being set up and were seen healthy.
     pub healthy: BTreeSet<String>,
+    /// Incidents whose tickets the cap holds back.
+    pub held_back: BTreeSet<IncidentId>,
     /// Open incidents that a person reported.
     pub reported: BTreeSet<IncidentId>,
     /// Recently applied change ids of people, to apply each once.

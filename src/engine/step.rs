@@ -83,6 +83,7 @@ impl Engine {
                 Wake::StormEnd(id) => self.storm_may_end(id),
                 Wake::ClosedTicket(id) => self.still_closed(id),
                 Wake::Page(id) => self.page_due(id),
+                Wake::TicketHour => self.ticket_hour_over(),
             }
         }
     }
@@ -492,17 +493,32 @@ impl Engine {
         reason: Reason,
         source: crate::model::Sym,
     ) -> crate::model::IncidentId {
+        self.open_own_of(title, text, reason, (source, None))
+    }
+
+    /// The same with what it is found by again, which it has before its ticket is asked for.
+    pub(super) fn open_own_of(
+        &mut self,
+        title: &str,
+        text: &str,
+        reason: Reason,
+        (source, group): (crate::model::Sym, Option<u64>),
+    ) -> crate::model::IncidentId {
         let id = self.new_incident(title, source, Category::Incident);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             incident.severity = Some(crate::model::Severity::S3);
             incident.reason = text.to_owned();
             incident.reason_word = reason;
+            incident.group = group;
             super::next_period(
                 &mut incident.periods,
                 Effect::Unknown,
                 crate::model::Severity::S3,
                 incident.opened_at,
             );
+        }
+        if let Some(group) = group {
+            self.state.by_group.insert(group, id);
         }
         self.decide(id, reason, text);
         self.release(id);
