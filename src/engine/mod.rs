@@ -91,7 +91,9 @@ mod words;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert, explain_around, explain_event, recap};
+pub use explain::{
+    Explained, Recorded, explain, explain_alert, explain_around, explain_event, recap,
+};
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
