@@ -3,7 +3,7 @@
 use super::Engine;
 use super::correlate::{Judged, group_hash};
 use super::state::Wake;
-use crate::model::alert::{Alert, AlertState, AlertText};
+use crate::model::alert::{Alert, AlertState, AlertText, Weight};
 use crate::model::event::{Event, EventState, SeverityHint, Suppressed};
 use crate::model::identity::{AlertKey, ENCODING_VERSION};
 use crate::model::input::Message;
@@ -165,6 +165,7 @@ impl Engine {
             covers: Vec::new(),
             doubted: false,
             sensitive: judged.sensitive,
+            severity: judged.severity,
         };
         self.state.alerts.insert(id, alert);
         self.state.by_key.insert(key, id);
@@ -221,9 +222,10 @@ impl Engine {
         alert.fired_at = event.starts_at.filter(|at| *at <= now).unwrap_or(now);
         alert.resolved_at = None;
         alert.hint = judged.hint;
+        alert.severity = judged.severity;
         alert.kind = judged.kind;
         self.note_event(id, event);
-        let covers = self.covers_of(id, event);
+        let covers = self.covers_of(id, event, &judged.tags);
         if let Some(alert) = self.state.alerts.get_mut(&id) {
             alert.covers = covers;
         }
@@ -232,6 +234,10 @@ impl Engine {
             return Outcome::Info;
         }
         let outcome = self.attach(id, event, judged, new);
+        // Also where the alert went back to an incident, or into a storm.
+        if let Some(incident) = self.state.alerts.get(&id).and_then(|a| a.incident) {
+            self.tag_incident(incident, judged);
+        }
         if event.state == EventState::Acknowledged
             && let Some(incident) = self.state.alerts.get(&id).and_then(|a| a.incident)
         {
@@ -304,7 +310,7 @@ impl Engine {
             return Outcome::Failed;
         };
         alert.sensitive |= judged.sensitive;
-        let (was, was_hint) = (alert.state, alert.hint);
+        let (was, was_weight) = (alert.state, alert.weight());
         let new_start = event.starts_at > alert.starts_at && alert.starts_at.is_some();
         let element = self.state.symbols.name(alert.element).to_owned();
         if !was.is_active() {
@@ -320,10 +326,13 @@ impl Engine {
         if element != judged.element {
             self.change_element(id, &judged.element);
         }
-        if was_hint != judged.hint {
-            self.change_hint(id, judged.hint);
+        if was_weight != judged.weight() {
+            self.change_weight(id, judged.weight());
         }
         let incident = self.state.alerts.get(&id).and_then(|a| a.incident);
+        if let Some(incident) = incident {
+            self.tag_incident(incident, &judged);
+        }
         if event.state == EventState::Acknowledged {
             if was != AlertState::Acknowledged {
                 if let Some(alert) = self.state.alerts.get_mut(&id) {
@@ -338,7 +347,7 @@ impl Engine {
         }
         // A worse word breaks an acknowledgement; an equal or milder one does not.
         if was == AlertState::Acknowledged
-            && worse(judged.hint, was_hint)
+            && worse(judged.hint, was_weight.hint)
             && let Some(alert) = self.state.alerts.get_mut(&id)
         {
             alert.state = AlertState::Firing;
@@ -347,7 +356,7 @@ impl Engine {
             if new_start {
                 self.count_firing(incident);
             }
-            if was_hint != judged.hint {
+            if was_weight != judged.weight() {
                 self.evaluate_for(incident, id);
                 return Outcome::Updated;
             }
@@ -393,12 +402,12 @@ impl Engine {
             .unwrap_or(now);
         alert.resolved_at = Some(ended);
         self.health_moved = true;
-        let (incident, hint) = (alert.incident, alert.hint);
+        let (incident, weight) = (alert.incident, alert.weight());
         self.note_event(id, event);
         self.leave_element(id);
         match incident.map(|i| self.state.survivor(i)) {
             Some(incident) => {
-                let outcome = self.member_ended(incident, id, hint, ended);
+                let outcome = self.member_ended(incident, id, weight, ended);
                 self.sync_acknowledgement(incident, id);
                 outcome
             }
@@ -423,12 +432,13 @@ impl Engine {
         alert.state = AlertState::Resolved;
         alert.resolved_at = Some(now);
         self.health_moved = true;
-        let (incident, hint, expires) = (alert.incident, alert.hint, alert.expires_at.take());
+        let (incident, weight) = (alert.incident, alert.weight());
+        let expires = alert.expires_at.take();
         self.state.rewake(expires, None, Wake::Stale(id));
         self.state.dirty.alerts.insert(id);
         self.leave_element(id);
         if let Some(incident) = incident.map(|i| self.state.survivor(i)) {
-            self.member_ended(incident, id, hint, now);
+            self.member_ended(incident, id, weight, now);
         }
         Ok(format!("{id} ended"))
     }
@@ -499,17 +509,17 @@ impl Engine {
         }
     }
 
-    fn change_hint(&mut self, id: AlertId, hint: SeverityHint) {
+    fn change_weight(&mut self, id: AlertId, new: Weight) {
         let Some(alert) = self.state.alerts.get_mut(&id) else {
             return;
         };
-        let (old, element) = (alert.hint, alert.element);
-        alert.hint = hint;
+        let (old, element) = (alert.weight(), alert.element);
+        (alert.hint, alert.severity) = (new.hint, new.severity);
         let incident = alert.incident;
         self.state.dirty.alerts.insert(id);
         if let Some(incident) = incident.map(|i| self.state.survivor(i)) {
             let tally = self.tallies.entry(incident).or_default();
-            tally.move_hint(old, hint);
+            tally.change(old, new);
         }
         if element != Sym(0) {
             self.refresh_health(element);

@@ -89,12 +89,28 @@ pub fn explain(recorded: &Recorded) -> Explained {
     if incident.sensitive {
         return withheld(incident, recorded.alerts.len(), timeline);
     }
-    let parts = [alerts(recorded), elements(recorded), effect(incident)];
-    let mut because: Vec<Explained> = parts.into_iter().collect();
+    let mut because = vec![alerts(recorded)];
+    because.extend(chain(recorded));
+    Explained::of(head(incident), because)
+}
+
+/// The same beneath one of its alerts, which is told already.
+pub fn explain_around(recorded: &Recorded) -> Explained {
+    let (incident, timeline) = (recorded.incident, recorded.timeline);
+    if incident.sensitive {
+        return withheld(incident, recorded.alerts.len(), timeline);
+    }
+    Explained::of(head(incident), chain(recorded))
+}
+
+/// What follows from the alerts of an incident.
+fn chain(recorded: &Recorded) -> Vec<Explained> {
+    let (incident, timeline) = (recorded.incident, recorded.timeline);
+    let mut because = vec![elements(recorded), effect(incident)];
     because.extend(waiting(incident, timeline));
     because.extend(for_and_against(recorded));
     because.push(history(timeline));
-    Explained::of(head(incident), because)
+    because
 }
 
 /// The same out of what was written down when it was decided, for decisions that are not at hand
@@ -429,6 +445,10 @@ fn effect(incident: &Incident) -> Explained {
             "Next failure: {}.",
             incident.next_failure
         )));
+    }
+    if !incident.tags.is_empty() {
+        let tags = incident.tags.join(", ");
+        because.push(Explained::leaf(format!("Tags: {tags}.")));
     }
     for period in &incident.periods {
         let until = period.until.map_or("now".to_owned(), |at| at.to_string());

@@ -95,7 +95,9 @@ mod words;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert, explain_event, recap};
+pub use explain::{
+    Explained, Recorded, explain, explain_alert, explain_around, explain_event, recap,
+};
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
@@ -195,6 +197,10 @@ pub enum Figure {
 struct Tally {
     /// Active members by hint: outage, degradation, redundancy, info, unknown.
     hints: [u32; 5],
+    /// The same without those that a rule gave a severity.
+    plain: [u32; 5],
+    /// Active members by the severity that a rule gave them, S1 to S5.
+    ruled: [u32; 5],
     /// Active members by element.
     elements: BTreeMap<crate::model::Sym, u32>,
 }

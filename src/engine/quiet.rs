@@ -12,7 +12,7 @@ use crate::model::incident::IncidentState;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
 use crate::model::{Alert, AlertId, IncidentId, Sym, Time};
-use crate::rules::{Facts, Matcher, Several};
+use crate::rules::{Facts, Matcher, Several, tagged};
 
 /// Most nodes walked for the services and accounts of an element.
 pub(super) const SERVED_WALK_MAX: usize = 10_000;
@@ -37,10 +37,17 @@ impl Engine {
         }
     }
 
-    pub(super) fn all_match(&self, matchers: &[String], facts: &Facts, element: Sym) -> bool {
+    pub(super) fn all_match(
+        &self,
+        matchers: &[String],
+        facts: &Facts,
+        element: Sym,
+        tags: &[String],
+    ) -> bool {
         let inventory = &self.decisions.inventory;
         let id = inventory.element(self.state.symbols.name(element));
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let tagged = tagged(facts, tags);
         let several = |field: &str| match field {
             "element" => {
                 let above = id.map_or(Vec::new(), |id| inventory.hangs_from(id));
@@ -59,7 +66,11 @@ impl Engine {
                     served.map_or(Vec::new(), |(services, _)| services),
                 )))
             }
-            _ => None,
+            "site" if facts.event.site.is_none() => {
+                let site = id.map_or("", |id| inventory.site_of(id));
+                Some(Several::Any(vec![site.to_owned()]))
+            }
+            other => tagged(other),
         };
         let holds = |text: &String| {
             let matcher = self.matchers.get(text);
@@ -69,7 +80,7 @@ impl Engine {
     }
 
     /// Silences and windows in force that cover an alert that begins to fire.
-    pub(super) fn covers_of(&mut self, id: AlertId, event: &Event) -> Vec<Cover> {
+    pub(super) fn covers_of(&mut self, id: AlertId, event: &Event, tags: &[String]) -> Vec<Cover> {
         let now = self.state.now;
         let recurring = self.decisions.recurring.clone();
         for window in &recurring {
@@ -87,7 +98,7 @@ impl Engine {
         let mut covers = Vec::new();
         for silence in self.state.silences.values() {
             let in_force = silence.from <= now && now < silence.until;
-            if in_force && self.all_match(&silence.matchers, &facts, element) {
+            if in_force && self.all_match(&silence.matchers, &facts, element, tags) {
                 covers.push(Cover::Silence(silence.id));
             }
         }
@@ -95,7 +106,7 @@ impl Engine {
             let in_force = window.from <= now && now < window.until;
             let covered = in_force
                 && (self.lists(window, element)
-                    || self.all_match(&window.matchers, &facts, element));
+                    || self.all_match(&window.matchers, &facts, element, tags));
             if covered {
                 covers.push(Cover::Window(window.id));
             }
@@ -103,7 +114,7 @@ impl Engine {
         let mut again = Vec::new();
         for window in &recurring {
             if let Some((_, until)) = window.in_force(now)
-                && self.all_match(&window.matchers, &facts, element)
+                && self.all_match(&window.matchers, &facts, element, tags)
             {
                 again.push((window.name.clone(), until));
             }

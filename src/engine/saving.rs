@@ -353,7 +353,7 @@ impl Engine {
                 .insert(alert.id);
             if alert.state.is_active() {
                 let tally = self.tallies.entry(incident).or_default();
-                tally.add_hint(alert.hint);
+                tally.add(alert.weight());
                 tally.add_element(alert.element);
             }
         }

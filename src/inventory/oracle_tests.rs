@@ -183,10 +183,8 @@ fn condition(number: u8) -> Condition {
 }
 
 fn all_names(inventory: &Inventory) -> impl Iterator<Item = (&str, u32)> {
-    inventory
-        .by_id
-        .iter()
-        .map(|(name, number)| (name.as_str(), *number))
+    let numbers = (0_u32..).zip(&inventory.nodes);
+    numbers.map(|(number, node)| (node.id.as_str(), number))
 }
 
 proptest! {
