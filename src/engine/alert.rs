@@ -23,6 +23,9 @@ impl Engine {
             return Outcome::Test;
         }
         let key = AlertKey::of(&message.scope, &event.identity);
+        if let Some(outcome) = self.dead_man(key, message, event) {
+            return outcome;
+        }
         let outcome = self.apply_event_of(key, message, place, event);
         self.keep_secret(place.0, message, key);
         outcome
@@ -47,7 +50,10 @@ impl Engine {
         }
         self.note_delay(event);
         match (known, event.state) {
-            (None, EventState::Resolved) => Outcome::OrphanRecovery,
+            (None, EventState::Resolved) => {
+                self.keep_early(key, event);
+                Outcome::OrphanRecovery
+            }
             (None, _) => {
                 let judged = self.judge(message, event);
                 if judged.drop {
@@ -55,7 +61,11 @@ impl Engine {
                 }
                 let id = self.new_alert(key, message, event, &judged);
                 self.keep_text(id, message, place, event, judged.sensitive);
-                self.begin_firing(id, event, &judged, true)
+                let outcome = self.begin_firing(id, event, &judged, true);
+                match self.early_end(key, event) {
+                    Some(end) => self.recovery(id, &end),
+                    None => outcome,
+                }
             }
             (Some(id), EventState::Resolved) => self.recovery(id, event),
             (Some(id), _) => self.known_firing(id, message, place, event),
@@ -223,11 +233,13 @@ impl Engine {
         alert.hint = judged.hint;
         alert.kind = judged.kind;
         self.note_event(id, event);
-        let covers = self.covers_of(id, event);
-        if let Some(alert) = self.state.alerts.get_mut(&id) {
-            alert.covers = covers;
-        }
+        self.cover(id, event);
         self.join_element(id);
+        self.begin_problem(id, event, judged, new)
+    }
+
+    /// An active alert is about a problem from now on; one that only informs has no incident.
+    fn begin_problem(&mut self, id: AlertId, event: &Event, judged: &Judged, new: bool) -> Outcome {
         if judged.hint == SeverityHint::Info {
             return Outcome::Info;
         }
@@ -236,6 +248,23 @@ impl Engine {
             && let Some(incident) = self.state.alerts.get(&id).and_then(|a| a.incident)
         {
             self.acknowledged_at_sender(incident, id);
+        }
+        outcome
+    }
+
+    /// Only information by its sender's own word: what was wrong is over, and it is no firing. The
+    /// same episode may get worse again.
+    fn only_informs(&mut self, id: AlertId, event: &Event) -> Outcome {
+        let active = self.state.alerts.get(&id).map(|a| a.state.is_active());
+        let outcome = if active == Some(true) {
+            self.recovery(id, event)
+        } else {
+            Outcome::Info
+        };
+        if let Some(alert) = self.state.alerts.get_mut(&id) {
+            alert.starts_at = None;
+            alert.last_seen = self.state.now;
+            self.state.dirty.alerts.insert(id);
         }
         outcome
     }
@@ -305,6 +334,10 @@ impl Engine {
         };
         alert.sensitive |= judged.sensitive;
         let (was, was_hint) = (alert.state, alert.hint);
+        let had_incident = alert.incident.is_some();
+        if had_incident && judged.hint == SeverityHint::Info {
+            return self.only_informs(id, event);
+        }
         let new_start = event.starts_at > alert.starts_at && alert.starts_at.is_some();
         let element = self.state.symbols.name(alert.element).to_owned();
         if !was.is_active() {
@@ -322,6 +355,11 @@ impl Engine {
         }
         if was_hint != judged.hint {
             self.change_hint(id, judged.hint);
+        }
+        if !had_incident {
+            // It only informed until now.
+            self.cover(id, event);
+            return self.begin_problem(id, event, &judged, true);
         }
         let incident = self.state.alerts.get(&id).and_then(|a| a.incident);
         if event.state == EventState::Acknowledged {

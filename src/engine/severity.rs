@@ -82,6 +82,18 @@ impl Engine {
     }
 
     fn finding(&self, id: IncidentId) -> Option<Finding> {
+        let mut found = self.facts_of(id)?;
+        // What comes and goes is an intermittent failure, not only lost redundancy.
+        let flapping = self.state.incidents.get(&id).is_some_and(|i| i.flapping);
+        if flapping && found.severity == Severity::S4 {
+            found.severity = Severity::S3;
+            found.effect = Effect::Degraded;
+            found.reason.push_str(" It flaps: an intermittent failure.");
+        }
+        Some(found)
+    }
+
+    fn facts_of(&self, id: IncidentId) -> Option<Finding> {
         let by_rule = self.tallies.get(&id)?.worst();
         let doubt = self.doubt_of(id);
         let impact = self.impact_of(id);
@@ -112,8 +124,12 @@ impl Engine {
             });
         }
         let (hint, mut severity) = by_rule?;
+        let mut effect = Tally::effect(hint);
         if doubt.is_some() {
             severity = severity.max(Severity::S3);
+            if effect == Effect::Down {
+                effect = Effect::Degraded;
+            }
         }
         let reason = if !known {
             format!("The sender says {}; the impact is unknown.", hint.word())
@@ -125,7 +141,7 @@ impl Engine {
         };
         Some(Finding {
             severity,
-            effect: Tally::effect(hint),
+            effect,
             basis: Basis::Rule,
             category: Category::Incident,
             needs_triage: true,
@@ -205,7 +221,10 @@ impl Engine {
             return;
         }
         incident.person_severity = None;
+        // What was over and came back is judged anew.
+        let runs = incident.periods.last().is_none_or(|p| p.until.is_none());
         if let Some(current) = current
+            && runs
             && current.is_worse_than(found.severity)
             && !(incident.basis == Basis::Rule && found.basis == Basis::Inventory)
         {
@@ -248,11 +267,7 @@ impl Engine {
             Reason::RuleSeverity
         };
         incident.next_failure = found.next_failure;
-        if incident.flapping && incident.severity == Some(Severity::S4) {
-            incident.severity = Some(Severity::S3);
-        }
-        let severity = incident.severity.unwrap_or(found.severity);
-        next_period(&mut incident.periods, found.effect, severity, from);
+        next_period(&mut incident.periods, found.effect, found.severity, from);
         self.state.touch_incident(id);
         self.follow_cases(id, from);
     }
