@@ -8,7 +8,6 @@ use crate::model::event::{Event, EventState, SeverityHint, Suppressed};
 use crate::model::identity::{AlertKey, ENCODING_VERSION};
 use crate::model::input::Message;
 use crate::model::reason::{Outcome, Reason};
-use crate::model::saved::TO_SEAL;
 use crate::model::{AlertId, IncidentState, Sym, Time};
 
 impl Engine {
@@ -69,40 +68,6 @@ impl Engine {
             }
             (Some(id), EventState::Resolved) => self.recovery(id, event),
             (Some(id), _) => self.known_firing(id, message, place, event),
-        }
-    }
-
-    /// What is sensitive is sealed: the texts, the incident, and the journal's row if it was written
-    /// before anybody could know.
-    fn keep_secret(&mut self, seq: u64, message: &Message, key: AlertKey) {
-        let Some(alert) = self.state.by_key.get(&key) else {
-            return;
-        };
-        let Some(alert) = self.state.alerts.get(alert) else {
-            return;
-        };
-        let (id, own) = (alert.id, alert.sensitive);
-        let incident = alert.incident.map(|incident| self.state.survivor(incident));
-        let entry = incident.and_then(|id| self.state.incidents.get(&id));
-        let whole = entry.is_some_and(|incident| incident.sensitive);
-        if !own && !whole {
-            return;
-        }
-        if let Some(alert) = self.state.alerts.get_mut(&id) {
-            alert.sensitive = true;
-        }
-        if let Some(text) = self.state.dirty.texts.get_mut(&id) {
-            text.sensitive = true;
-        }
-        if !message.sensitive {
-            self.save_thing(TO_SEAL, format!("{seq:020}"), &true);
-        }
-        if let Some(incident) = incident.filter(|_| !whole) {
-            if message.sensitive {
-                self.mark_sensitive(incident);
-            } else {
-                self.turn_sensitive(incident);
-            }
         }
     }
 
@@ -362,17 +327,21 @@ impl Engine {
             return self.begin_problem(id, event, &judged, true);
         }
         let incident = self.state.alerts.get(&id).and_then(|a| a.incident);
+        let changed = was_hint != judged.hint || element != judged.element;
         if event.state == EventState::Acknowledged {
-            if was != AlertState::Acknowledged {
-                if let Some(alert) = self.state.alerts.get_mut(&id) {
-                    alert.state = AlertState::Acknowledged;
-                }
-                if let Some(incident) = incident {
-                    self.acknowledged_at_sender(incident, id);
-                }
-                return Outcome::Acknowledged;
+            if let Some(incident) = incident.filter(|_| changed) {
+                self.evaluate_for(incident, id);
             }
-            return Outcome::Deduplicated;
+            if was == AlertState::Acknowledged {
+                return Outcome::Deduplicated;
+            }
+            if let Some(alert) = self.state.alerts.get_mut(&id) {
+                alert.state = AlertState::Acknowledged;
+            }
+            if let Some(incident) = incident {
+                self.acknowledged_at_sender(incident, id);
+            }
+            return Outcome::Acknowledged;
         }
         // A worse word breaks an acknowledgement; an equal or milder one does not.
         if was == AlertState::Acknowledged
@@ -385,7 +354,7 @@ impl Engine {
             if new_start {
                 self.count_firing(incident);
             }
-            if was_hint != judged.hint {
+            if changed {
                 self.evaluate_for(incident, id);
                 return Outcome::Updated;
             }
@@ -465,8 +434,11 @@ impl Engine {
         self.state.rewake(expires, None, Wake::Stale(id));
         self.state.dirty.alerts.insert(id);
         self.leave_element(id);
-        if let Some(incident) = incident.map(|i| self.state.survivor(i)) {
-            self.member_ended(incident, id, hint, now);
+        match incident.map(|i| self.state.survivor(i)) {
+            Some(incident) => {
+                self.member_ended(incident, id, hint, now);
+            }
+            None => self.forget_alert(id),
         }
         Ok(format!("{id} ended"))
     }

@@ -137,26 +137,27 @@ fn severities(world: &World) -> Vec<String> {
         now: state.now,
         healthy: Some(&state.healthy),
     };
-    let mut wrong = Vec::new();
-    for incident in state.incidents.values() {
-        let members = state.members.get(&incident.id).into_iter().flatten();
-        let elements: Vec<_> = members
-            .filter_map(|id| state.alerts.get(id))
-            .filter(|alert| alert.state.is_active())
-            .filter_map(|alert| inventory.element(state.symbols.name(alert.element)))
-            .collect();
-        let proven = health.impact(inventory, &elements, &lives).severity;
-        let (Some(proven), true) = (proven, incident.state.is_open()) else {
-            continue;
-        };
-        let said = incident.severity;
-        let milder = said.is_none_or(|said| proven.is_worse_than(said));
-        if milder && incident.person_severity.is_none() {
-            let id = incident.id;
-            wrong.push(format!("{id} says {said:?}, {proven} is proven"));
-        }
+    let elements: Vec<_> = worst.keys().copied().collect();
+    let impact = health.impact(inventory, &elements, &lives);
+    // A person may see it otherwise, or may have ended what still fires.
+    let mut seen = state.incidents.values().filter(|i| !i.storm);
+    if seen.any(|i| i.person_severity.is_some() || i.active > 0 && !i.state.is_open()) {
+        return Vec::new();
     }
-    wrong
+    let hit = impact.hits.iter().zip(&impact.services);
+    hit.filter_map(|((condition, _), service)| {
+        let proven = match condition {
+            Condition::Down => Severity::S2,
+            Condition::Degraded => Severity::S3,
+            Condition::AtRisk | Condition::Up => Severity::S4,
+        };
+        let open = state.incidents.values().filter(|i| i.state.is_open());
+        let said = open.filter(|i| i.services.contains(service));
+        let said = said.filter_map(|incident| incident.severity).min();
+        let milder = said.is_none_or(|said| proven.is_worse_than(said));
+        milder.then(|| format!("{service}: {proven} is proven, the worst said is {said:?}"))
+    })
+    .collect()
 }
 
 fn condition(

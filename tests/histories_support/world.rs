@@ -14,8 +14,8 @@ use alertbridge::model::notice::{
 };
 use alertbridge::model::ticket::{Origin, PersonChange, PersonDid, RemoteRef};
 use alertbridge::model::{
-    AlertId, Command, DeliveryReport, Identity, IncidentId, PersonRequest, RequestKind, SilenceId,
-    TicketId, TicketStatus, Time, WantedTicket, WindowId,
+    AlertId, Command, DeliveryReport, Identity, Incident, IncidentId, PersonRequest, RequestKind,
+    SilenceId, TicketId, Time, WantedTicket, WindowId,
 };
 use alertbridge::sla::SlaSections;
 use jiff::tz::TimeZoneDatabase;
@@ -121,6 +121,17 @@ impl World {
 
     pub fn state(&self) -> &State {
         self.engine.state()
+    }
+
+    /// The incidents, for a person who looks at what went wrong.
+    pub fn shown(&self) -> Vec<String> {
+        let shown = |i: &Incident| {
+            let members = self.state().members.get(&i.id);
+            let (id, state, severity) = (i.id, i.state, i.severity);
+            let (merged, services, reason) = (i.merged_into, &i.services, &i.reason);
+            format!("{id} {state:?} {severity:?} {merged:?} {members:?} {services:?} {reason}")
+        };
+        self.state().incidents.values().map(shown).collect()
     }
 
     fn input(&mut self, input: Input) {

@@ -40,7 +40,7 @@ pub struct Disk {
     state: LoadedState,
     alerts: BTreeMap<u64, Vec<u8>>,
     incidents: BTreeMap<u64, Option<Vec<u8>>>,
-    tickets: BTreeMap<u64, Vec<u8>>,
+    tickets: BTreeMap<u64, (u64, Vec<u8>)>,
     cases: BTreeMap<(u64, String), Vec<u8>>,
     things: BTreeMap<(String, String), Vec<u8>>,
     /// Active alerts and the texts of all.
@@ -71,7 +71,8 @@ impl Disk {
             self.incidents.insert(row.id.0, body);
         }
         for row in &delta.tickets {
-            self.tickets.insert(row.id.0, row.body.clone());
+            let of_incident = (row.incident.0, row.body.clone());
+            self.tickets.insert(row.id.0, of_incident);
         }
         for row in &delta.cases {
             let key = (row.incident.0, row.contract.clone());
@@ -97,15 +98,24 @@ impl Disk {
         Remains { storm, alerts }
     }
 
+    fn is_live(&self, incident: u64) -> bool {
+        self.incidents.get(&incident).is_some_and(Option::is_some)
+    }
+
     pub fn loaded(&self) -> LoadedState {
         LoadedState {
             alerts: self.alerts.values().cloned().collect(),
             incidents: self.incidents.values().flatten().cloned().collect(),
-            tickets: self.tickets.values().cloned().collect(),
+            tickets: self
+                .tickets
+                .values()
+                .filter(|(id, _)| self.is_live(*id))
+                .map(|(_, body)| body.clone())
+                .collect(),
             cases: self
                 .cases
                 .iter()
-                .filter(|((id, _), _)| self.incidents.get(id).is_some_and(Option::is_some))
+                .filter(|((id, _), _)| self.is_live(*id))
                 .map(|(_, body)| body.clone())
                 .collect(),
             things: self
