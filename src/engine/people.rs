@@ -334,6 +334,10 @@ impl Engine {
         let text = format!("Severity {shown} by {author}. {text}");
         self.decide_by(id, Reason::PersonSeverity, text.clone(), author);
         self.note_tickets(id, &text, false);
+        if up {
+            self.give_if_urgent(id);
+            self.want_further(id);
+        }
         match (severity, after) {
             (Some(severity), _) => self.reassess_cases(id, |_| severity),
             // Lifted: what each contract feels counts again, from the start.
@@ -341,6 +345,9 @@ impl Engine {
             (None, None) => {}
         }
         self.evaluate(id);
+        if let Some(alert) = self.active_member(id) {
+            self.review_quiet(id, Some(alert));
+        }
     }
 
     fn escalate(&mut self, id: IncidentId, reason: &str, author: &str) -> Result<String, String> {
