@@ -8,7 +8,7 @@ use crate::model::event::{Event, EventState, SeverityHint, Suppressed};
 use crate::model::identity::{AlertKey, ENCODING_VERSION};
 use crate::model::input::Message;
 use crate::model::reason::{Outcome, Reason};
-use crate::model::{AlertId, IncidentState, Sym, Time};
+use crate::model::{AlertId, IncidentId, IncidentState, Sym, Time};
 
 impl Engine {
     /// Applies one event and names its outcome.
@@ -412,7 +412,7 @@ impl Engine {
         let (incident, weight) = (alert.incident, alert.weight());
         self.note_event(id, event);
         self.leave_element(id);
-        match incident.map(|i| self.state.survivor(i)) {
+        match incident.and_then(|id| self.live_incident(id)) {
             Some(incident) => {
                 let outcome = self.member_ended(incident, id, weight, ended);
                 self.sync_acknowledgement(incident, id);
@@ -444,7 +444,7 @@ impl Engine {
         self.state.rewake(expires, None, Wake::Stale(id));
         self.state.dirty.alerts.insert(id);
         self.leave_element(id);
-        match incident.map(|i| self.state.survivor(i)) {
+        match incident.and_then(|id| self.live_incident(id)) {
             Some(incident) => {
                 self.member_ended(incident, id, weight, now);
             }
@@ -534,6 +534,12 @@ impl Engine {
         if element != Sym(0) {
             self.refresh_health(element);
         }
+    }
+
+    /// What stands for an incident, if that is not closed for good.
+    fn live_incident(&self, id: IncidentId) -> Option<IncidentId> {
+        let id = self.state.survivor(id);
+        self.state.incidents.contains_key(&id).then_some(id)
     }
 
     /// The state of an incident, for outcomes.

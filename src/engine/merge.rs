@@ -165,10 +165,9 @@ impl Engine {
             }
         }
         let until = now.plus(self.decisions.settings.reopen_window);
-        if let Some(gone) = self.state.incidents.get_mut(&from) {
-            gone.reopen_until = Some(until);
-        }
-        self.wake(until, Wake::Close(from));
+        let gone = self.state.incidents.get_mut(&from);
+        let before = gone.and_then(|gone| gone.reopen_until.replace(until));
+        self.state.rewake(before, Some(until), Wake::Close(from));
         if reason != Reason::Storm {
             self.keep_acts_of(from, into);
         }

@@ -4,7 +4,6 @@ use super::world::World;
 use alertbridge::engine::state::State;
 use alertbridge::inventory::{Condition, Health, Inventory, Lives};
 use alertbridge::model::event::SeverityHint;
-use alertbridge::model::severity::Basis;
 use alertbridge::model::{Alert, Incident, IncidentId, IncidentState, Severity, WantedTicket};
 use std::collections::BTreeMap;
 
@@ -14,7 +13,7 @@ pub fn wrong(world: &World) -> Vec<String> {
     let mut wrong = world.miscounted.clone();
     for incident in state.incidents.values() {
         wrong.extend(tickets(state, incident));
-        wrong.extend(members(state, incident));
+        wrong.extend(members(world, incident));
     }
     for alert in state.alerts.values() {
         wrong.extend(alert_has_its_incident(state, alert));
@@ -72,7 +71,8 @@ fn tickets(state: &State, incident: &Incident) -> Vec<String> {
 }
 
 /// Counts agree with what there is.
-fn members(state: &State, incident: &Incident) -> Vec<String> {
+fn members(world: &World, incident: &Incident) -> Vec<String> {
+    let state = world.state();
     let members = state.members.get(&incident.id).into_iter().flatten();
     let active = members
         .filter_map(|id| state.alerts.get(id))
@@ -83,23 +83,16 @@ fn members(state: &State, incident: &Incident) -> Vec<String> {
         let (id, counted) = (incident.id, incident.active);
         wrong.push(format!("{id} counts {counted} active alerts of {active}"));
     }
-    // A person may end an incident whose alerts fire; monitoring never does.
-    if incident.state.is_open() && active == 0 && !incident.flapping && !incident.reported {
-        let of_alerts = state
-            .members
-            .get(&incident.id)
-            .is_some_and(|m| !m.is_empty());
-        let by_person = incident.cycle > 1 || incident.basis == Basis::Person;
-        if of_alerts && !by_person && !was_reopened(incident) {
-            wrong.push(format!("{} is open without an active alert", incident.id));
-        }
+    // Only people open again what is well.
+    let of_alerts = state
+        .members
+        .get(&incident.id)
+        .is_some_and(|m| !m.is_empty());
+    let waits = incident.flapping || incident.reported || world.reopened;
+    if incident.state.is_open() && active == 0 && of_alerts && !waits {
+        wrong.push(format!("{} is open without an active alert", incident.id));
     }
     wrong
-}
-
-/// People may open again what is well.
-fn was_reopened(incident: &Incident) -> bool {
-    incident.firings.len() > 1
 }
 
 /// An alert about a problem belongs to an incident that knows it.
@@ -142,6 +135,11 @@ fn severities(world: &World) -> Vec<String> {
     // A person may see it otherwise, or may have ended what still fires.
     let mut seen = state.incidents.values().filter(|i| !i.storm);
     if seen.any(|i| i.person_severity.is_some() || i.active > 0 && !i.state.is_open()) {
+        return Vec::new();
+    }
+    let mut alerts = state.alerts.values().filter(|a| a.state.is_active());
+    let is_gone = |id: IncidentId| !state.incidents.contains_key(&state.survivor(id));
+    if alerts.any(|alert| alert.incident.is_some_and(is_gone)) {
         return Vec::new();
     }
     let hit = impact.hits.iter().zip(&impact.services);

@@ -15,7 +15,7 @@ use alertbridge::model::notice::{
 use alertbridge::model::ticket::{Origin, PersonChange, PersonDid, RemoteRef};
 use alertbridge::model::{
     AlertId, Command, DeliveryReport, Identity, Incident, IncidentId, PersonRequest, RequestKind,
-    SilenceId, TicketId, Time, WantedTicket, WindowId,
+    SilenceId, TicketId, TicketStatus, Time, WantedTicket, WindowId,
 };
 use alertbridge::sla::SlaSections;
 use jiff::tz::TimeZoneDatabase;
@@ -95,6 +95,8 @@ pub struct World {
     pub disk: Disk,
     /// Outcomes that were missing or too many.
     pub miscounted: Vec<String>,
+    /// Whether a person opened something again.
+    pub reopened: bool,
     restarts: bool,
     now: Time,
     seq: u64,
@@ -108,6 +110,7 @@ impl World {
             decisions,
             disk: Disk::default(),
             miscounted: Vec::new(),
+            reopened: false,
             restarts,
             now: Time::parse_rfc3339("2026-03-02T00:30:00Z").unwrap(),
             seq: 0,
@@ -176,6 +179,8 @@ impl World {
     }
 
     pub fn play(&mut self, act: &Act) {
+        let in_tracker = matches!(act, Act::InTracker(_, TicketStatus::Open));
+        self.reopened |= in_tracker || matches!(act, Act::Reopen(_));
         match act {
             Act::Fire(source, target, hint) => {
                 self.event(*source, TARGETS[*target], EventState::Firing, *hint);
