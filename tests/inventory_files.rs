@@ -35,7 +35,7 @@ fn netbox(dir: &Path) {
     let acme = json!({ "id": 1, "name": "Acme", "slug": "acme" });
     write(
         "tenants.json",
-        &page("/api/tenancy/tenants/", &[acme.clone()]),
+        &page("/api/tenancy/tenants/", std::slice::from_ref(&acme)),
     );
     let device = |id: u64, name: &str, tenant: &Value| {
         json!({ "id": id, "name": name, "site": site, "tenant": tenant,
