@@ -171,8 +171,16 @@ fn the_whole_chain_is_told_for_an_incident_its_ticket_its_alerts_and_their_event
         &alert,
         &["A-2 firing since 2", "psu2 failed", "`supplies` matched"],
     );
+    // What its incident makes of it stands beneath, for the alert and for the event.
+    let chain = [
+        "- INC-1 is S1 (impact), open, by inventory: ",
+        "- 1 service(s): transit",
+        " worsened (input ",
+    ];
+    holds(&alert, &chain);
     let place = alert.split("Event ").nth(1).unwrap();
     let place = place.split(' ').next().unwrap();
+    holds(&explain(&daemon, place), &chain);
     holds(
         &explain(&daemon, place),
         &[
