@@ -171,8 +171,16 @@ fn the_whole_chain_is_told_for_an_incident_its_ticket_its_alerts_and_their_event
         &alert,
         &["A-2 firing since 2", "psu2 failed", "`supplies` matched"],
     );
+    // What its incident makes of it stands beneath, for the alert and for the event.
+    let chain = [
+        "- INC-1 is S1 (impact), open, by inventory: ",
+        "- 1 service(s): transit",
+        " worsened (input ",
+    ];
+    holds(&alert, &chain);
     let place = alert.split("Event ").nth(1).unwrap();
     let place = place.split(' ').next().unwrap();
+    holds(&explain(&daemon, place), &chain);
     holds(
         &explain(&daemon, place),
         &[
@@ -197,6 +205,18 @@ fn holds_silences_windows_and_contradictions_stand_in_the_explanation() {
     let words = ["silence", "add", "host=lab-1", "--reason", "being rebuilt"];
     let (good, told) = daemon.verb(&words);
     assert!(good, "{told}");
+    let until_then = "2100-01-01T00:00:00Z";
+    let words = [
+        "window",
+        "add",
+        "host=lab-2",
+        "--reason",
+        "new disks",
+        "--until",
+        until_then,
+    ];
+    let (good, told) = daemon.verb(&words);
+    assert!(good, "{told}");
     let said = |source: &str, host: &str, state: &str| {
         let event = json!({ "state": state, "summary": format!("{host} is down"), "host": host,
                             "check": "ping", "severity_hint": "outage" });
@@ -216,12 +236,23 @@ fn holds_silences_windows_and_contradictions_stand_in_the_explanation() {
             "No ticket before 2",
         ],
     );
+    said("here", "lab-2", "problem");
+    until("it is in the window", || {
+        daemon.verb(&["explain", "INC-2"]).0
+    });
+    holds(
+        &explain(&daemon, "INC-2"),
+        &[
+            "maintenance (input ",
+            "Inside MW-1: new disks (until 2100-01-01T00:00:00Z).",
+        ],
+    );
     // The other watcher is fresh and says nothing of it: the lone word is held.
     said("there", "elsewhere", "recovery");
     said("here", "gw", "problem");
-    until("it is held", || daemon.verb(&["explain", "INC-2"]).0);
+    until("it is held", || daemon.verb(&["explain", "INC-3"]).0);
     holds(
-        &explain(&daemon, "INC-2"),
+        &explain(&daemon, "INC-3"),
         &[
             "Evidence for and against",
             "is contradicted.",
@@ -232,7 +263,7 @@ fn holds_silences_windows_and_contradictions_stand_in_the_explanation() {
     daemon.until("both say so", |tickets| {
         tickets.len() == 1 && tickets[0]["severity"] == "S2"
     });
-    holds(&explain(&daemon, "INC-2"), &[" confirmed (input "]);
+    holds(&explain(&daemon, "INC-3"), &[" confirmed (input "]);
 }
 
 #[test]

@@ -242,6 +242,42 @@ fn silences_and_windows_take_tags_and_labels() {
     }
 }
 
+/// What a rule said of an alert is kept with it: over a kill, and no longer than it fires.
+#[test]
+fn a_rules_severity_outlives_a_restart_and_ends_with_its_alert() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[[rule]]\nname = \"one\"\nmatch = [\"host=t-1\"]\ngroup = \"trio\"\n\
+                  severity = \"S1\"\ntags = [\"t\"]\n\
+                  [[rule]]\nname = \"rest\"\nmatch = [\"host~t-?\"]\ngroup = \"trio\"\n\
+                  hint = \"degradation\"\n[engine]\nlower_after = \"0s\"\n";
+    let daemon = Daemon::start_with(dir.path(), config, &[]);
+    daemon.post(&problem("t-1", "ping")).unwrap();
+    daemon.post(&problem("t-2", "ping")).unwrap();
+    daemon.until("an S1", |tickets| {
+        tickets.len() == 1 && tickets[0]["severity"] == "S1"
+    });
+    let before = incident_of(&daemon, "t-2");
+    daemon.kill();
+    let daemon = Daemon::start_with(dir.path(), config, &[]);
+    let after = incident_of(&daemon, "t-2");
+    for key in ["id", "severity", "tags", "reason", "members"] {
+        assert_eq!(after[key], before[key], "{key}");
+    }
+    assert_eq!(
+        (&after["severity"], &after["tags"]),
+        (&json!("S1"), &json!(["t"]))
+    );
+    let mut well = problem("t-1", "ping");
+    well["state"] = json!("recovery");
+    daemon.post(&well).unwrap();
+    daemon.until("an S3", |tickets| tickets[0]["severity"] == "S3");
+    let reason = incident_of(&daemon, "t-2")["reason"].clone();
+    assert_eq!(
+        reason,
+        "The sender says degradation; the impact is unknown."
+    );
+}
+
 #[test]
 fn triage_ends_when_a_person_confirms_assigns_or_acknowledges() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,9 +4,9 @@
 //! | --- | --- | --- | --- | --- |
 //! | `kind` | `element` | `group` | `service` | `account` |
 //! | `id` | id | id | id | id |
-//! | `parent` | what it is part of | | | customer |
+//! | `parent` | what it is part of (also `part_of`) | | | customer (also `customer`) |
 //! | `site` | the site it is at | | | |
-//! | `members` | what it depends on | members | what it depends on | |
+//! | `members` | what it depends on (also `depends_on`) | members | what it depends on (also `depends_on`) | |
 //! | `needs` | | how many must work | | |
 //! | `accounts` | | | its accounts | |
 //! | `aliases` | names that monitors use | | | |
@@ -23,12 +23,15 @@ use super::load::{
 use csv::StringRecord;
 
 /// Every column that is known.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 18] = [
     "kind",
     "id",
     "parent",
+    "part_of",
+    "customer",
     "site",
     "members",
+    "depends_on",
     "needs",
     "accounts",
     "aliases",
@@ -58,6 +61,15 @@ impl Row<'_> {
 
     fn text(&self, name: &str) -> String {
         self.cell(name).to_owned()
+    }
+
+    /// The cell of one of two names that mean the same.
+    fn either<'n>(&self, name: &'n str, other: &'n str) -> &'n str {
+        if self.cell(name).is_empty() {
+            other
+        } else {
+            name
+        }
     }
 
     fn list(&self, name: &str) -> Vec<String> {
@@ -98,9 +110,9 @@ impl Row<'_> {
                 patterns: self.list("patterns"),
                 watchers: self.list("watchers"),
                 quorum: self.number("quorum", Some(0))?,
-                part_of: self.text("parent"),
+                part_of: self.text(self.either("part_of", "parent")),
                 site: self.text("site"),
-                depends_on: self.list("members"),
+                depends_on: self.list(self.either("depends_on", "members")),
             }),
             "group" => file.group.push(GroupEntry {
                 id: self.text("id"),
@@ -109,7 +121,7 @@ impl Row<'_> {
             }),
             "service" => file.service.push(ServiceEntry {
                 id: self.text("id"),
-                depends_on: self.list("members"),
+                depends_on: self.list(self.either("depends_on", "members")),
                 accounts: self.list("accounts"),
                 setting_up: false,
                 life: self.life()?,
@@ -117,7 +129,7 @@ impl Row<'_> {
             }),
             "account" => file.account.push(AccountEntry {
                 id: self.text("id"),
-                customer: self.text("parent"),
+                customer: self.text(self.either("customer", "parent")),
                 partner: self.text("partner"),
                 mail: self.list("mail"),
             }),
@@ -232,6 +244,10 @@ mod tests {
                 "row 3: needs: `` is not a number",
             ]
         );
+        let named = "kind,id,part_of,depends_on\nelement,a,,\nelement,b,a,c d\n";
+        let named = InventoryFile::from_csv(named).unwrap();
+        assert_eq!(named.element[1].part_of, "a");
+        assert_eq!(named.element[1].depends_on, ["c", "d"]);
         let wrong = InventoryFile::from_csv("kind,name\nelement,x\n").unwrap_err();
         let told: Vec<String> = wrong.iter().map(ToString::to_string).collect();
         assert!(told[0].starts_with("row 1: unknown column `name`; known here: kind, id, "));

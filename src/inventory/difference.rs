@@ -244,6 +244,23 @@ mod tests {
                 "1 of 2 elements and groups would be gone: b"
             ]
         );
+        // Sites, patterns, members and accounts are told as well; the order of a list is not.
+        let one = inventory(
+            r#"
+            element = [{ id = "a", site = "ams" }, { id = "b", patterns = ["b.*"] }, { id = "c" }]
+            group = [{ id = "g", members = ["a", "b"], needs = 1 }]
+            service = [{ id = "s", depends_on = ["g", "c"], accounts = ["acme"] }]
+            "#,
+        );
+        let other = inventory(
+            r#"
+            service = [{ id = "s", depends_on = ["c", "g"], accounts = ["acme"] }]
+            group = [{ id = "g", members = ["a", "b"], needs = 2 }]
+            element = [{ id = "c" }, { id = "a", site = "fra" }, { id = "b", patterns = ["c.*"] }]
+            "#,
+        );
+        let told = Difference::between(&one, &other).to_string();
+        assert_eq!(told, "3 changed (a, b, g)");
         let same = Difference::between(&old, &old);
         assert!(same.is_empty() && same.losses().is_empty());
     }

@@ -378,6 +378,59 @@ mod tests {
     }
 
     #[test]
+    fn tags_add_up_and_later_rules_ask_for_them() {
+        let rule = |name: &str, matchers: &[&str]| Rule {
+            name: name.into(),
+            matchers: matchers.iter().map(ToString::to_string).collect(),
+            further: true,
+            ..Rule::default()
+        };
+        let rules = Ruleset::compile(vec![
+            Rule {
+                tags: vec!["core".into(), "team:net".into()],
+                ..rule("first", &["host=db-1"])
+            },
+            rule("too early", &["tag=late", "host=db-1"]),
+            Rule {
+                tags: vec!["core".into(), "late".into()],
+                severity: Some(Severity::S4),
+                ..rule("glob", &["tag~team:*", "tag!=late"])
+            },
+            Rule {
+                severity: Some(Severity::S1),
+                ..rule("last", &["tag=~l.te"])
+            },
+            rule("by the sender", &["tag=own"]),
+            rule("not both", &["tag!=core"]),
+        ])
+        .unwrap();
+        let mut event = Event::new(EventState::Firing, Identity::key("1").unwrap(), "x");
+        event.host = Some("db-1".into());
+        event.labels.insert("tag".into(), "own".into());
+        let facts = Facts {
+            source: "a",
+            sender: "a",
+            event: &event,
+        };
+        let ruled = rules.evaluate(&facts);
+        assert_eq!(ruled.matched, ["first", "glob", "last", "by the sender"]);
+        assert_eq!(ruled.tags, ["core", "team:net", "late"]);
+        // The first that says it counts; the hint follows from the severity.
+        assert_eq!(ruled.severity, Some(Severity::S4));
+        assert_eq!(ruled.hint, Some(SeverityHint::Redundancy));
+        let traced = rules.trace(&facts);
+        let told: Vec<_> = traced.iter().map(|t| (t.name.as_str(), &t.how)).collect();
+        assert_eq!(
+            told[1],
+            (
+                "2 `too early`",
+                &Err("tag is `core, team:net, own`, not `late`".to_owned())
+            )
+        );
+        assert_eq!(told[2].1, &Ok("severity S4, tags core, late".to_owned()));
+    }
+
+    #[test]
     fn problems_name_the_rule() {
         let rule = Rule {
             name: "x".into(),

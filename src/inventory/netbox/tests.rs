@@ -112,3 +112,64 @@ fn rows_that_move_between_pages_while_they_are_read_are_noticed() {
         .unwrap();
     assert_eq!(netbox.check_whole(list), Ok(()));
 }
+
+#[test]
+fn power_reaches_devices_through_cables_and_names_are_told_apart() {
+    let mut netbox = netbox();
+    let panel = |id: u64, panel: &str| {
+        format!(r#"{{"id":{id},"name":"A1","power_panel":{{"id":{id},"name":"{panel}"}}}}"#)
+    };
+    let feeds = format!("[{},{}]", panel(6, "P2"), panel(7, "P3"));
+    netbox.take_file("power-feeds", feeds.as_bytes()).unwrap();
+    let port = r#"{"object_type":"dcim.powerport","object_id":1,
+                   "object":{"id":1,"name":"PSU0","device":{"id":10}}}"#;
+    let feed = r#"{"object_type":"dcim.powerfeed","object_id":7,"object":{"id":7,"name":"A1"}}"#;
+    let cable =
+        format!(r#"{{"id":8,"label":"","a_terminations":[{feed}],"b_terminations":[{port}]}}"#);
+    netbox.take_file("cables-2", cable.as_bytes()).unwrap();
+    let (file, problems) = netbox.entries();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let inventory = Inventory::build(file).unwrap();
+    for id in ["feed/A1", "feed/P2/A1", "feed/P3/A1"] {
+        assert!(inventory.element(id).is_some(), "{id}");
+    }
+    let element = |id: &str| inventory.element(id).unwrap();
+    assert_eq!(inventory.site_of(element("PSU0@sw-1")), "ams");
+    let mut health = Health::new(&inventory);
+    health.set(&inventory, element("feed/P3/A1"), Condition::Down);
+    assert_eq!(health.word(element("sw-1")), "down");
+    health.set(&inventory, element("feed/P3/A1"), Condition::Up);
+    health.set(&inventory, element("feed/A1"), Condition::Down);
+    assert_eq!(health.word(element("sw-1")), "up");
+}
+
+#[test]
+fn a_file_is_pages_or_rows_and_says_which_list_it_is() {
+    let mut netbox = Netbox::default();
+    let one = r#"{"id":1,"name":"a","url":"http://nb/api/dcim/devices/1/","serial":"kept not"}"#;
+    let page = format!(r#"{{"count":3,"next":"x","results":[{one}]}}"#);
+    let other = page
+        .replace("\"id\":1", "\"id\":2")
+        .replace("devices/1", "devices/2");
+    // Two answers one after the other, as `curl` leaves them.
+    netbox
+        .take_file("all", format!("{page}\n{other}").as_bytes())
+        .unwrap();
+    assert_eq!(netbox.missing(NetboxList::Devices), Some((2, 3)));
+    netbox
+        .take_file("DEVICES_page3", br#"[{"id":3,"name":"c"}]"#)
+        .unwrap();
+    assert_eq!(netbox.missing(NetboxList::Devices), None);
+    assert!(!serde_json::to_string(&netbox).unwrap().contains("kept not"));
+    let told = |name: &str, body: &str| {
+        let error = Netbox::default().take_file(name, body.as_bytes());
+        error.unwrap_err().to_string()
+    };
+    let text = told("x", r#"[{"id":1}]"#);
+    assert!(
+        text.contains("its name is none of tenants.json, devices.json"),
+        "{text}"
+    );
+    assert!(told("devices", "[1]").contains("is no list of NetBox's API"));
+    assert!(told("devices", "{").contains("is no JSON"));
+}
