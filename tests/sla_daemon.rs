@@ -580,3 +580,75 @@ fn a_reload_says_which_terms_are_new_and_which_due_instants_moved() {
     assert_eq!(clock(&daemon, &incident, "restore")["due"], after);
     assert_eq!(version(&daemon, &incident), first);
 }
+
+#[test]
+fn each_verb_moves_the_clocks_of_the_case_as_its_word_says() {
+    let dir = tempfile::tempdir().unwrap();
+    write_inventory(dir.path());
+    let config = short("1h", "6h").replace("\"2s\"", "\"1h\"");
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    let incident = opened(&daemon, "a1");
+    let say = |words: &[&str]| {
+        let (good, said) = daemon.verb(words);
+        assert!(good, "{words:?}: {said}");
+        said
+    };
+    let refused = |words: &[&str], why: &str| {
+        let (good, said) = daemon.verb(words);
+        assert!(!good && said.contains(why), "{words:?}: {said}");
+    };
+    let state = |target: &str| clock(&daemon, &incident, target)["state"].clone();
+    assert_eq!(state("initial_response"), "running");
+    // An internal note is no answer; one with a promise that is not clear is not taken.
+    say(&["note", &incident, "I look at the console."]);
+    assert_eq!(state("initial_response"), "running");
+    refused(
+        &["note", &incident, "Next update: soon", "--public"],
+        "`soon` cannot be read",
+    );
+    say(&["note", &incident, "We look at it.", "--public"]);
+    assert_eq!(state("initial_response"), "met");
+    let in_hours = |hours: i64| {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+        at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    };
+    refused(
+        &["promise", &incident, &in_hours(-1)],
+        "is not in the future",
+    );
+    let at = in_hours(2);
+    say(&["promise", &incident, &at, "The part arrives then."]);
+    assert_eq!(clock(&daemon, &incident, "update")["promise"], at);
+    say(&["wait", &incident]);
+    assert_eq!(state("restore"), "paused");
+    assert_eq!(clock(&daemon, &incident, "restore")["due"], Value::Null);
+    say(&["wait", &incident, "--end"]);
+    assert_eq!(state("restore"), "running");
+    refused(
+        &["escalate", &incident, "--reason", "weather"],
+        "impact, slow or expectations",
+    );
+    say(&["escalate", &incident, "--reason", "expectations"]);
+    let rises = told(&daemon, &incident, "escalated");
+    assert_eq!(rises.len(), 1, "{rises:?}");
+    assert!(
+        rises[0].contains("level 2 (expectations), to manager"),
+        "{rises:?}"
+    );
+    say(&["severity", &incident, "S3", "works again in part"]);
+    assert_eq!(clock(&daemon, &incident, "restore")["severity"], 3);
+    assert_eq!(clock(&daemon, &incident, "initial_response")["severity"], 2);
+    // No incident after all: nothing is to be restored. And one again, from its report on.
+    let started = clock(&daemon, &incident, "restore")["started_at"].clone();
+    say(&["category", &incident, "inquiry"]);
+    assert_eq!(state("restore"), "void");
+    say(&["category", &incident, "incident"]);
+    assert_eq!(state("restore"), "running");
+    assert_eq!(clock(&daemon, &incident, "restore")["started_at"], started);
+    say(&["resolve", &incident, "Replaced."]);
+    assert_eq!(state("restore"), "met");
+    // Within the window it goes on; the answer was given.
+    say(&["reopen", &incident]);
+    assert_eq!(state("initial_response"), "met");
+    assert_eq!(state("restore"), "running");
+}

@@ -52,6 +52,10 @@ pub enum Wake {
     ClosedTicket(TicketId),
     /// A call is repeated, or the next level is called.
     Page(IncidentId),
+    /// A window that comes again is planned, begins or ends.
+    ToldRecurring,
+    /// A month's report goes out.
+    Reports,
 }
 
 /// What is known of a source.

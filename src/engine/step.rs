@@ -83,6 +83,8 @@ impl Engine {
                 Wake::StormEnd(id) => self.storm_may_end(id),
                 Wake::ClosedTicket(id) => self.still_closed(id),
                 Wake::Page(id) => self.page_due(id),
+                Wake::ToldRecurring => self.tell_recurring(),
+                Wake::Reports => self.reports_due(),
             }
         }
     }
@@ -355,6 +357,8 @@ impl Engine {
         };
         self.save_thing("generation", kind.to_owned(), generation);
         self.review_agreements(generation);
+        self.review_reports();
+        self.tell_recurring();
         for (alert, element) in &generation.elements {
             self.change_element(AlertId(*alert), element);
         }

@@ -101,7 +101,7 @@ impl Engine {
         Ok(format!("{id} from {from} until {until}{warning}{late}"))
     }
 
-    fn next_window(&mut self) -> WindowId {
+    pub(super) fn next_window(&mut self) -> WindowId {
         self.state.scalars.next_window += 1;
         self.state.dirty.scalars = true;
         WindowId(self.state.scalars.next_window)
