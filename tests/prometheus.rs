@@ -79,12 +79,16 @@ fn the_fixed_metrics_are_there_with_their_labels() {
     let metrics = alertbridge::telemetry::metrics::Metrics::new().unwrap();
     metrics.configured([("a", Some(std::time::Duration::from_secs(60)))], ["desk"]);
     let mut standing = alertbridge::telemetry::metrics::Standing::default();
-    standing.targets.push(("p".to_owned(), "restore", 1));
+    for target in ["initial_response", "update", "restore"] {
+        standing.targets.push(("p".to_owned(), target, 1));
+    }
     standing.gauges.next_due.insert(("restore", 1), 1);
     standing.gauges.last_holidays.insert("c".to_owned(), 1);
     let incident = alertbridge::model::IncidentId(7);
     standing.gauges.soonest.push((9, incident, "restore"));
-    let text = |standing| String::from_utf8(metrics.text(standing).unwrap()).unwrap();
+    let text = |standing: &alertbridge::telemetry::metrics::Standing| {
+        String::from_utf8(metrics.text(standing).unwrap()).unwrap()
+    };
     let by_ticket = "alertbridge_sla_clock_due_timestamp_seconds";
     assert!(!text(&standing).contains(by_ticket), "off unless asked for");
     standing.soonest_clocks = 20;

@@ -336,11 +336,18 @@ async fn a_promise_in_the_declared_field_is_told_also_by_a_bridge_that_wrote_not
     let Some(service) = service("promises in a field of RT") else {
         return;
     };
-    let ticket = done(tracker(&service, "").open(&draft(&fresh_key(), "x")).await);
-    let text = tracker(&service, "promise_field = \"NextUpdate\"");
+    let ticket = done(
+        tracker(&service, "queue = \"Monitoring\"")
+            .open(&draft(&fresh_key(), "x"))
+            .await,
+    );
+    let text = tracker(
+        &service,
+        "queue = \"Monitoring\"\npromise_field = \"NextUpdate\"",
+    );
     let instant = tracker(
         &service,
-        "promise_field = { name = \"NextUpdateAt\", utc = true }",
+        "queue = \"Monitoring\"\npromise_field = { name = \"NextUpdateAt\", utc = true }",
     );
     let cursor = tracker_contract::cursor_now(&text).await;
     let path = format!("/ticket/{}", ticket.key);
@@ -363,6 +370,5 @@ async fn a_promise_in_the_declared_field_is_told_also_by_a_bridge_that_wrote_not
         .as_str()
         .unwrap()
         .to_owned();
-    assert_eq!(told, [format!("{kept} UTC")]);
-    assert_eq!(kept.len(), "2030-06-02 18:00:00".len(), "{kept}");
+    assert_eq!(kept.replace('T', " ").replace('Z', " UTC"), told[0]);
 }

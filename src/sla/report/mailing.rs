@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_report_is_due_by_the_contracts_clock_and_names_the_month_before() {
         let zone = |name: &str| TimeZoneDatabase::bundled().get(name).unwrap();
-        let on = |day, hour| ReportDay {
+        let on = |day: i8, hour: u32| ReportDay {
             day,
             wall: hour * 3600,
         };
