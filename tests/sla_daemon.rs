@@ -652,3 +652,90 @@ fn each_verb_moves_the_clocks_of_the_case_as_its_word_says() {
     assert_eq!(state("initial_response"), "met");
     assert_eq!(state("restore"), "running");
 }
+
+#[test]
+fn the_desk_and_engineers_mail_move_the_clocks_as_the_verbs_do() {
+    let dir = tempfile::tempdir().unwrap();
+    write_inventory(dir.path());
+    let sender = "[[mail.sender]]\naddress = \"sato@noc.example\"\nrole = \"engineer\"\n\
+                  hosts = [\"127.0.0.1/32\"]\n";
+    let config = short("1h", "6h").replace("\"2s\"", "\"1h\"") + sender;
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    let say = |words: &[&str]| {
+        let (good, said) = daemon.verb(words);
+        assert!(good, "{words:?}: {said}");
+    };
+    let state = |incident: &str, target: &str| clock(&daemon, incident, target)["state"].clone();
+    let becomes = |incident: &str, target: &str, wanted: &str| {
+        until(&format!("{target} of {incident} is {wanted}"), 60, || {
+            (state(incident, target) == wanted).then_some(())
+        });
+    };
+    // At the desk.
+    let incident = opened(&daemon, "a1");
+    until("the ticket", 60, || {
+        (!daemon.tickets().is_empty()).then_some(())
+    });
+    say(&["desk", "comment", "1", "I look."]);
+    let words = "We work on it.\nNext update: 2099-06-02 18:00";
+    say(&["desk", "comment", "1", words, "--public"]);
+    becomes(&incident, "initial_response", "met");
+    until("the promise", 60, || {
+        let promise = clock(&daemon, &incident, "update")["promise"].clone();
+        (promise == "2099-06-02T18:00:00Z").then_some(())
+    });
+    say(&["desk", "status", "1", "waiting_customer"]);
+    becomes(&incident, "restore", "paused");
+    say(&[
+        "desk",
+        "comment",
+        "1",
+        "Yes, restart it.",
+        "--customer",
+        "bob",
+    ]);
+    becomes(&incident, "restore", "running");
+    say(&["desk", "comment", "1", "Next update: tonight", "--public"]);
+    until("it goes back to its author", 60, || {
+        let back = told(&daemon, &incident, "promise_unclear");
+        (back.len() == 1 && back[0].contains("`tonight` cannot be read")).then_some(())
+    });
+    let promise = clock(&daemon, &incident, "update")["promise"].clone();
+    assert_eq!(promise, "2099-06-02T18:00:00Z", "what was promised stands");
+    say(&["desk", "status", "1", "resolved"]);
+    becomes(&incident, "restore", "met");
+    // By mail.
+    let incident = opened(&daemon, "g1");
+    let number = incident.strip_prefix("INC-").unwrap();
+    let mut count = 0;
+    let mut mail = |text: &str| {
+        count += 1;
+        let letter = format!(
+            "From: sato@noc.example\r\nTo: alerts@bridge.example\r\nSubject: Re: it\r\n\
+             Message-ID: <m{count}@noc.example>\r\nIn-Reply-To: <t{number}.x@bridge.example>\r\n\
+             Date: Tue, 02 Jun 2026 09:00:00 +0000\r\n\r\n{text}\r\n"
+        );
+        let said = daemon.mail("alerts@bridge.example", "sato@noc.example", &letter);
+        assert!(said.starts_with("250"), "{said}");
+    };
+    mail("Looks like the card.");
+    until("it is a note", 60, || {
+        let notes = told(&daemon, &incident, "note");
+        notes
+            .iter()
+            .any(|note| note.contains("Looks like the card."))
+            .then_some(())
+    });
+    assert_eq!(state(&incident, "initial_response"), "running");
+    mail(
+        "Public: yes\r\nStatus: waiting\r\n\r\nMay we restart it?\r\nNext update: 2099-06-02 18:00",
+    );
+    becomes(&incident, "initial_response", "met");
+    becomes(&incident, "restore", "paused");
+    assert_eq!(
+        clock(&daemon, &incident, "update")["promise"],
+        "2099-06-02T18:00:00Z"
+    );
+    mail("Status: resolved");
+    becomes(&incident, "restore", "met");
+}
