@@ -353,6 +353,34 @@ fn a_rule_marks_a_security_message_and_a_person_releases_it_through_the_doors() 
     );
 }
 
+#[test]
+fn users_of_a_managed_account_read_facts_under_their_partners_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = Sink::start();
+    let partner = "[partner.northwind]\nmanaged_users_get_incidents = true\n\
+                   sender_name = \"Northwind Care\"\nsupport = \"help@northwind.example\"\n";
+    let config = configuration(dir.path(), &sink.section(), partner);
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    fires(&daemon, "core-1 is down");
+    let words = "It costs 40 EUR, see https://chat.noc.example";
+    good(&daemon, &["note", "INC-1", words, "--public"]);
+    let letters = sink.until("partner and user read of it twice", |letters| {
+        ["noc@northwind.example", "it@shop.example"]
+            .iter()
+            .all(|address| to(letters, address).len() == 2)
+    });
+    let from = |letter: &Letter| letter.header("From");
+    for letter in to(&letters, "it@shop.example") {
+        assert!(from(letter).contains("Northwind Care"), "{}", from(letter));
+        let text = letter.text();
+        assert!(text.contains("help@northwind.example"), "{text}");
+        assert!(!text.contains("EUR") && !text.contains("chat"), "{text}");
+    }
+    let update = to(&letters, "noc@northwind.example")[1];
+    assert!(from(update).contains("Example NOC"), "{}", from(update));
+    assert!(update.text().contains("40 EUR"), "{}", update.text());
+}
+
 /// A daemon whose notices and tracker mails leave by a guarded server.
 fn guarded(dir: &Path, server: &Guarded, tls: &str) -> String {
     let keys = server.keys(tls, &dir.join("password"));

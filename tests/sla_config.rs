@@ -80,6 +80,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_key() {
         pause_on = ["weather"]
         [policy.p.category]
         incident = { severity = "set", targets = ["triage", "coffee"] }
+        provisioning = { severity = "none", priority = "soon" }
         [policy.p.severity.1]
         initial_response = { within = "0s" }
         update = { within = "5m" }
@@ -110,6 +111,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_key() {
         "policy.p.pause_on: `weather`",
         "policy.p.category.incident.targets: the policy has no target `triage`",
         "policy.p.category.incident.targets: `coffee`",
+        "policy.p.category.provisioning.priority: `soon`",
         "policy.p.severity.1.initial_response: `0s` is no time",
         "policy.p.severity.1.update: `every` belongs to update",
         "policy.p.severity.1.restore: there is no calendar `nowhere`",
@@ -148,6 +150,14 @@ fn what_only_looks_wrong_is_a_warning() {
             "the update interval is longer than the restore target"
         ]
     );
+    let text = THREE.replacen("every  = \"30m\"", "every  = \"90m\"", 1);
+    let (_, warnings) = compiled(&text).unwrap();
+    let told: Vec<(&str, &str)> = warnings
+        .iter()
+        .map(|warning| (warning.key.as_str(), warning.what.as_str()))
+        .collect();
+    let worse = "update is longer than that of severity 2";
+    assert_eq!(told, [("policy.three-level.severity.1", worse)]);
 }
 
 #[test]

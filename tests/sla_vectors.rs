@@ -171,7 +171,7 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
     let rule = |severity, targets: &[TargetName]| CategoryRule {
         severity,
         targets: targets.to_vec(),
-        priority: String::new(),
+        high_priority: false,
     };
     let answers = [TargetName::InitialResponse, TargetName::Update];
     let all = [

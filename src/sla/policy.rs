@@ -213,8 +213,8 @@ pub struct CategoryRule {
     pub severity: Option<Option<u8>>,
     /// Targets that apply.
     pub targets: Vec<TargetName>,
-    /// The tracker's priority; empty: by severity.
-    pub priority: String,
+    /// Its tickets have a high priority although it has no severity.
+    pub high_priority: bool,
 }
 
 /// From when a clock counts.
@@ -399,6 +399,12 @@ impl Contract {
             Some(fixed) => fixed,
             None => set,
         }
+    }
+
+    /// Whether tickets of a category have a high priority although it has no severity.
+    pub fn is_high_priority(&self, category: Category) -> bool {
+        let rule = self.categories.get(&category);
+        rule.is_some_and(|rule| rule.high_priority)
     }
 
     /// A target, if it applies.

@@ -102,7 +102,7 @@ pub struct CategorySection {
     pub severity: Option<SeverityWord>,
     /// Targets that apply.
     pub targets: Vec<String>,
-    /// The tracker's priority.
+    /// `high`: its tickets have the priority of an S2 although it has no severity.
     pub priority: Option<String>,
 }
 

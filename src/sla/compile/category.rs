@@ -72,11 +72,19 @@ impl Reader<'_> {
                     ),
                 }
             }
-            let priority = section.priority.clone().unwrap_or_default();
+            let high_priority = match section.priority.as_deref() {
+                None => false,
+                Some("high") => true,
+                Some(other) => {
+                    let what = format!("`{other}`: expected high, or nothing");
+                    self.tell(format!("{at}.priority"), what);
+                    false
+                }
+            };
             let rule = CategoryRule {
                 severity,
                 targets,
-                priority,
+                high_priority,
             };
             categories.insert(category, rule);
         }
