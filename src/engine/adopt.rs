@@ -1,7 +1,7 @@
 //! A ticket that exists already becomes an incident's ticket: what was open in the tracker before the
 //! bridge came, or what a person wrote while the tracker could not be reached.
 
-use super::ticketing::{Wanted, fields_of};
+use super::ticketing::Wanted;
 use super::{Engine, Route};
 use crate::model::reason::Reason;
 use crate::model::ticket::{RemoteRef, WantedTicket};
@@ -85,7 +85,7 @@ impl Engine {
             shadow: false,
             ..route.clone()
         };
-        let fields = fields_of(&incident, &route.queue);
+        let fields = self.operations_fields(&incident, &route.queue);
         let ticket = self.want(
             &incident,
             Wanted {

@@ -38,10 +38,13 @@
 //! | `adopt` | tickets that exist already |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
 //! | `people` | what operators and people in trackers do |
+//! | `answers` | what staff say by mail or in a tracker's field beside plain words |
 //! | `moments` | what falls due of clocks, told once each |
 //! | `telling` | notices: wanted, sent, given up |
 //! | `told_cases` | what customers, partners and staff are told of cases |
 //! | `told_windows` | what customers are told of planned work |
+//! | `told_recurring` | the same for windows that come again |
+//! | `told_reports` | when a month's report goes out |
 //! | `security` | messages that a person has to release |
 //! | `paging` | who is called, again and again, until somebody answers |
 //! | `sensitive` | what must not leave the bridge |
@@ -54,6 +57,7 @@ mod acknowledge;
 mod adopt;
 mod agreements;
 mod alert;
+mod answers;
 mod baseline;
 mod cap;
 mod case_tickets;
@@ -93,6 +97,8 @@ mod tally;
 pub mod telling;
 mod ticketing;
 mod told_cases;
+mod told_recurring;
+mod told_reports;
 pub mod told_windows;
 mod unfold;
 mod vote;

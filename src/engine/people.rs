@@ -282,7 +282,13 @@ impl Engine {
         Ok(())
     }
 
-    fn answered(&mut self, id: IncidentId, text: &str, author: &str, promise: Option<Time>) {
+    pub(super) fn answered(
+        &mut self,
+        id: IncidentId,
+        text: &str,
+        author: &str,
+        promise: Option<Time>,
+    ) {
         let now = self.state.now;
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.answered_at.get_or_insert(now);
@@ -450,6 +456,9 @@ impl Engine {
                 self.person_status(id, ticket, TicketStatus::Closed, author);
             }
             PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::Promised { value } => {
+                self.promised_alone(id, (Some(ticket), None), value, author);
+            }
             PersonDid::ConditionEnded => {}
         }
     }

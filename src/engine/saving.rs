@@ -343,6 +343,8 @@ impl Engine {
         engine.read_earlier_terms();
         engine.restore_clocks();
         engine.restore_wakes();
+        engine.wake_for_reports();
+        engine.wake_for_recurring();
         engine.rebuild_health();
         engine.state.dirty = super::state::Dirty::default();
         Ok(engine)
@@ -363,6 +365,7 @@ impl Engine {
                     self.state.telling.marked.insert(incident);
                 }
                 "window_told" => self.restore_window_told(key, decode("a told window", value)?),
+                "report_told" => self.restore_report_told(key, decode("a told month", value)?),
                 _ => {}
             }
         }

@@ -60,6 +60,10 @@ pub enum Wake {
     TicketHour,
     /// Those who contradict a ticket that opened in doubt may be fresh no longer.
     Doubt(IncidentId),
+    /// A window that comes again is planned, begins or ends.
+    ToldRecurring,
+    /// A month's report goes out.
+    Reports,
 }
 
 /// What is known of a source.

@@ -88,6 +88,8 @@ impl Engine {
                 Wake::Page(id) => self.page_due(id),
                 Wake::TicketHour => self.ticket_hour_over(),
                 Wake::Doubt(id) => self.doubt_due(id),
+                Wake::ToldRecurring => self.tell_recurring(),
+                Wake::Reports => self.reports_due(),
             }
         }
     }
@@ -254,6 +256,8 @@ impl Engine {
         };
         self.save_thing("generation", kind.to_owned(), generation);
         self.review_agreements(generation);
+        self.review_reports();
+        self.tell_recurring();
         for (alert, element) in &generation.elements {
             self.change_element(AlertId(*alert), element);
         }

@@ -43,6 +43,12 @@ pub struct Telling {
     pub marked: BTreeSet<IncidentId>,
     /// What customers know of planned work.
     pub windows: BTreeMap<String, WindowTold>,
+    /// When a window that comes again is looked at next.
+    pub recurring_at: Option<Time>,
+    /// The last month whose report was told, by contract.
+    pub reports: BTreeMap<String, String>,
+    /// When the next report goes out.
+    pub reports_at: Option<Time>,
     /// Incidents that this input decided about: is somebody called for them?
     pub review: BTreeSet<IncidentId>,
     /// Notices to partners of this input: what is told of several accounts at once is one letter.

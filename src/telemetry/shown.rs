@@ -252,6 +252,16 @@ fn next_due(standing: &Standing) -> Vec<Metric> {
         .collect()
 }
 
+fn soonest(standing: &Standing) -> Vec<Metric> {
+    let shown = standing.gauges.soonest.iter().take(standing.soonest_clocks);
+    shown
+        .map(|(due, incident, target)| {
+            let labels = pairs(&["ticket", "target"], &[&incident.to_string(), target]);
+            gauge(labels, signed(*due))
+        })
+        .collect()
+}
+
 fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<MetricFamily> {
     let gauges = &standing.gauges;
     let one = |name: &str, help: &str, value: f64| {
@@ -336,6 +346,12 @@ fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<Metri
             "The earliest due instant of running clocks.",
             MetricType::GAUGE,
             next_due(standing),
+        ),
+        family(
+            "alertbridge_sla_clock_due_timestamp_seconds",
+            "The clocks that are due soonest; none unless `operators.soonest_clocks` says how many.",
+            MetricType::GAUGE,
+            soonest(standing),
         ),
         family(
             "alertbridge_calendar_last_holiday_timestamp_seconds",
