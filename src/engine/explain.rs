@@ -442,10 +442,8 @@ fn effect(incident: &Incident) -> Explained {
         )));
     }
     if !incident.next_failure.is_empty() {
-        because.push(Explained::leaf(format!(
-            "Next failure: {}.",
-            incident.next_failure
-        )));
+        let next = format!("Next failure: {}.", incident.next_failure);
+        because.push(Explained::leaf(next));
     }
     if !incident.tags.is_empty() {
         let tags = incident.tags.join(", ");
@@ -551,8 +549,8 @@ fn written(timeline: &[TimelineEntry]) -> Option<Explained> {
         Reason::Fallback,
         Reason::NewTicket,
     ];
-    let lines = lines_of(timeline, &told);
-    (!lines.is_empty()).then(|| Explained::of("Where it is written", lines))
+    let told = lines_of(timeline, &told);
+    (!told.is_empty()).then(|| Explained::of("Where it is written", told))
 }
 
 fn lines_of(timeline: &[TimelineEntry], reasons: &[Reason]) -> Vec<Explained> {

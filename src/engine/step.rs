@@ -100,9 +100,10 @@ impl Engine {
         self.forget_early();
         for (index, event) in message.events.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let before = self.contracts_before(message, event);
             let outcome = self.apply_event(message, (seq, index), event);
             self.count(source, &message.source, outcome);
-            self.count_for_contracts(message, event, outcome);
+            self.count_for_contracts((message, event), outcome, before);
         }
         if message.events.is_empty() {
             let outcome = if message.sender == HEARTBEAT {
