@@ -47,6 +47,7 @@ impl Engine {
     pub(super) fn attach_to_known(&mut self, id: AlertId, event: &Event, judged: &Judged) -> bool {
         if let Some((incident, reason)) = self.find_incident(id, judged) {
             self.mark_judged(incident, judged);
+            self.remember_told(incident, judged);
             self.join(id, incident, reason);
             self.merge_explained(id, judged, incident);
             return true;
@@ -54,6 +55,7 @@ impl Engine {
         let Some(incident) = self.told_effect(id, judged) else {
             return false;
         };
+        self.remember_told(incident, judged);
         self.join(id, incident, Reason::RootSpokeLater);
         let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
@@ -200,6 +202,7 @@ impl Engine {
         let proven = self.is_proven(id);
         if !proven && let Some(storm) = self.storm_of(id) {
             self.enter(id, storm);
+            self.remember_told(storm, judged);
             self.state.touch_incident(storm);
             return Outcome::StormFolded;
         }
@@ -254,6 +257,7 @@ impl Engine {
             }
         }
         self.mark_judged(incident, judged);
+        self.remember_told(incident, judged);
         if element != Sym(0) {
             return;
         }
@@ -331,6 +335,7 @@ impl Engine {
             changed_at: now,
             hosts: Vec::new(),
             reported_by: Vec::new(),
+            told: Vec::new(),
         };
         self.state.incidents.insert(id, incident);
         self.state.dirty.incidents.insert(id);

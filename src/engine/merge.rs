@@ -105,6 +105,7 @@ impl Engine {
         let (opened_at, sites) = (gone.opened_at, gone.sites.clone());
         let (reported, hosts) = (gone.reported, gone.hosts.clone());
         let reported_by = std::mem::take(&mut gone.reported_by);
+        let told = std::mem::take(&mut gone.told);
         let sensitive = gone.sensitive;
         let lower_after = self.decisions.settings.lower_after;
         let wakes = [
@@ -140,6 +141,9 @@ impl Engine {
             entry.sensitive |= sensitive;
             for account in reported_by {
                 entry.reported_by_account(&account);
+            }
+            for (field, value) in told {
+                entry.is_told(&field, &value);
             }
             if entry.reported {
                 self.state.reported.insert(into);

@@ -93,6 +93,7 @@ mod tests;
 pub use correlate::element_of;
 pub use explain::{Explained, Recorded, explain, explain_alert, explain_event, recap};
 pub use recurring::{RecurringConfig, RecurringWindow};
+pub use routing::routes_can_ask;
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
 };

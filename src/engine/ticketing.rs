@@ -88,7 +88,7 @@ impl Engine {
             contract: None,
             alert: None,
             stands_in_for: None,
-            language: "en".to_owned(),
+            language: route.language.clone(),
             fields: fields_of(incident, &route.queue),
         };
         self.want(incident, wanted);

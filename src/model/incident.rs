@@ -107,11 +107,15 @@ pub struct Incident {
     pub hosts: Vec<u64>,
     /// Accounts whose people reported it, at most 1000.
     pub reported_by: Vec<String>,
+    /// What routes ask of its alerts, each once: field and value, at most 64.
+    pub told: Vec<(String, String)>,
 }
 
 /// What stands in place of sensitive content.
 pub const WITHHELD: &str = "(content withheld)";
 
+/// Most values that routes ask for and that are remembered.
+const TOLD_MAX: usize = 64;
 /// Most accounts whose reports are remembered.
 const REPORTERS_MAX: usize = 1000;
 
@@ -128,8 +132,17 @@ impl Incident {
             self.services.clear();
             self.accounts.clear();
             self.reported_by.clear();
+            self.told.clear();
         }
         self
+    }
+
+    /// An alert of it says what a route asks for.
+    pub fn is_told(&mut self, field: &str, value: &str) {
+        let known = self.told.iter().any(|(f, v)| f == field && v == value);
+        if !known && self.told.len() < TOLD_MAX {
+            self.told.push((field.to_owned(), value.to_owned()));
+        }
     }
 
     /// Somebody of this account reported it.

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 /// Version of the encoding of bodies: one byte before each. A field that is added later stands at
 /// the end of its type and encodes as zeros while it says nothing; a body of an older version is
 /// then read as if zeros followed it.
-pub const BODY_VERSION: u8 = 2;
-/// Zeros that stand in for the fields which version 1 did not have.
+pub const BODY_VERSION: u8 = 3;
+/// Zeros that stand in for the fields which older versions did not have.
 const SINCE_1: [u8; 16] = [0; 16];
 
 /// A value as bytes: the version, then postcard. Only values that postcard has no form for (maps
@@ -32,7 +32,7 @@ pub fn decode_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match bytes.split_first() {
         None => Err("it is empty".to_owned()),
         Some((&BODY_VERSION, rest)) => decoded(rest, 0),
-        Some((1, rest)) => decoded(&[rest, &SINCE_1].concat(), SINCE_1.len()),
+        Some((1 | 2, rest)) => decoded(&[rest, &SINCE_1].concat(), SINCE_1.len()),
         Some((found, _)) => Err(format!(
             "it has encoding version {found}, this program knows up to {BODY_VERSION}"
         )),

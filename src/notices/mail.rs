@@ -116,6 +116,7 @@ impl Mailer {
             .send(&Letter {
                 from,
                 to,
+                cc: Vec::new(),
                 reply_to: self.reply_to.clone(),
                 subject: worded.subject,
                 body: worded.body,

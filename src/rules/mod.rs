@@ -176,6 +176,13 @@ impl Matcher {
             .any(|condition| condition.holds(facts.field(&condition.field)))
     }
 
+    /// The fields that it looks at.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.conditions
+            .iter()
+            .map(|condition| condition.field.as_str())
+    }
+
     /// How many conditions there are.
     pub fn len(&self) -> usize {
         self.conditions.len()

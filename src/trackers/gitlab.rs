@@ -12,7 +12,9 @@ pub use config::GitlabConfig;
 
 use super::client::{Client, secret_header};
 use super::words::{clock, nobody_found, not_theirs, path_part, word};
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::{
+    Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker, flat, text,
+};
 use crate::limits;
 use crate::model::Time;
 use crate::model::severity::Severity;
@@ -67,6 +69,10 @@ impl Gitlab {
                 poll_every: Duration::from_secs(config.poll_seconds.max(5)),
                 subject_chars_max: TITLE_CHARS_MAX,
                 body_bytes_max: 256 * 1024,
+                takes: Takes {
+                    kind: true,
+                    ..Takes::NOTHING
+                },
                 parallel_max: config.parallel.max(1),
                 ..Capabilities::TICKETS
             },
@@ -134,7 +140,7 @@ impl Gitlab {
             "title": text::subject(&draft.fields.subject, "", TITLE_CHARS_MAX),
             "description": body(&draft.body, &draft.key),
             "labels": labels.join(","),
-            "issue_type": self.config.issue_type,
+            "issue_type": if draft.kind.is_empty() { &self.config.issue_type } else { &draft.kind },
             "confidential": self.config.confidential,
         });
         let path = format!("{}/issues", self.project());
@@ -398,5 +404,16 @@ impl Tracker for Gitlab {
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(self.check_all(now))
+    }
+
+    fn check_asked<'a>(&'a self, asked: &'a [Asked]) -> BoxFuture<'a, Vec<Result<String, String>>> {
+        let known = ["issue", "incident", "task", "test_case"];
+        let kinds = asked.iter().filter(|route| !route.kind.is_empty());
+        let said = kinds.map(|route| {
+            let there = known.contains(&route.kind.as_str());
+            route.is_there(&format!("type `{}`", route.kind), there)
+        });
+        let said = said.collect();
+        Box::pin(async move { said })
     }
 }

@@ -5,18 +5,18 @@
 //! subject of the article and are internal, so they never count as an answer.
 
 mod changes;
+mod check;
 mod config;
 
 pub use config::ZammadConfig;
 
 use super::client::{Client, secret_header};
-use super::words::{
-    KEY_CHARS_MAX, Severities, Statuses, clock, path_part, split_key, with_key, word,
+use super::words::{KEY_CHARS_MAX, Severities, Statuses, path_part, split_key, with_key, word};
+use super::{
+    Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker, flat, text,
 };
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
-use base64::Engine as _;
 use futures_util::future::BoxFuture;
 use reqwest::Method;
 use secrecy::ExposeSecret;
@@ -73,6 +73,11 @@ impl Zammad {
                 subject_chars_max: TITLE_CHARS_MAX,
                 body_bytes_max: 200 * 1024,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes {
+                    requestor: true,
+                    custom: true,
+                    ..Takes::NOTHING
+                },
                 parallel_max: config.parallel.max(1),
                 ..Capabilities::TICKETS
             },
@@ -115,22 +120,25 @@ impl Zammad {
             &draft.requestor
         };
         let title = with_key(kept_title(&draft.fields.subject), &draft.key);
-        let mut ticket = json!({
-            "title": title,
-            "group": group,
-            "customer_id": format!("guess:{customer}"),
-            "state": self.config.status.name(TicketStatus::New),
-            "article": {
-                "subject": title,
-                "body": text::plain(&draft.body),
-                "type": "note",
-                "internal": true,
-                "content_type": "text/plain",
-            },
+        let mut ticket = Value::Object(Map::new());
+        for (name, value) in &draft.custom {
+            ticket[name] = json!(value);
+        }
+        ticket["title"] = json!(title);
+        ticket["group"] = json!(group);
+        ticket["customer_id"] = json!(format!("guess:{customer}"));
+        ticket["state"] = json!(self.config.status.name(TicketStatus::New));
+        ticket["article"] = json!({
+            "subject": title,
+            "body": text::plain(&draft.body),
+            "type": "note",
+            "internal": true,
+            "content_type": "text/plain",
         });
         for file in &draft.attachments {
-            let data = base64::engine::general_purpose::STANDARD.encode(&file.text);
-            let one = json!({ "filename": file.name, "data": data, "mime-type": "text/plain" });
+            let data = file.base64();
+            let kind = &file.content_type;
+            let one = json!({ "filename": file.name, "data": data, "mime-type": kind });
             match ticket["article"]["attachments"].as_array_mut() {
                 Some(list) => list.push(one),
                 None => ticket["article"]["attachments"] = json!([one]),
@@ -398,41 +406,6 @@ impl Zammad {
             .collect();
         Ok(ticket)
     }
-
-    async fn check_all(&self, now: Time) -> Vec<Result<String, String>> {
-        let mut said = Vec::new();
-        let url = &self.config.url;
-        match self.client.get("/api/v1/users/me", &[]).await {
-            Called::Done(answer) => {
-                let login = word(&answer.json(), "login");
-                said.push(Ok(format!(
-                    "{url} is Zammad; the token belongs to `{login}`"
-                )));
-                said.extend(answer.date().map(|date| clock(Some(date), now)));
-            }
-            other => {
-                let why = other.why();
-                return vec![Err(format!("{url} does not answer as Zammad: {why}"))];
-            }
-        }
-        let nobody = format!("ab-check-{}", now.0);
-        let attribute = &self.config.key_attribute;
-        said.push(
-            match self.by_condition::<()>(attribute, "is", &nobody, 1).await {
-                Ok(found) if found.is_empty() => {
-                    Ok(format!("the key is kept in the attribute `{attribute}`"))
-                }
-                Ok(_) => Err(format!(
-                    "a search by `{attribute}` finds tickets with another value: it is ignored"
-                )),
-                Err(Called::Refused { .. }) => Ok(format!(
-                    "there is no attribute `{attribute}`: the key is kept in the title"
-                )),
-                Err(outcome) => Err(format!("a search by key fails: {}", outcome.why())),
-            },
-        );
-        said
-    }
 }
 
 impl Tracker for Zammad {
@@ -503,5 +476,9 @@ impl Tracker for Zammad {
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(self.check_all(now))
+    }
+
+    fn check_asked<'a>(&'a self, asked: &'a [Asked]) -> BoxFuture<'a, Vec<Result<String, String>>> {
+        Box::pin(self.check_routes(asked))
     }
 }

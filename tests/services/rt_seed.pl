@@ -49,7 +49,7 @@ my @queues = (
         CorrespondAddress => 'mon@alertbridge.test', CommentAddress => 'mon-comment@alertbridge.test'),
     made('RT::Queue', 'Plain', Description => 'A queue without fields of the bridge'),
 );
-for my $name (qw(AlertKey AlertSeverity)) {
+for my $name (qw(AlertKey AlertSeverity AlertSite)) {
     my $field = RT::CustomField->new($system);
     $field->LoadByName(Name => $name, LookupType => 'RT::Queue-RT::Ticket');
     next if $field->id;
