@@ -163,6 +163,7 @@ language = "de"
 [[route]]
 name = "c"
 tracker = "hub"
+queue = "noc"
 type = "Incident"
 fields = { Site = "x" }
 watchers = ["ana"]
@@ -190,6 +191,7 @@ token = { file = "key" }
         "a ticket has no `titel`",
         "watchers.1: ",
         "`de` is not known",
+        "queue: tracker `hub` has nothing like it",
         "type: tracker `hub` has nothing like it",
         "fields: tracker `hub` has nothing like it",
         "watchers: tracker `hub` has nothing like it",

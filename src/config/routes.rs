@@ -110,7 +110,12 @@ fn taken(section: &RouteSection, trackers: &Trackers, wrong: &mut impl FnMut(Str
     let name = section.tracker();
     let own = takes(name);
     let asker = own.requestor || section.trackers().any(|name| takes(name).requestor);
+    let cases = section.trackers().last().map_or(own, takes);
+    if !section.case_queue.is_empty() && !cases.queue {
+        wrong("case_queue: its tracker has nothing like it".to_owned());
+    }
     for (key, said, taken) in [
+        ("queue", !section.queue.is_empty(), own.queue),
         ("type", !section.kind.is_empty(), own.kind),
         ("requestor", !section.requestor.is_empty(), asker),
         ("watchers", !section.watchers.is_empty(), own.watchers),

@@ -26,6 +26,7 @@ pub struct Desk {
 impl Desk {
     /// What a route can give its tickets.
     pub const TAKES: Takes = Takes {
+        queue: true,
         requestor: true,
         ..Takes::NOTHING
     };

@@ -93,6 +93,7 @@ impl FreeScout {
                 priorities: false,
                 poll_every: Duration::from_secs(config.poll_seconds.unwrap_or(30).max(5)),
                 takes: Takes {
+                    queue: true,
                     requestor: true,
                     custom: true,
                     ..Takes::NOTHING

@@ -126,6 +126,7 @@ impl MailTracker {
                 body_bytes_max: BODY_BYTES_MAX,
                 attachment_bytes_max: 1024 * 1024,
                 takes: Takes {
+                    queue: true,
                     watchers: true,
                     ..Takes::NOTHING
                 },

@@ -220,6 +220,8 @@ impl Capabilities {
 /// What a route can give a new ticket where the tracker has the notion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Takes {
+    /// A queue, project, group or mailbox.
+    pub queue: bool,
     /// A type of ticket.
     pub kind: bool,
     /// Who asked for it.
@@ -233,6 +235,7 @@ pub struct Takes {
 impl Takes {
     /// Nothing of it.
     pub const NOTHING: Takes = Takes {
+        queue: false,
         kind: false,
         requestor: false,
         watchers: false,
@@ -240,6 +243,7 @@ impl Takes {
     };
     /// All of it.
     pub const ALL: Takes = Takes {
+        queue: true,
         kind: true,
         requestor: true,
         watchers: true,

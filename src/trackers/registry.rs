@@ -121,7 +121,7 @@ with `ALERTBRIDGE_UPDATE_GOLDEN=1 cargo test --lib trackers::registry`.
   same key makes no second ticket, so it is simply sent again.
 - **settle**: how long a request without an answer may still be worked on there.
 - **reopens**: *until closed* and *never*: a new ticket follows the old one.
-- **routes give**: what `type`, `requestor`, `watchers` and `fields` of a route ([routes.md](routes.md))
+- **routes give**: what `queue`, `type`, `requestor`, `watchers` and `fields` of a route ([routes.md](routes.md))
   set there.
 - **calls**: most calls a minute unless `calls_per_minute` says otherwise.
 
@@ -181,6 +181,7 @@ Limits that come from the trackers themselves:
             calls => calls.to_string(),
         };
         let takes = [
+            ("queue", can.takes.queue),
             ("type", can.takes.kind),
             ("requestor", can.takes.requestor),
             ("watchers", can.takes.watchers),

@@ -154,6 +154,11 @@ pub(super) trait Adaptor: Send + Sync {
         ready(Vec::new())
     }
 
+    /// When the token ends with which it is spoken to, if the tracker tells.
+    fn token_ends_at(&self) -> impl Future<Output = Option<Time>> + Send {
+        ready(None)
+    }
+
     /// Whether what routes ask for is there.
     fn check_asked(&self, _asked: &[Asked]) -> impl Future<Output = Said> + Send {
         ready(Vec::new())
@@ -359,6 +364,10 @@ impl<A: Adaptor> Tracker for A {
 
     fn pause_asked(&self) -> Option<std::time::Duration> {
         self.base().client.pause_asked()
+    }
+
+    fn token_ends_at(&self) -> BoxFuture<'_, Option<Time>> {
+        Box::pin(Adaptor::token_ends_at(self))
     }
 
     fn check(&self, now: Time) -> BoxFuture<'_, Said> {

@@ -105,6 +105,7 @@ impl ServiceNow {
                 body_bytes_max: 30 * 1024,
                 attachment_bytes_max: 1024 * 1024,
                 takes: Takes {
+                    queue: true,
                     requestor: true,
                     watchers: true,
                     custom: true,
