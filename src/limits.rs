@@ -149,6 +149,10 @@ pub const BACKLOG_SHARE_PERCENT: u64 = 50;
 pub const ROWS_CHECKED_AT_OPEN_MAX: u64 = 200_000;
 /// Longest time of one call to a tracker, seconds.
 pub const TRACKER_CALL_SECONDS: u64 = 40;
+/// Most files of an alert's mail that go with a ticket.
+pub const TICKET_FILES_MAX: usize = 10;
+/// Most bytes of files that go with a ticket, all together.
+pub const TICKET_FILES_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest time to connect to a tracker, seconds.
 pub const TRACKER_CONNECT_SECONDS: u64 = 5;
 /// Largest answer of a tracker, bytes.

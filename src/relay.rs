@@ -70,6 +70,8 @@ pub struct Letter {
     pub from: Mailbox,
     /// Who reads.
     pub to: Mailbox,
+    /// Who gets it as well.
+    pub cc: Vec<Mailbox>,
     /// Where answers go, if not to `from`.
     pub reply_to: Option<Mailbox>,
     /// One line.
@@ -82,6 +84,17 @@ pub struct Letter {
     pub thread: Option<String>,
     /// It says that a machine wrote it, so that no machine answers.
     pub automatic: bool,
+}
+
+/// A file that goes with a letter.
+#[derive(Clone, Copy, Debug)]
+pub struct Enclosed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its media type.
+    pub content_type: &'a str,
+    /// What is in it.
+    pub bytes: &'a [u8],
 }
 
 /// What came of sending a letter.
@@ -129,8 +142,8 @@ impl Relay {
         self.send_with(letter, &[]).await
     }
 
-    /// Sends one letter with files: each its name and its text.
-    pub async fn send_with(&self, letter: &Letter, files: &[(&str, &str)]) -> Sent {
+    /// Sends one letter with files.
+    pub async fn send_with(&self, letter: &Letter, files: &[Enclosed<'_>]) -> Sent {
         let message = match compose(letter, files) {
             Ok(message) => message,
             Err(reason) => return Sent::Refused(reason),
@@ -190,6 +203,14 @@ impl Relay {
         connection.command(Mail::new(Some(from), vec![])).await?;
         let to = letter.to.email.clone();
         connection.command(Rcpt::new(to, vec![])).await?;
+        for reader in &letter.cc {
+            // One that the server does not want keeps the letter from nobody else.
+            let reader = Rcpt::new(reader.email.clone(), vec![]);
+            match connection.command(reader).await {
+                Err(error) if !error.is_permanent() => return Err(error),
+                _ => {}
+            }
+        }
         connection.command(Data).await?;
         *begun = true;
         connection.message(bytes).await?;
@@ -218,13 +239,16 @@ fn outcome(error: &Error, begun: bool) -> Sent {
     }
 }
 
-/// A letter as it goes out, with files: each its name and its text.
-pub fn compose(letter: &Letter, files: &[(&str, &str)]) -> Result<Message, String> {
+/// A letter as it goes out, with files.
+pub fn compose(letter: &Letter, files: &[Enclosed<'_>]) -> Result<Message, String> {
     let mut builder: MessageBuilder = Message::builder()
         .from(letter.from.clone())
         .to(letter.to.clone())
         .subject(one_line(&letter.subject))
         .message_id(Some(letter.message_id.clone()));
+    for reader in &letter.cc {
+        builder = builder.cc(reader.clone());
+    }
     if let Some(reply_to) = &letter.reply_to {
         builder = builder.reply_to(reply_to.clone());
     }
@@ -240,23 +264,15 @@ pub fn compose(letter: &Letter, files: &[(&str, &str)]) -> Result<Message, Strin
             .body(letter.body.clone())
     } else {
         let mut parts = MultiPart::mixed().singlepart(SinglePart::plain(letter.body.clone()));
-        for (name, text) in files {
-            let enclosed = Attachment::new((*name).to_owned());
-            parts = parts.singlepart(enclosed.body((*text).to_owned(), kind_of(name)));
+        for file in files {
+            let kind = ContentType::parse(file.content_type);
+            let kind = kind.unwrap_or(ContentType::TEXT_PLAIN);
+            let enclosed = Attachment::new(file.name.to_owned());
+            parts = parts.singlepart(enclosed.body(file.bytes.to_vec(), kind));
         }
         builder.multipart(parts)
     };
     made.map_err(|error| format!("the letter could not be put together: {error}"))
-}
-
-/// What a file is, by the end of its name.
-fn kind_of(name: &str) -> ContentType {
-    let kind = match name.rsplit_once('.') {
-        Some((_, "html")) => return ContentType::TEXT_HTML,
-        Some((_, "csv")) => ContentType::parse("text/csv; charset=utf-8"),
-        _ => return ContentType::TEXT_PLAIN,
-    };
-    kind.unwrap_or(ContentType::TEXT_PLAIN)
 }
 
 fn tls_parameters(config: &RelayConfig) -> Result<TlsParameters, String> {

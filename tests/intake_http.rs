@@ -510,8 +510,9 @@ async fn tls_client_certificates_and_a_new_certificate_without_a_restart() {
 async fn notify_spools_while_the_daemon_is_down_and_delivers_oldest_first() {
     use alertbridge::intake::notify::{self, Client};
     use alertbridge::intake::spool::{Entry, Spool};
+    use alertbridge::store::sealing::Keyring;
     let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::open(dir.path()).unwrap();
+    let spool = Spool::open(dir.path(), Keyring::default()).unwrap();
     let client = Client::new(Duration::from_secs(5), None).unwrap();
     let entry = |url: String, key: &str| Entry {
         url,

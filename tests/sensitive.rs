@@ -299,3 +299,93 @@ fn a_replay_goes_through_the_masks_as_well() {
         "{answer}"
     );
 }
+
+#[test]
+fn what_people_write_at_the_desk_is_sealed_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = "[[source]]\nname = \"hr\"\nkind = \"native\"\nsensitive = true\n";
+    let text = configuration(dir.path(), &[1]) + source;
+    let daemon = Daemon::start_with(dir.path(), &text, &[]);
+    let body = event("a").to_string();
+    let (status, _) = daemon.ask("http", "POST", "/hooks/hr", &body).unwrap();
+    assert_eq!(status, 200);
+    daemon.until("a ticket", |tickets| !tickets.is_empty());
+    for words in [
+        vec!["desk", "comment", "1", SECRET],
+        vec!["desk", "comment", "1", SECRET, "--public"],
+        vec!["desk", "comment", "1", SECRET, "--customer", "acme"],
+    ] {
+        let (good, told) = daemon.verb(&words);
+        assert!(good, "{told}");
+    }
+    let (good, told) = daemon.verb(&["backup", dir.path().join("copy").to_str().unwrap()]);
+    assert!(good, "{told}");
+    for folder in ["data", "copy"] {
+        let told = told_in(&dir.path().join(folder), SECRET);
+        assert_eq!(told, [] as [PathBuf; 0]);
+    }
+    let path = "/api/v1/desk/tickets/1";
+    for token in ["", "t-noc"] {
+        let answer = seen(&daemon, token, path);
+        assert!(!answer.contains(SECRET), "{answer}");
+    }
+    assert!(seen(&daemon, "t-trusted", path).contains(SECRET));
+    // It is read by who works there, also after a start, and by no other key.
+    let shown = daemon.verb(&["desk", "show", "1"]).1;
+    assert_eq!(shown.matches(SECRET).count(), 3, "{shown}");
+    daemon.kill();
+    let daemon = Daemon::start_with(dir.path(), &text, &[]);
+    let again = daemon.verb(&["desk", "show", "1"]).1;
+    assert_eq!(again.matches(SECRET).count(), 3, "{again}");
+    let (good, told) = daemon.verb(&["verify"]);
+    assert!(good, "{told}");
+}
+
+#[test]
+fn neither_a_large_mail_nor_what_notify_spools_stands_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = "[[source]]\nname = \"mail\"\nkind = \"mail\"\nsensitive = true\n";
+    let text = configuration(dir.path(), &[1]) + source;
+    let daemon = Daemon::start_with(dir.path(), &text, &[]);
+    let line = format!("{SECRET} and more of it\r\n");
+    let mail = format!(
+        "From: nagios@noc.example\r\nMessage-ID: <1@noc.example>\r\n\
+         Subject: ** PROBLEM Host Alert: {SECRET} is DOWN **\r\n\r\n\
+         Notification Type: PROBLEM\r\nHost: {SECRET}\r\nState: DOWN\r\n{}",
+        line.repeat(6000)
+    );
+    daemon.mail("alerts@noc.example", "nagios@noc.example", &mail);
+    daemon.until("a ticket", |tickets| !tickets.is_empty());
+    assert_eq!(
+        told_in(&dir.path().join("data"), SECRET),
+        [] as [PathBuf; 0]
+    );
+
+    let (spool, key) = (dir.path().join("spool"), dir.path().join("key-1"));
+    let notify = |url: &str, more: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+            .arg("notify")
+            .args(more)
+            .arg("--spool")
+            .arg(&spool)
+            .arg("--spool-key-file")
+            .arg(&key)
+            .args(["--url", url])
+            .output()
+            .unwrap()
+    };
+    // Nobody listens there: it waits.
+    let waits = notify(
+        "http://127.0.0.1:9",
+        &[SECRET, "--host", SECRET, "--check", "x"],
+    );
+    assert!(waits.status.success(), "{waits:?}");
+    assert_eq!(
+        files(&spool)
+            .iter()
+            .filter(|path| path.extension().is_some())
+            .count(),
+        1
+    );
+    assert_eq!(told_in(&spool, SECRET), [] as [PathBuf; 0]);
+}

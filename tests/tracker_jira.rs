@@ -355,10 +355,7 @@ async fn a_file_follows_its_issue() {
     let server = server(true, Duration::ZERO);
     let address = serve(server.clone(), Server::answer).await;
     let mut one = draft(&fresh_key(), "fan failed");
-    one.attachments = vec![Attachment {
-        name: "ab-1.txt".to_owned(),
-        text: "the whole text".to_owned(),
-    }];
+    one.attachments = vec![Attachment::of_text("ab-1.txt", "the whole text")];
     done(tracker(address, CLOUD).open(&one).await);
     let files = server.lock().unwrap().files.clone();
     assert_eq!(files.len(), 1);

@@ -279,10 +279,7 @@ async fn letters_are_as_their_reader_expects_them() {
 async fn files_are_enclosed() {
     let server = Server::start().await;
     let mut one = draft("ab-4", "x");
-    one.attachments = vec![Attachment {
-        name: "ab-4.txt".to_owned(),
-        text: "the whole text".to_owned(),
-    }];
+    one.attachments = vec![Attachment::of_text("ab-4.txt", "the whole text")];
     done(server.tracker("").open(&one).await);
     let letter = server.letters().pop().unwrap();
     assert!(letter.contains("filename=\"ab-4.txt\""), "{letter}");

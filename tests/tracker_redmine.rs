@@ -6,7 +6,7 @@ mod tracker_contract;
 
 use alertbridge::model::ticket::{RemoteRef, TicketStatus};
 use alertbridge::trackers::redmine::{Redmine, RedmineConfig};
-use alertbridge::trackers::{Attachment, Called, Change, Tracker};
+use alertbridge::trackers::{Asked, Attachment, Called, Change, Tracker};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tracker_contract::{Act, People, cannot_run, done, draft, fresh_key, ready};
@@ -50,6 +50,17 @@ fn tracker(service: &Service, more: &str) -> Redmine {
 }
 
 impl Service {
+    async fn get(&self, path: &str) -> Vec<u8> {
+        let response = reqwest::Client::new()
+            .get(format!("{}{path}", self.url))
+            .header("X-Redmine-API-Key", &self.agent)
+            .send()
+            .await
+            .unwrap();
+        assert!(response.status().is_success(), "{path}: {response:?}");
+        response.bytes().await.unwrap().to_vec()
+    }
+
     async fn put(&self, key: &str, ticket: &RemoteRef, issue: Value) {
         let response = reqwest::Client::new()
             .put(format!("{}/issues/{}.json", self.url, ticket.key))
@@ -172,10 +183,7 @@ async fn a_file_travels_with_its_issue() {
         return;
     };
     let mut one = draft(&fresh_key(), "fan failed");
-    one.attachments = vec![Attachment {
-        name: "ab-1.txt".to_owned(),
-        text: "日本語, the whole text".to_owned(),
-    }];
+    one.attachments = vec![Attachment::of_text("ab-1.txt", "日本語, the whole text")];
     let remote = done(tracker(&service, "").open(&one).await);
     let answer = reqwest::Client::new()
         .get(format!(
@@ -189,7 +197,90 @@ async fn a_file_travels_with_its_issue() {
     let issue: Value = answer.json().await.unwrap();
     let file = issue.pointer("/issue/attachments/0").unwrap();
     assert_eq!(file.get("filename").unwrap(), "ab-1.txt");
-    assert_eq!(file.get("filesize").unwrap(), one.attachments[0].text.len());
+    assert_eq!(
+        file.get("filesize").unwrap(),
+        one.attachments[0].bytes.len()
+    );
+}
+
+#[tokio::test]
+async fn files_that_are_no_text_come_back_to_the_byte() {
+    let Some(service) = service("files_that_are_no_text_come_back_to_the_byte") else {
+        return;
+    };
+    let mut one = draft(&fresh_key(), "fan failed");
+    one.attachments = vec![
+        Attachment::of_text("original-7.txt", "From: nagios@example.net\n\nfan failed"),
+        Attachment {
+            name: "障害.png".to_owned(),
+            content_type: "image/png".to_owned(),
+            bytes: vec![0x89, b'P', b'N', b'G', 0, 255, 10, 13],
+        },
+    ];
+    let remote = done(tracker(&service, "").open(&one).await);
+    let issue = service
+        .get(&format!("/issues/{}.json?include=attachments", remote.key))
+        .await;
+    let issue: Value = serde_json::from_slice(&issue).unwrap();
+    let files = issue
+        .pointer("/issue/attachments")
+        .unwrap()
+        .as_array()
+        .unwrap();
+    let graph = files
+        .iter()
+        .find(|file| file.get("filename").unwrap() == "障害.png");
+    let graph = graph.unwrap_or_else(|| panic!("{issue}"));
+    let path = format!("/attachments/download/{}", graph.get("id").unwrap());
+    assert_eq!(service.get(&path).await, one.attachments[1].bytes);
+}
+
+#[tokio::test]
+async fn what_a_route_gives_is_there_and_what_redmine_would_drop_is_refused_by_name() {
+    let Some(service) = service("fields of routes in Redmine") else {
+        return;
+    };
+    let redmine = tracker(&service, "");
+    // A project shows its fields with its first issue.
+    done(redmine.open(&draft(&fresh_key(), "the first")).await);
+    let mut one = draft(&fresh_key(), "feed lost");
+    one.kind = "Support".to_owned();
+    one.watchers = vec!["agent1 Test".to_owned()];
+    one.custom = vec![("AlertSite".to_owned(), "ams-1 \"x\" {y}".to_owned())];
+    let remote = done(redmine.open(&one).await);
+    let issue = service
+        .get(&format!("/issues/{}.json?include=watchers", remote.key))
+        .await;
+    let issue: Value = serde_json::from_slice(&issue).unwrap();
+    assert_eq!(issue.pointer("/issue/tracker/name").unwrap(), "Support");
+    let watcher = issue.pointer("/issue/watchers/0/name");
+    assert_eq!(watcher.unwrap(), "agent1 Test", "{issue}");
+    assert!(issue.to_string().contains("ams-1 \\\"x\\\" {y}"), "{issue}");
+
+    for (kind, watcher, custom, named) in [
+        ("Nonsense", "agent1 Test", "AlertSite", "type"),
+        ("Bug", "Nobody", "AlertSite", "watchers"),
+        ("Bug", "agent1 Test", "Rack", "Rack"),
+    ] {
+        let mut wrong = draft(&fresh_key(), "feed lost");
+        wrong.kind = kind.to_owned();
+        wrong.watchers = vec![watcher.to_owned()];
+        wrong.custom = vec![(custom.to_owned(), "x".to_owned())];
+        let called = redmine.open(&wrong).await;
+        let Called::Refused { field, .. } = called else {
+            panic!("{called:?}");
+        };
+        assert_eq!(field.as_deref(), Some(named));
+        let asked = Asked {
+            route: "noc".to_owned(),
+            kind: kind.to_owned(),
+            custom: vec![custom.to_owned()],
+            ..Asked::default()
+        };
+        let said = redmine.check_asked(&[asked]).await;
+        let wrong = said.iter().any(Result::is_err);
+        assert_eq!(wrong, named != "watchers", "{said:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ async fn every_incident_ends_with_one_issue_whatever_the_network_does() {
         direct: tracker(address, &token, 30),
         proxy,
         seed,
-        incidents: incidents(40),
+        incidents: incidents(150),
     }
     .passes()
     .await;

@@ -6,7 +6,7 @@ mod tracker_contract;
 
 use alertbridge::model::ticket::{PersonDid, RemoteRef, TicketStatus};
 use alertbridge::trackers::rt::{RequestTracker, RtConfig};
-use alertbridge::trackers::{Attachment, Called, Change, Tracker};
+use alertbridge::trackers::{Asked, Attachment, Called, Change, Tracker};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tracker_contract::{Act, People, cannot_run, done, draft, fresh_key, ready};
@@ -319,10 +319,7 @@ async fn a_file_travels_with_its_ticket() {
         return;
     };
     let mut one = draft(&fresh_key(), "fan failed");
-    one.attachments = vec![Attachment {
-        name: "ab-1.txt".to_owned(),
-        text: "日本語, the whole text".to_owned(),
-    }];
+    one.attachments = vec![Attachment::of_text("ab-1.txt", "日本語, the whole text")];
     let remote = done(tracker(&service, "queue = \"Monitoring\"").open(&one).await);
     let path = format!("/ticket/{}/attachments?fields=Filename", remote.key);
     let list = service
@@ -371,4 +368,97 @@ async fn a_promise_in_the_declared_field_is_told_also_by_a_bridge_that_wrote_not
         .unwrap()
         .to_owned();
     assert_eq!(kept.replace('T', " ").replace('Z', " UTC"), told[0]);
+}
+
+#[tokio::test]
+async fn files_that_are_no_text_come_back_to_the_byte() {
+    let Some(service) = service("files_that_are_no_text_come_back_to_the_byte") else {
+        return;
+    };
+    let mut one = draft(&fresh_key(), "fan failed");
+    one.attachments = vec![
+        Attachment::of_text("original-7.txt", "From: nagios@example.net\n\nfan failed"),
+        Attachment {
+            name: "graph.png".to_owned(),
+            content_type: "image/png".to_owned(),
+            bytes: vec![0x89, b'P', b'N', b'G', 0, 255, 10, 13],
+        },
+    ];
+    let remote = done(tracker(&service, "queue = \"Monitoring\"").open(&one).await);
+    let path = format!(
+        "/ticket/{}/attachments?fields=Filename,ContentType",
+        remote.key
+    );
+    let list = service
+        .call(&service.agent, "GET", &path, Value::Null)
+        .await;
+    let items = list.get("items").unwrap().as_array().unwrap();
+    let graph = items
+        .iter()
+        .find(|item| item.get("Filename").unwrap() == "graph.png");
+    let graph = graph.unwrap_or_else(|| panic!("{list}"));
+    assert_eq!(graph.get("ContentType").unwrap(), "image/png");
+    let path = format!("/attachment/{}", graph.get("id").unwrap().as_str().unwrap());
+    let whole = service
+        .call(&service.agent, "GET", &path, Value::Null)
+        .await;
+    use base64::Engine as _;
+    let text: String = whole
+        .get("Content")
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap();
+    assert_eq!(bytes, one.attachments[1].bytes);
+}
+
+#[tokio::test]
+async fn what_a_route_gives_is_there_and_what_rt_would_drop_is_refused_by_name() {
+    let Some(service) = service("fields of routes in RT") else {
+        return;
+    };
+    let rt = tracker(&service, "queue = \"Monitoring\"");
+    let mut one = draft(&fresh_key(), "feed lost");
+    one.requestor = "customer@example.com".to_owned();
+    one.watchers = vec!["agent1@alertbridge.test".to_owned()];
+    one.custom = vec![("AlertSite".to_owned(), "ams-1 \"x\" {y}".to_owned())];
+    let remote = done(rt.open(&one).await);
+    let path = format!("/ticket/{}", remote.key);
+    let ticket = service
+        .call(&service.agent, "GET", &path, Value::Null)
+        .await
+        .to_string();
+    assert!(ticket.contains("customer@example.com"), "{ticket}");
+    assert!(ticket.contains("agent1"), "{ticket}");
+    assert!(ticket.contains("ams-1 \\\"x\\\" {y}"), "{ticket}");
+
+    one.key = fresh_key();
+    one.custom.push(("Rack".to_owned(), "r7".to_owned()));
+    let called = rt.open(&one).await;
+    let Called::Refused { field, .. } = called else {
+        panic!("{called:?}");
+    };
+    assert_eq!(field.as_deref(), Some("Rack"));
+    assert_eq!(done(rt.find(&one.key).await), Vec::new());
+
+    let asked = |queue: &str, field: &str| Asked {
+        route: "noc".to_owned(),
+        queue: queue.to_owned(),
+        custom: vec![field.to_owned()],
+        ..Asked::default()
+    };
+    let good = rt.check_asked(&[asked("", "AlertSite")]).await;
+    assert!(good.iter().all(Result::is_ok), "{good:?}");
+    for (queue, field) in [
+        ("", "Rack"),
+        ("Plain", "AlertSite"),
+        ("Nowhere", "AlertSite"),
+    ] {
+        let said = rt.check_asked(&[asked(queue, field)]).await;
+        assert!(said.iter().any(Result::is_err), "{queue} {field}: {said:?}");
+    }
 }

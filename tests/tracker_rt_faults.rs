@@ -131,7 +131,7 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
         direct: tracker(address, 30, 5),
         proxy,
         seed,
-        incidents: storm::incidents(40),
+        incidents: storm::incidents(150),
     }
     .passes()
     .await;

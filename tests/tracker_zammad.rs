@@ -261,10 +261,7 @@ async fn a_file_travels_with_the_first_article() {
     let server = server(true);
     let address = serve(server.clone(), Server::answer).await;
     let mut one = draft(&fresh_key(), "fan failed");
-    one.attachments = vec![Attachment {
-        name: "ab-1.txt".to_owned(),
-        text: "the whole text".to_owned(),
-    }];
+    one.attachments = vec![Attachment::of_text("ab-1.txt", "the whole text")];
     done(tracker(address, "").open(&one).await);
     let file = server.lock().unwrap().articles[0]["attachments"][0].clone();
     assert_eq!(file["filename"], "ab-1.txt");

@@ -4,8 +4,9 @@
 use super::door::{Caller, Held};
 use super::{Answer, Failure, absent, wrong};
 use crate::limits;
+use crate::model::incident::WITHHELD;
 use crate::model::ticket::TicketStatus;
-use crate::store::desk_store::{DeskAuthor, DeskFilter, DeskPatch, NewDeskComment};
+use crate::store::desk_store::{DeskAuthor, DeskDid, DeskFilter, DeskPatch, NewDeskComment};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query, State};
@@ -46,15 +47,27 @@ pub(super) async fn list(State(api): Held, Query(wanted): Query<Wanted>) -> Answ
     Ok(Json(json!({ "tickets": tickets, "next": next })))
 }
 
-pub(super) async fn one(State(api): Held, Path(number): Path<u64>) -> Answer {
+/// What people wrote on a ticket whose subject is withheld is for those who may see it.
+pub(super) async fn one(
+    State(api): Held,
+    Extension(caller): Extension<Caller>,
+    Path(number): Path<u64>,
+) -> Answer {
     let ticket = api.desk.ticket(number)?;
     let ticket = ticket.ok_or_else(|| absent(format!("the desk has no ticket {number}")))?;
-    let comments = api
-        .desk
-        .comments(number, 0, limits::TIMELINE_LINES_SHOWN_MAX)?;
-    let history = api
-        .desk
-        .history(number, 0, limits::TIMELINE_LINES_SHOWN_MAX)?;
+    let most = limits::TIMELINE_LINES_SHOWN_MAX;
+    let mut comments = api.desk.comments(number, 0, most)?;
+    let mut history = api.desk.history(number, 0, most)?;
+    if ticket.subject.contains(WITHHELD) && !caller.sees_sensitive {
+        let told = comments.iter_mut().map(|comment| &mut comment.text);
+        let said = history
+            .iter_mut()
+            .filter_map(|change| match &mut change.what {
+                DeskDid::Commented { text, .. } | DeskDid::Subject(text) => Some(text),
+                _ => None,
+            });
+        told.chain(said).for_each(|text| WITHHELD.clone_into(text));
+    }
     Ok(Json(
         json!({ "ticket": ticket, "comments": comments, "history": history }),
     ))

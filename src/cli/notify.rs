@@ -5,8 +5,9 @@ use super::{block_on, complain, problems_found, say, token_of};
 use crate::intake::notify::{self, Client};
 use crate::intake::pipe::EXIT_TRY_AGAIN;
 use crate::intake::spool::{Entry, Spool};
+use crate::store::sealing::{Keyring, key_bytes};
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -69,6 +70,9 @@ pub struct Args {
         default_value = "/var/spool/alertbridge"
     )]
     spool: PathBuf,
+    /// A file with a key of its own, as `openssl rand -hex 32` makes it: what waits is sealed.
+    #[arg(long, env = "ALERTBRIDGE_SPOOL_KEY_FILE")]
+    spool_key_file: Option<PathBuf>,
     /// Only deliver what waits; for a timer. 1 if something still waits.
     #[arg(long)]
     flush: bool,
@@ -90,7 +94,11 @@ pub fn run(args: Args) -> ExitCode {
         complain(&why);
         ExitCode::from(EXIT_TRY_AGAIN)
     };
-    let spool = match Spool::open(&args.spool) {
+    let keys = match key_of(args.spool_key_file.as_deref()) {
+        Ok(keys) => keys,
+        Err(why) => return cannot(why),
+    };
+    let spool = match Spool::open(&args.spool, keys) {
         Ok(spool) => spool,
         Err(error) => {
             let shown = args.spool.display();
@@ -134,6 +142,19 @@ pub fn run(args: Args) -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn key_of(file: Option<&Path>) -> Result<Keyring, String> {
+    let Some(file) = file else {
+        return Ok(Keyring::default());
+    };
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("the spool's key {shown} cannot be read: {error}"))?;
+    let bytes = key_bytes(&text).ok_or_else(|| {
+        format!("{shown} holds no key: 64 hexadecimal digits were expected, `openssl rand -hex 32`")
+    })?;
+    Keyring::new([(1, bytes)])
 }
 
 fn entry(args: &Args) -> Result<Entry, String> {

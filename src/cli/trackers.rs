@@ -36,7 +36,16 @@ pub fn run(args: &Args) -> ExitCode {
     let mut good = true;
     for (name, configured) in &config.trackers {
         let tracker = &configured.tracker;
-        match block_on(async { tracker.check(now).await }) {
+        let asked = config.asked(name);
+        let check = async {
+            let mut found = tracker.check(now).await;
+            // Of one that does not answer there is nothing more to be asked.
+            if found.first().is_some_and(Result::is_ok) {
+                found.extend(tracker.check_asked(&asked).await);
+            }
+            found
+        };
+        match block_on(check) {
             Ok(found) => {
                 for line in found {
                     match line {

@@ -9,13 +9,14 @@ mod inventory;
 mod notices;
 mod pulled;
 pub mod read;
+mod routes;
 mod sealing;
 pub mod sections;
 mod trackers;
 mod watch;
 
-use crate::delivery::presentation::{self, Requested};
-use crate::engine::{DeadMan, Decisions, RecurringWindow, Reopen, Route};
+use crate::delivery::templates::Templates;
+use crate::engine::{DeadMan, Decisions, RecurringWindow};
 use crate::formats::mapped::Mappings;
 use crate::intake::senders::MailTrust;
 use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
@@ -32,7 +33,7 @@ use read::Lists;
 pub use read::Problem;
 pub use sections::ConfigFile;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct Config {
     pub tls: sections::DoorsTls,
     /// Ticket systems beside the built-in desk.
     pub trackers: BTreeMap<String, ConfiguredTracker>,
+    /// Templates of tickets by route.
+    pub templates: BTreeMap<String, Templates>,
     /// The way out for letters that need no store.
     pub watch_mail: Option<Arc<WatchMail>>,
     /// Certificates and tokens whose end is known.
@@ -209,8 +212,9 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         problems.extend(found.into_iter().map(|what| Problem::of("rule", what)));
         Ruleset::default()
     });
-    let routes = routes(&file, &mut problems);
+    let mut texts = Vec::new();
     let mut trackers = trackers::build(&file.tracker, &mut problems);
+    let routes = routes::build(&file, (folder, &trackers), &mut texts, &mut problems);
     let monitors = trackers::monitors(&file.source, &mut problems);
     let watch_mail = watch::mail(&file, folder, &mut problems);
     let mut expiring = watch::certificates(&file, folder);
@@ -222,7 +226,6 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
             Err(what) => problems.push(Problem::of("maintenance", what)),
         }
     }
-    let mut texts = Vec::new();
     let sla = files::sla(&file, folder, &mut texts, &mut problems);
     let mail = files::mail_reading(&file, folder, &mut texts, &mut problems);
     for (name, section) in &file.netbox {
@@ -264,7 +267,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         settings: file.engine.clone(),
         inventory: Arc::new(inventory.built),
         rules: Arc::new(rules),
-        routes,
+        routes: routes.routes,
         expected,
         dead_men,
         baseline,
@@ -279,6 +282,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         keyring: Arc::new(keyring),
         tls,
         trackers,
+        templates: routes.templates,
         watch_mail,
         expiring,
         mail: Arc::new(mail),
@@ -399,81 +403,6 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
     if let Err(clash) = Sources::new(file.source.clone(), []) {
         problems.push(Problem::of("source", clash.to_string()));
     }
-}
-
-fn routes(file: &ConfigFile, problems: &mut Vec<Problem>) -> Vec<Route> {
-    let mut routes = Vec::new();
-    let mut names = BTreeSet::new();
-    let trackers = file.tracker_names();
-    for section in &file.route {
-        let key = format!("route `{}`", section.name);
-        if section.name.is_empty() || !names.insert(section.name.clone()) {
-            problems.push(Problem::of(
-                key.clone(),
-                "each route needs a name of its own",
-            ));
-        }
-        let tried = presentation::requestor(&section.requestor, &Requested::default());
-        if let Err(error) = tried {
-            problems.push(Problem::of(key.clone(), format!("requestor: {error}")));
-        }
-        let tracker = section.tracker.clone().unwrap_or_else(|| "desk".to_owned());
-        let of_cases = Some(&section.case_tracker).filter(|name| !name.is_empty());
-        for tracker in std::iter::once(&tracker).chain(of_cases) {
-            if trackers.contains(tracker) {
-                continue;
-            }
-            let listed: Vec<&str> = trackers.iter().map(String::as_str).collect();
-            let what = format!(
-                "tracker `{tracker}` is not configured; there are: {}",
-                listed.join(", ")
-            );
-            problems.push(Problem::of(key.clone(), what));
-        }
-        let matcher = match Matcher::all(&section.matchers) {
-            Ok(matcher) => (!section.matchers.is_empty()).then_some(matcher),
-            Err(error) => {
-                problems.push(Problem::of(key, format!("match: {error}")));
-                continue;
-            }
-        };
-        routes.push(Route {
-            name: section.name.clone(),
-            matcher,
-            tracker,
-            queue: section.queue.clone(),
-            shadow: section.shadow,
-            further: section.further,
-            group_by: section.group_by.clone(),
-            fallback: section.fallback.clone(),
-            severities: section.severities.clone(),
-            reopen: section.reopen,
-            came_and_went: section.came_and_went,
-            case_tickets: section.case_tickets,
-            case_tracker: section.case_tracker.clone(),
-            case_queue: section.case_queue.clone(),
-            sensitive: section.sensitive,
-        });
-    }
-    for section in &file.route {
-        let window = file.engine.reopen_window;
-        if let Reopen::Within(limit) = section.reopen
-            && limit > window
-        {
-            let what = format!(
-                "reopen: within {limit:?} is longer than `[engine] reopen_window` ({window:?}), \
-                 after which a problem that comes back is a new one"
-            );
-            problems.push(Problem::of(format!("route `{}`", section.name), what));
-        }
-        let fallback = &section.fallback;
-        if !fallback.is_empty() && !names.contains(fallback) && fallback != "default" {
-            let what = format!("fallback: there is no route `{fallback}`");
-            problems.push(Problem::of(format!("route `{}`", section.name), what));
-        }
-    }
-    routes.push(Route::desk());
-    routes
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use super::read::Problem;
 use super::sections::ConfigFile;
-use crate::store::sealing::{KEY_BYTES, Keyring};
-use base64::Engine as _;
+use crate::store::sealing::{KEY_BYTES, Keyring, key_bytes};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -30,7 +29,7 @@ pub struct KeySection {
 pub(super) fn keyring(file: &ConfigFile, problems: &mut Vec<Problem>) -> Keyring {
     let mut keys = Vec::new();
     for section in &file.sealing.key {
-        match bytes_of(section.key.expose_secret()) {
+        match key_bytes(section.key.expose_secret()) {
             Some(bytes) => keys.push((section.id, bytes)),
             None => problems.push(Problem::of(
                 "sealing.key",
@@ -61,35 +60,9 @@ pub(super) fn keyring(file: &ConfigFile, problems: &mut Vec<Problem>) -> Keyring
     })
 }
 
-fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim();
-    let hex = || {
-        let digits: Option<Vec<u8>> = text
-            .chars()
-            .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-            .collect();
-        let (pairs, rest) = digits.as_deref()?.as_chunks::<2>();
-        rest.is_empty()
-            .then(|| pairs.iter().map(|[high, low]| high * 16 + low).collect())
-    };
-    let base64 = || base64::engine::general_purpose::STANDARD.decode(text).ok();
-    let right = |bytes: &Vec<u8>| bytes.len() == KEY_BYTES;
-    hex().filter(right).or_else(|| base64().filter(right))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_hexadecimal_or_base64_and_have_their_length() {
-        assert_eq!(bytes_of(&"0f".repeat(32)), Some(vec![15; 32]));
-        let base64 = base64::engine::general_purpose::STANDARD.encode([7; 32]);
-        assert_eq!(bytes_of(&format!("{base64}\n")), Some(vec![7; 32]));
-        for wrong in ["", "00", &"0g".repeat(32), &"00".repeat(31)] {
-            assert_eq!(bytes_of(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn what_is_sensitive_needs_a_key() {

@@ -229,6 +229,21 @@ pub struct RouteSection {
     /// A template of the requestor, as `noc+{{ account }}@example.net`; the tracker's default
     /// unless said.
     pub requestor: String,
+    /// A template of the type of ticket, in the tracker's words; its default unless said.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Templates of who is told of changes: a name or address each.
+    pub watchers: Vec<String>,
+    /// Templates of custom fields, by the tracker's name of each.
+    pub fields: BTreeMap<String, String>,
+    /// A template of the subject; the incident's title unless said.
+    pub subject: String,
+    /// A template of the text; the shipped one of the language unless said.
+    pub body: String,
+    /// A file with that template, beside the configuration.
+    pub body_file: String,
+    /// The language of its tickets: `en`, `ja` or `fr`.
+    pub language: String,
 }
 
 /// TLS of the doors that have it, ready for handshakes.

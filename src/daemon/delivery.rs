@@ -6,11 +6,12 @@ use crate::config::Config;
 use crate::delivery::presentation::Manner;
 use crate::delivery::{Gate, Ledger, Pace, Presentation, Worker};
 use crate::engine::telling::BELL;
+use crate::formats::mail;
 use crate::notices::{NoticeLedger, NoticeWorker};
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::metrics::Metrics;
-use crate::trackers::Tracker;
 use crate::trackers::desk::Desk;
+use crate::trackers::{Attachment, Tracker};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -79,14 +80,16 @@ impl Workers {
         let trackers = &config.trackers;
         let presentation = Arc::new(Presentation {
             board: config.file.operators.url.clone(),
+            enclosed,
             routes: config
                 .file
                 .route
                 .iter()
                 .map(|route| {
+                    let templates = config.templates.get(&route.name).cloned();
                     let manner = Manner {
                         original: route.original,
-                        requestor: route.requestor.clone(),
+                        templates: templates.unwrap_or_default(),
                     };
                     (route.name.clone(), manner)
                 })
@@ -165,6 +168,17 @@ impl Workers {
         let mut running = self.running.lock().await;
         end(std::mem::take(&mut running)).await;
     }
+}
+
+/// The files that a mail brought; none if it is no mail.
+fn enclosed(raw: &[u8]) -> Vec<Attachment> {
+    let files = mail::enclosed(raw).into_iter();
+    let handed = files.map(|file| Attachment {
+        name: file.name,
+        content_type: file.content_type,
+        bytes: file.bytes,
+    });
+    handed.collect()
 }
 
 async fn end(running: BTreeMap<String, Running>) {

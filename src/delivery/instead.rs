@@ -23,8 +23,15 @@ pub(super) fn is_severity(field: &str) -> bool {
 pub(super) fn leave_out(field: &str, draft: &mut Draft) -> bool {
     let name = field.to_ascii_lowercase();
     let is = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if is_severity(field) && draft.fields.severity.is_some() {
+    let custom = draft.custom.iter();
+    if let Some(at) = custom.into_iter().position(|(own, _)| own == field) {
+        draft.custom.remove(at);
+    } else if is_severity(field) && draft.fields.severity.is_some() {
         draft.fields.severity = None;
+    } else if is(&["watch", "follower", "observer", "cc"]) && !draft.watchers.is_empty() {
+        draft.watchers.clear();
+    } else if is(&["type", "tracker"]) && !draft.kind.is_empty() {
+        draft.kind.clear();
     } else if is(&["requestor", "requester", "caller", "customer", "reporter"])
         && !draft.requestor.is_empty()
     {
@@ -35,6 +42,23 @@ pub(super) fn leave_out(field: &str, draft: &mut Draft) -> bool {
         return false;
     }
     true
+}
+
+/// Leaves out what the tracker has no notion of. `check` refuses a route that asks for it; a shadow
+/// route and a route whose tracker is another after a reload come here.
+pub(super) fn keep_taken(can: &Capabilities, draft: &mut Draft) {
+    if !can.takes.kind {
+        draft.kind.clear();
+    }
+    if !can.takes.requestor {
+        draft.requestor.clear();
+    }
+    if !can.takes.watchers {
+        draft.watchers.clear();
+    }
+    if !can.takes.custom {
+        draft.custom.clear();
+    }
 }
 
 /// Where fields cannot be changed, a note says what they should be.
@@ -77,10 +101,7 @@ pub(super) fn body(can: &Capabilities, key: &str, text: String) -> (String, Vec<
     let name = format!("{key}.txt");
     let hint = format!("\n\nThe whole text is in the file {name}.\n");
     let room = can.body_bytes_max.saturating_sub(hint.len());
-    let file = Attachment {
-        name,
-        text: bounded(&text, can.attachment_bytes_max),
-    };
+    let file = Attachment::of_text(name, bounded(&text, can.attachment_bytes_max));
     (format!("{}{hint}", bounded(&text, room)), vec![file])
 }
 
@@ -131,7 +152,7 @@ mod tests {
         };
         let (cut, files) = body(&takes, "ab-1", text.clone());
         assert!(cut.len() <= 100 && cut.contains("ab-1.txt"), "{cut}");
-        assert_eq!(files[0].text, text);
+        assert_eq!(files[0].bytes, text.as_bytes());
         let (whole, files) = body(&takes, "ab-1", "short".to_owned());
         assert_eq!((whole.as_str(), files.len()), ("short", 0));
     }

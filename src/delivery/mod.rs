@@ -5,6 +5,7 @@
 
 pub(crate) mod backoff;
 mod breaker;
+mod files;
 mod instead;
 mod ledger;
 mod merge;
@@ -12,6 +13,7 @@ mod people;
 pub mod presentation;
 mod reconcile;
 mod render;
+pub mod templates;
 mod turn;
 
 pub use ledger::Ledger;
@@ -274,7 +276,10 @@ impl Worker {
         let Some(body) = self.state.ticket(listed.id)? else {
             return Ok(());
         };
-        let ticket: WantedTicket = codec::decode(&body)?;
+        let mut ticket: WantedTicket = codec::decode(&body)?;
+        if let Some(subject) = render::subject(self.state.as_ref(), &ticket, &self.presentation)? {
+            ticket.wanted.subject = subject;
+        }
         if !ticket.has_work() {
             return Ok(());
         }

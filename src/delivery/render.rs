@@ -1,13 +1,14 @@
-//! The body of a ticket, as plain text, from what the store knows when it is sent. Text of alerts
+//! What a ticket says, as plain text, from what the store knows when it is sent. Text of alerts
 //! stands behind `> `, so that it is never taken for ours.
 
 use super::Presentation;
-use super::presentation::{Original, Requested};
+use super::presentation::Original;
+use super::templates::{AlertLine, Given, Values, shipped_body};
+use crate::model::AlertId;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::incident::{Case, Incident};
 use crate::model::text::one_line;
 use crate::model::ticket::WantedTicket;
-use crate::model::{AlertId, IncidentId};
 use crate::sla::CaseLog;
 use crate::sla::glossary::{Locale, label};
 use crate::store::{StateStore, StoreError, codec};
@@ -22,150 +23,197 @@ pub(super) fn body(
     ticket: &WantedTicket,
     presentation: &Presentation,
 ) -> Result<String, StoreError> {
-    let Some(bytes) = state.incident(ticket.incident)? else {
+    let Some(incident) = incident_of(state, ticket)? else {
         return Ok(String::new());
     };
-    let incident: Incident = codec::decode(&bytes)?;
     if let Some(contract) = &ticket.contract {
         return case_body(state, ticket, &incident, contract);
     }
-    let link = presentation.link(incident.id);
+    let locale = Locale::from_word(&ticket.language);
     if incident.sensitive {
-        let number = incident.id;
-        return Ok(format!(
-            "{number}: the content is sensitive, see the operators' board.\n{link}\n"
-        ));
+        let (number, link) = (incident.id, presentation.link(incident.id));
+        return Ok(match locale {
+            Locale::En => {
+                format!("{number}: the content is sensitive, see the operators' board.\n{link}\n")
+            }
+            Locale::Ja => format!(
+                "{number}：内容は機密です。オペレーターのボードを参照してください。\n{link}\n"
+            ),
+            Locale::Fr => format!(
+                "{number} : le contenu est confidentiel, voir le tableau des opérateurs.\n{link}\n"
+            ),
+        });
     }
-    let mut text = format!("{}: {}\n\n", incident.id, incident.title);
-    let severity = incident
-        .severity
-        .map_or_else(|| "unknown".to_owned(), |s| s.to_string());
-    text.push_str(&format!(
-        "Severity: {severity} ({})\n",
-        incident.basis.word()
-    ));
-    text.push_str(&format!("Reason: {}\n", incident.reason));
-    if !incident.next_failure.is_empty() {
-        text.push_str(&format!("Next failure: {}\n", incident.next_failure));
+    let values = values_of(state, ticket, &incident, presentation)?;
+    let own = presentation.routes.get(&ticket.route);
+    if let Some(body) = own.and_then(|manner| manner.templates.body(&values)) {
+        return Ok(body);
     }
-    if incident.needs_triage {
-        text.push_str("The impact is unknown: please look, and confirm, assign or acknowledge.\n");
-    }
-    for (name, list) in [
-        ("Services", &incident.services),
-        ("Accounts", &incident.accounts),
-        ("Tags", &incident.tags),
-    ] {
-        if !list.is_empty() {
-            let shown: Vec<&str> = list.iter().take(20).map(String::as_str).collect();
-            let more = list.len().saturating_sub(shown.len());
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            text.push_str(&format!("{name}: {}{more}\n", shown.join(", ")));
-        }
-    }
-    if !link.is_empty() {
-        text.push_str(&format!("Board: {link}\n"));
-    }
-    if presentation.original(&ticket.route) != Original::No
-        && let Some(alert) = first_alert(state, incident.id)?
-    {
-        let original = presentation.link_to_original(alert.0);
-        if !original.is_empty() {
-            text.push_str(&format!("As received: {original}\n"));
-        }
-    }
-    text.push_str(&format!(
-        "Since: {}\n\nAlerts ({}):\n",
-        incident.opened_at, incident.members
-    ));
-    for (alert, words) in state.alerts_of(incident.id, None, ALERTS_MAX)? {
-        let alert: Alert = codec::decode(&alert)?;
-        let words: AlertText = codec::decode(&words)?;
-        let host = words.host.unwrap_or_default();
-        text.push_str(&format!(
-            "> {} {} {host} {} (source {}, since {})\n",
-            alert.id,
-            alert.state.word(),
-            one_line(&words.summary),
-            words.source,
-            alert.fired_at
-        ));
-    }
-    if incident.members as usize > ALERTS_MAX {
-        text.push_str(&format!(
-            "and {} more\n",
-            incident.members as usize - ALERTS_MAX
-        ));
-    }
-    Ok(text)
+    Ok(shipped_body(locale, &values).unwrap_or_else(|error| {
+        tracing::error!(error, "template_failed");
+        format!("{}: {}\n", values.number, values.title)
+    }))
 }
 
-/// The first alert of an incident, and the journal position of its newest event.
-fn first_alert(
-    state: &dyn StateStore,
-    incident: IncidentId,
-) -> Result<Option<(AlertId, u64)>, StoreError> {
-    let mut alerts = state.alerts_of(incident, None, 1)?;
-    let Some((alert, words)) = alerts.pop().filter(|(_, words)| !words.is_empty()) else {
-        return Ok(None);
-    };
-    let alert: Alert = codec::decode(&alert)?;
-    let words: AlertText = codec::decode(&words)?;
-    Ok((!words.sensitive).then_some((alert.id, words.event.0)))
-}
-
-/// Where the first alert of an incident stands in the journal; none if it is sensitive.
-pub(super) fn first_event(
-    state: &dyn StateStore,
-    incident: IncidentId,
-) -> Result<Option<u64>, StoreError> {
-    Ok(first_alert(state, incident)?.map(|(_, seq)| seq))
-}
-
-/// Who is named as the one who asked for the ticket; empty: the tracker's default.
-pub(super) fn requestor(
+/// The subject by the route's template; none: the route has none, or what it says must not be told.
+pub(super) fn subject(
     state: &dyn StateStore,
     ticket: &WantedTicket,
     presentation: &Presentation,
-) -> Result<String, StoreError> {
-    let manner = presentation.routes.get(&ticket.route);
-    let template = manner.map_or("", |manner| manner.requestor.as_str());
-    if template.is_empty() || ticket.alert.is_some() {
-        return Ok(String::new());
-    }
-    let Some(bytes) = state.incident(ticket.incident)? else {
-        return Ok(String::new());
+) -> Result<Option<String>, StoreError> {
+    let Some(manner) = presentation.routes.get(&ticket.route) else {
+        return Ok(None);
     };
-    let incident: Incident = codec::decode(&bytes)?;
+    if !manner.templates.has_subject() || ticket.contract.is_some() || ticket.alert.is_some() {
+        return Ok(None);
+    }
+    let Some(incident) = incident_of(state, ticket)?.filter(|incident| !incident.sensitive) else {
+        return Ok(None);
+    };
+    let values = values_of(state, ticket, &incident, presentation)?;
+    let subject = manner.templates.subject(&values);
+    Ok(Some(subject).filter(|subject| !subject.is_empty()))
+}
+
+fn incident_of(
+    state: &dyn StateStore,
+    ticket: &WantedTicket,
+) -> Result<Option<Incident>, StoreError> {
+    let bytes = state.incident(ticket.incident)?;
+    bytes.map(|bytes| codec::decode(&bytes)).transpose()
+}
+
+/// What templates may name of an incident.
+fn values_of(
+    state: &dyn StateStore,
+    ticket: &WantedTicket,
+    incident: &Incident,
+    presentation: &Presentation,
+) -> Result<Values, StoreError> {
+    let mut values = Values {
+        number: incident.id.to_string(),
+        title: incident.title.clone(),
+        severity: incident
+            .severity
+            .map_or_else(String::new, |s| s.to_string()),
+        basis: incident.basis.word().to_owned(),
+        category: incident.category.word().to_owned(),
+        reason: one_line(&incident.reason),
+        next_failure: one_line(&incident.next_failure),
+        needs_triage: incident.needs_triage,
+        topic: one_line(&incident.topic),
+        account: account_of(incident),
+        accounts: lines(&incident.accounts),
+        services: lines(&incident.services),
+        tags: lines(&incident.tags),
+        element: one_line(&state.symbol(incident.root)?),
+        source: one_line(&state.symbol(incident.source)?),
+        since: incident.opened_at.to_string(),
+        link: presentation.link(incident.id),
+        members: incident.members,
+        ..Values::default()
+    };
+    for site in &incident.sites {
+        values.sites.push(one_line(&state.symbol(*site)?));
+    }
+    values.site = values.sites.first().cloned().unwrap_or_default();
+    for (n, (alert, words)) in state
+        .alerts_of(incident.id, None, ALERTS_MAX)?
+        .into_iter()
+        .enumerate()
+    {
+        let alert: Alert = codec::decode(&alert)?;
+        if words.is_empty() {
+            continue;
+        }
+        let words: AlertText = codec::decode(&words)?;
+        let of = |text: &Option<String>| one_line(text.as_deref().unwrap_or_default());
+        if n == 0 {
+            values.host = of(&words.host);
+            values.component = of(&words.component);
+            values.check = of(&words.check);
+            values.summary = one_line(&words.summary);
+            let labels = words.labels.iter();
+            values.labels = labels.map(|(k, v)| (k.clone(), one_line(v))).collect();
+            if presentation.original(&ticket.route) != Original::No && !words.sensitive {
+                values.original = presentation.link_to_original(alert.id);
+            }
+        }
+        values.alerts.push(AlertLine {
+            id: alert.id.to_string(),
+            state: alert.state.word().to_owned(),
+            summary: one_line(&words.summary),
+            host: of(&words.host),
+            source: words.source,
+            since: alert.fired_at.to_string(),
+        });
+    }
+    Ok(values)
+}
+
+fn lines(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| one_line(text)).collect()
+}
+
+/// The account that reported it, else the one that is hit, if it is one.
+fn account_of(incident: &Incident) -> String {
     let one = |names: &[String]| match names {
         [only] => only.clone(),
         _ => String::new(),
     };
-    let account = match one(&incident.reported_by) {
+    match one(&incident.reported_by) {
         reporter if reporter.is_empty() => one(&incident.accounts),
         reporter => reporter,
+    }
+}
+
+/// Where the first alert of a ticket's incident stands in the journal; none if it, or the incident,
+/// is sensitive.
+pub(super) fn first_event(
+    state: &dyn StateStore,
+    ticket: &WantedTicket,
+) -> Result<Option<u64>, StoreError> {
+    if incident_of(state, ticket)?.is_none_or(|incident| incident.sensitive) {
+        return Ok(None);
+    }
+    let mut alerts = state.alerts_of(ticket.incident, None, 1)?;
+    let Some((_, words)) = alerts.pop().filter(|(_, words)| !words.is_empty()) else {
+        return Ok(None);
+    };
+    let words: AlertText = codec::decode(&words)?;
+    Ok((!words.sensitive).then_some(words.event.0))
+}
+
+/// What the route gives a new ticket besides. A customer's own ticket names nobody but them, and has
+/// neither type nor watchers nor fields of the operations ticket.
+pub(super) fn given(
+    state: &dyn StateStore,
+    ticket: &WantedTicket,
+    presentation: &Presentation,
+) -> Result<Given, StoreError> {
+    let manner = presentation.routes.get(&ticket.route);
+    let (Some(manner), None) = (manner, ticket.alert) else {
+        return Ok(Given::default());
+    };
+    let Some(incident) = incident_of(state, ticket)? else {
+        return Ok(Given::default());
+    };
+    let Some(contract) = &ticket.contract else {
+        let values = values_of(state, ticket, &incident, presentation)?;
+        return Ok(manner.templates.given(&values, incident.sensitive));
     };
     let site = incident.sites.first();
-    let requested = Requested {
-        // A customer's own ticket names nobody but them.
-        account: match &ticket.contract {
-            Some(contract) => contract.clone(),
-            None => account,
-        },
-        contract: ticket.contract.clone().unwrap_or_default(),
+    let values = Values {
+        account: contract.clone(),
+        contract: contract.clone(),
         site: site.map_or(Ok(String::new()), |site| state.symbol(*site))?,
         category: incident.category.word().to_owned(),
+        ..Values::default()
     };
-    Ok(
-        super::presentation::requestor(template, &requested).unwrap_or_else(|error| {
-            tracing::warn!(error, route = ticket.route, "requestor_not_made");
-            String::new()
-        }),
-    )
+    Ok(Given {
+        requestor: manner.templates.requestor(&values, incident.sensitive),
+        ..Given::default()
+    })
 }
 
 /// The condition that is acknowledged at its monitor, as JSON; empty: its words are not kept.

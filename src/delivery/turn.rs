@@ -5,7 +5,6 @@
 //! before it is written, so that no note is added twice and no change of a person is undone.
 
 use super::ledger::{Attempt, mark};
-use super::presentation::Original;
 use super::{Worker, instead, merge, render};
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -13,7 +12,7 @@ use crate::model::ticket::{
     DeliveryReport, Origin, RemoteRef, TicketFields, TicketStatus, WantedTicket,
 };
 use crate::store::StoreError;
-use crate::trackers::{Attachment, Called, Change, Draft, RemoteTicket};
+use crate::trackers::{Called, Change, Draft, RemoteTicket};
 use std::time::Duration;
 
 /// If a look-up fails for so long, the ticket is made all the same and says so.
@@ -356,16 +355,23 @@ impl Worker {
             ),
             None => body,
         };
+        let files = self.files(ticket)?;
+        let body = body + &files.told(&ticket.language);
         let (body, mut attachments) = instead::body(limits, &ticket.key, body);
-        attachments.extend(self.original(ticket)?);
+        attachments.extend(files.attachments);
+        let given = render::given(self.state.as_ref(), ticket, &self.presentation)?;
         let mut draft = Draft {
             key: ticket.key.clone(),
             fields: instead::fields(limits, &ticket.wanted),
             body,
-            requestor: render::requestor(self.state.as_ref(), ticket, &self.presentation)?,
+            kind: given.kind,
+            requestor: given.requestor,
+            watchers: given.watchers,
+            custom: given.custom,
             attachments,
             follows: follows.cloned(),
         };
+        instead::keep_taken(limits, &mut draft);
         let mut opened = self.call("create", self.tracker.open(&draft)).await;
         // Refused is not done: it can be asked for again, without what was refused.
         while let Called::Refused {
@@ -509,25 +515,6 @@ impl Worker {
                 .await;
         }
         turn.take_written(changed, can.settle).is_some()
-    }
-
-    /// What the first alert of an incident came as, for a route that says so and a tracker that
-    /// takes files.
-    fn original(&self, ticket: &WantedTicket) -> Result<Option<Attachment>, StoreError> {
-        let most = self.tracker.capabilities().attachment_bytes_max;
-        let wanted = self.presentation.original(&ticket.route) == Original::Attach;
-        let of_incident = ticket.contract.is_none() && ticket.alert.is_none();
-        if most == 0 || !wanted || !of_incident {
-            return Ok(None);
-        }
-        let Some(seq) = render::first_event(self.state.as_ref(), ticket.incident)? else {
-            return Ok(None);
-        };
-        let raw = self.journal.raw(seq)?;
-        Ok(raw.map(|raw| Attachment {
-            name: format!("original-{seq}.txt"),
-            text: bounded(&String::from_utf8_lossy(&raw), most),
-        }))
     }
 
     async fn write_notes(

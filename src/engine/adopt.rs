@@ -94,7 +94,7 @@ impl Engine {
                 contract: None,
                 alert: None,
                 stands_in_for: None,
-                language: "en".to_owned(),
+                language: route.language.clone(),
                 fields,
             },
         );

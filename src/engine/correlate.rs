@@ -51,6 +51,8 @@ pub(super) struct Judged {
     pub sensitive: bool,
     /// The rule by which it concerns security.
     pub security: Option<String>,
+    /// What routes ask of alerts: field and value.
+    pub told: Vec<(String, String)>,
 }
 
 impl Judged {
@@ -170,6 +172,7 @@ impl Engine {
             drop: ruled.drop,
             sensitive: ruled.sensitive || message.sensitive,
             security: ruled.security,
+            told: self.told_to_routes(&facts),
         };
         if judged.group.is_none() && judged.element.is_empty() {
             judged.group = self.route_group(message, event, &facts, &judged.tags);

@@ -49,6 +49,7 @@ impl Engine {
         if let Some((incident, reason)) = self.find_incident(id, judged) {
             self.mark_judged(incident, judged);
             self.tag_incident(incident, judged);
+            self.remember_told(incident, judged);
             self.join(id, incident, reason);
             self.merge_explained(id, judged, incident);
             return true;
@@ -57,6 +58,7 @@ impl Engine {
             return false;
         };
         self.tag_incident(incident, judged);
+        self.remember_told(incident, judged);
         self.join(id, incident, Reason::RootSpokeLater);
         let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
@@ -209,6 +211,7 @@ impl Engine {
             && let Some(storm) = self.storm_of(id)
         {
             self.enter(id, storm);
+            self.remember_told(storm, judged);
             self.state.touch_incident(storm);
             return Outcome::StormFolded;
         }
@@ -276,6 +279,7 @@ impl Engine {
             }
         }
         self.mark_judged(incident, judged);
+        self.remember_told(incident, judged);
         if element != Sym(0) {
             return;
         }
@@ -354,6 +358,7 @@ impl Engine {
             hosts: Vec::new(),
             reported_by: Vec::new(),
             tags: Vec::new(),
+            told: Vec::new(),
         };
         self.state.incidents.insert(id, incident);
         self.state.dirty.incidents.insert(id);

@@ -107,6 +107,7 @@ impl Engine {
         let (reported, hosts) = (gone.reported, gone.hosts.clone());
         let reported_by = std::mem::take(&mut gone.reported_by);
         let (sensitive, tags) = (gone.sensitive, gone.tags.clone());
+        let told = std::mem::take(&mut gone.told);
         let lower_after = self.decisions.settings.lower_after;
         let wakes = [
             (gone.held_until.take(), Wake::Hold(from)),
@@ -148,6 +149,9 @@ impl Engine {
             entry.tag(&tags);
             for account in reported_by {
                 entry.reported_by_account(&account);
+            }
+            for (field, value) in told {
+                entry.is_told(&field, &value);
             }
             if entry.reported {
                 self.state.reported.insert(into);

@@ -114,6 +114,7 @@ pub use explain::{
 };
 pub use heartbeat::DeadMan;
 pub use recurring::{RecurringConfig, RecurringWindow};
+pub use routing::routes_can_ask;
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
 };

@@ -1,14 +1,45 @@
 //! Where an incident's tickets go: the routes that match, and those that stand in for one whose
 //! tracker cannot be written.
 
+use super::correlate::Judged;
 use super::ticketing::Wanted;
 use super::{Engine, Route};
 use crate::model::incident::{Incident, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::severity::Severity;
+use crate::model::text::bounded;
 use crate::model::ticket::WantedTicket;
 use crate::model::{IncidentId, TicketId};
-use crate::rules::TAG;
+use crate::rules::{Facts, Matcher, TAG};
+
+/// Longest value of an alert that is kept for routes, bytes.
+const TOLD_BYTES_MAX: usize = 256;
+
+/// Fields of an incident that routes can ask for.
+const OF_INCIDENT: [&str; 11] = [
+    "account", "basis", "category", "element", "service", "severity", "site", "source", TAG,
+    "title", "topic",
+];
+
+/// Whether a field is one of the alerts: where it is, or a label.
+fn is_of_alert(field: &str) -> bool {
+    matches!(field, "host" | "component" | "check") || field.starts_with("labels.")
+}
+
+/// Refuses a condition on what no incident has; the error is a sentence.
+pub fn routes_can_ask(matcher: &Matcher) -> Result<(), String> {
+    match matcher
+        .fields()
+        .find(|f| !OF_INCIDENT.contains(f) && !is_of_alert(f))
+    {
+        None => Ok(()),
+        Some(field) => Err(format!(
+            "`{field}` is nothing that a route can ask for; there are {}, host, component, check, \
+             and labels.NAME for what senders call labels or tags",
+            OF_INCIDENT.join(", ")
+        )),
+    }
+}
 
 impl Engine {
     /// The routes by which the incident's tickets were opened; those are kept for its life. Without
@@ -59,8 +90,38 @@ impl Engine {
         routes
     }
 
-    /// A route is asked with the texts of the newest alert that this step touched; an incident of
-    /// the bridge's own goes to routes without a matcher.
+    /// What the routes' conditions ask of an event, with its value; nothing is kept of the rest.
+    pub(super) fn told_to_routes(&self, facts: &Facts<'_>) -> Vec<(String, String)> {
+        let mut told: Vec<(String, String)> = Vec::new();
+        let matchers = self
+            .decisions
+            .routes
+            .iter()
+            .filter_map(|r| r.matcher.as_ref());
+        for field in matchers
+            .flat_map(Matcher::fields)
+            .filter(|f| is_of_alert(f))
+        {
+            let value = bounded(facts.field(field), TOLD_BYTES_MAX);
+            if !value.is_empty() && told.iter().all(|(known, _)| known != field) {
+                told.push((field.to_owned(), value));
+            }
+        }
+        told
+    }
+
+    /// An incident remembers what its alerts said of what routes ask.
+    pub(super) fn remember_told(&mut self, id: IncidentId, judged: &Judged) {
+        let id = self.state.survivor(id);
+        if let Some(entry) = self.state.incidents.get_mut(&id) {
+            for (field, value) in &judged.told {
+                entry.is_told(field, value);
+            }
+        }
+    }
+
+    /// Whether the incident, or what its alerts said, is what the route asks for; any of several
+    /// values will do.
     fn route_matches(&self, route: &Route, incident: &Incident) -> bool {
         let Some(matcher) = &route.matcher else {
             return true;
@@ -87,6 +148,8 @@ impl Engine {
         let tags = incident.tags.iter();
         fields.extend(tags.map(|tag| (TAG, tag.clone())));
         fields.extend(incident.services.iter().map(|id| ("service", id.clone())));
+        let told = incident.told.iter();
+        fields.extend(told.map(|(field, value)| (field.as_str(), value.clone())));
         matcher.matches_fields(&fields)
     }
 
@@ -148,7 +211,7 @@ impl Engine {
             contract: None,
             alert: None,
             stands_in_for: Some(id),
-            language: "en".to_owned(),
+            language: fallback.language.clone(),
             fields: self.operations_fields(&incident, &fallback.queue),
         };
         self.want(&incident, wanted);

@@ -212,6 +212,8 @@ pub struct Route {
     pub case_queue: String,
     /// What goes through it must not leave the bridge.
     pub sensitive: bool,
+    /// The language of its tickets: `en`, `ja` or `fr`.
+    pub language: String,
 }
 
 /// Which cases get a ticket of their own that the customer sees.
@@ -246,6 +248,7 @@ impl Route {
             case_tracker: String::new(),
             case_queue: String::new(),
             sensitive: false,
+            language: "en".to_owned(),
         }
     }
 }

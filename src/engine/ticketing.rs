@@ -64,7 +64,7 @@ impl Engine {
             contract: None,
             alert: None,
             stands_in_for: None,
-            language: "en".to_owned(),
+            language: route.language.clone(),
             fields: self.operations_fields(incident, &route.queue),
         };
         self.want(incident, wanted);

@@ -109,6 +109,11 @@ pub async fn flush(spool: &Spool, client: &Client) -> io::Result<Flushed> {
             let entry = match spool.read(path) {
                 Ok(entry) => entry,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    flushed.left = paths.len() - done;
+                    flushed.trouble = Some(error.to_string());
+                    return Ok(flushed);
+                }
                 Err(error) => {
                     spool.set_aside(path, &format!("it cannot be read: {error}"))?;
                     flushed.refused += 1;

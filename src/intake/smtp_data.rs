@@ -3,9 +3,11 @@
 //!
 //! Invariant: only CRLF.CRLF ends the data (or `.CRLF` as the very first line). A bare LF or CR is
 //! content; it is turned into a line end of its own and never into the end, so that a second mail
-//! cannot be smuggled behind it. Small mails stay in memory, larger ones go to an unlinked file.
+//! cannot be smuggled behind it. Small mails stay in memory, larger ones go to an unlinked file, sealed
+//! with a key that never leaves this process.
 
 use crate::limits;
+use crate::store::sealing::Keyring;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
@@ -89,12 +91,15 @@ fn content(byte: u8, to: &mut Vec<u8>) -> At {
 #[derive(Debug)]
 pub struct Mail {
     memory: Vec<u8>,
-    file: Option<File>,
+    file: Option<(File, Keyring)>,
     length: usize,
     spool: PathBuf,
     /// It went over the limit; what follows is read and dropped.
     pub is_too_large: bool,
 }
+
+/// How much of a mail is sealed at once, bytes.
+const SEALED_AT_ONCE: usize = limits::MAIL_MEMORY_BYTES_MAX;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -133,26 +138,54 @@ impl Mail {
             self.memory.extend_from_slice(bytes);
             return Ok(());
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            empty => {
-                let mut file = nameless(&self.spool)?;
-                file.write_all(&self.memory)?;
-                self.memory = Vec::new();
-                empty.insert(file)
-            }
+        if self.file.is_none() {
+            let keys = Keyring::ephemeral().map_err(std::io::Error::other)?;
+            self.file = Some((nameless(&self.spool)?, keys));
+        }
+        self.memory.extend_from_slice(bytes);
+        if self.memory.len() >= SEALED_AT_ONCE {
+            self.put_away()?;
+        }
+        Ok(())
+    }
+
+    /// What is in memory goes to the file, sealed: its length, then the bytes.
+    fn put_away(&mut self) -> std::io::Result<()> {
+        let Some((file, keys)) = &mut self.file else {
+            return Ok(());
         };
-        file.write_all(bytes)
+        let place = file.stream_position()?.to_le_bytes();
+        let (_, sealed) = keys
+            .seal(&place, &self.memory)
+            .map_err(std::io::Error::other)?;
+        let length = u32::try_from(sealed.len()).map_err(std::io::Error::other)?;
+        file.write_all(&length.to_le_bytes())?;
+        file.write_all(&sealed)?;
+        self.memory.clear();
+        Ok(())
     }
 
     /// The whole mail.
     pub fn into_bytes(mut self) -> std::io::Result<Vec<u8>> {
-        if let Some(file) = &mut self.file {
-            self.memory.reserve_exact(self.length);
-            file.seek(SeekFrom::Start(0))?;
-            file.read_to_end(&mut self.memory)?;
+        self.put_away()?;
+        let Some((mut file, keys)) = self.file else {
+            return Ok(self.memory);
+        };
+        let end = file.stream_position()?;
+        let mut whole = Vec::with_capacity(self.length);
+        let mut sealed = Vec::new();
+        let mut at = 0_u64;
+        file.seek(SeekFrom::Start(0))?;
+        while at < end {
+            let mut length = [0; 4];
+            file.read_exact(&mut length)?;
+            sealed.resize(u32::from_le_bytes(length) as usize, 0);
+            file.read_exact(&mut sealed)?;
+            let opened = keys.open(1, &at.to_le_bytes(), &sealed);
+            whole.extend_from_slice(&opened.map_err(std::io::Error::other)?);
+            at = file.stream_position()?;
         }
-        Ok(self.memory)
+        Ok(whole)
     }
 }
 
@@ -250,13 +283,22 @@ mod tests {
     fn a_large_mail_goes_to_a_file_and_comes_back_whole() {
         let dir = tempfile::tempdir().unwrap();
         let mut mail = Mail::new(dir.path().to_owned());
-        let piece = vec![b'x'; limits::MAIL_MEMORY_BYTES_MAX - 1];
-        for _ in 0..3 {
+        let piece = b"zanzibar".repeat(limits::MAIL_MEMORY_BYTES_MAX / 8 - 1);
+        for _ in 0..4 {
             mail.push(&piece, 1 << 30).unwrap();
+            assert!(mail.memory.len() < limits::MAIL_MEMORY_BYTES_MAX);
         }
-        assert!(mail.memory.is_empty());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        assert_eq!(mail.into_bytes().unwrap().len(), 3 * piece.len());
+        // What stands on the disk meanwhile tells nothing.
+        let (file, _) = mail.file.as_mut().unwrap();
+        let end = file.stream_position().unwrap();
+        let mut stored = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut stored).unwrap();
+        file.seek(SeekFrom::Start(end)).unwrap();
+        assert!(stored.len() > piece.len());
+        assert!(!stored.windows(8).any(|part| part == b"zanzibar"));
+        assert_eq!(mail.into_bytes().unwrap(), piece.repeat(4));
         let mut mail = Mail::new(dir.path().to_owned());
         mail.push(b"12345", 4).unwrap();
         assert!(mail.is_too_large && mail.memory.is_empty());

@@ -1,15 +1,17 @@
 //! The spool of `alertbridge notify`: what a sender's command had to say, on disk until the daemon
 //! has it.
 //!
-//! One file an entry; names sort by age. An entry is written under another name, synced, renamed,
+//! One file an entry, sealed if the spool has a key; names sort by age. An entry is written under another name, synced, renamed,
 //! and the directory synced. Invariant: after [`Spool::put`] returned, the entry survives a crash
 //! of the machine; it is removed only when the daemon took or refused it.
 
+use crate::store::sealing::Keyring;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +29,11 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Spool {
     dir: PathBuf,
+    keys: Arc<Keyring>,
 }
+
+/// What stands before a sealed entry; an entry in the clear is JSON.
+const SEALED: &[u8] = b"alertbridge-sealed-1\n";
 
 /// The right to deliver; one process has it at a time.
 #[derive(Debug)]
@@ -36,8 +42,9 @@ pub struct Turn {
 }
 
 impl Spool {
-    /// Opens a spool; makes its directory, for the owner only, if there is none.
-    pub fn open(dir: &Path) -> io::Result<Spool> {
+    /// Opens a spool; makes its directory, for the owner only, if there is none. With a key what is
+    /// put into it is sealed.
+    pub fn open(dir: &Path, keys: Keyring) -> io::Result<Spool> {
         use std::os::unix::fs::DirBuilderExt;
         fs::DirBuilder::new()
             .recursive(true)
@@ -45,6 +52,7 @@ impl Spool {
             .create(dir)?;
         Ok(Spool {
             dir: dir.to_owned(),
+            keys: Arc::new(keys),
         })
     }
 
@@ -55,6 +63,7 @@ impl Spool {
         let mut file = File::options().write(true).create_new(true).open(&new)?;
         let written = serde_json::to_vec(entry)
             .map_err(io::Error::other)
+            .and_then(|bytes| self.closed(bytes))
             .and_then(|bytes| file.write_all(&bytes))
             .and_then(|()| file.sync_all())
             .and_then(|()| fs::rename(&new, &path));
@@ -80,9 +89,27 @@ impl Spool {
         Ok(paths)
     }
 
-    /// Reads an entry.
+    fn closed(&self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        if !self.keys.can_seal() {
+            return Ok(bytes);
+        }
+        let (_, sealed) = self.keys.seal(SEALED, &bytes).map_err(io::Error::other)?;
+        Ok([SEALED, &sealed].concat())
+    }
+
+    /// Reads an entry. One that is sealed with a key which is not there is
+    /// [`io::ErrorKind::PermissionDenied`]: it waits until it is.
     pub fn read(&self, path: &Path) -> io::Result<Entry> {
-        serde_json::from_slice(&fs::read(path)?).map_err(io::Error::other)
+        let bytes = fs::read(path)?;
+        let bytes = match bytes.strip_prefix(SEALED) {
+            None => bytes,
+            Some(sealed) => self.keys.open(1, SEALED, sealed).map_err(|reason| {
+                let what =
+                    format!("it is sealed, and the key of the spool does not open it: {reason}");
+                io::Error::new(io::ErrorKind::PermissionDenied, what)
+            })?,
+        };
+        serde_json::from_slice(&bytes).map_err(io::Error::other)
     }
 
     /// The daemon has it.
@@ -136,7 +163,7 @@ mod tests {
     #[test]
     fn entries_come_back_oldest_first() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path()).unwrap();
+        let spool = Spool::open(dir.path(), Keyring::default()).unwrap();
         spool.put(&entry("second"), 20).unwrap();
         spool.put(&entry("first"), 3).unwrap();
         fs::write(dir.path().join(".half.json"), "{").unwrap();
@@ -153,9 +180,29 @@ mod tests {
     }
 
     #[test]
+    fn with_a_key_nothing_stands_in_the_clear_and_without_it_entries_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = |byte| Keyring::new([(1, vec![byte; 32])]).unwrap();
+        let spool = Spool::open(dir.path(), key(7)).unwrap();
+        let path = spool.put(&entry("zanzibar"), 1).unwrap();
+        let stored = fs::read(&path).unwrap();
+        assert!(!stored.windows(8).any(|part| part == b"zanzibar"));
+        assert_eq!(spool.read(&path).unwrap().body, "zanzibar");
+        for keys in [Keyring::default(), key(8)] {
+            let other = Spool::open(dir.path(), keys).unwrap();
+            let error = other.read(&path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+        }
+        // What was put there before there was a key is delivered as well.
+        let plain = Spool::open(dir.path(), Keyring::default()).unwrap();
+        let path = plain.put(&entry("before"), 2).unwrap();
+        assert_eq!(spool.read(&path).unwrap().body, "before");
+    }
+
+    #[test]
     fn one_process_delivers_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::open(dir.path()).unwrap();
+        let spool = Spool::open(dir.path(), Keyring::default()).unwrap();
         let turn = spool.turn().unwrap();
         assert!(turn.is_some());
         assert!(spool.turn().unwrap().is_none());

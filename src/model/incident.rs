@@ -109,11 +109,15 @@ pub struct Incident {
     pub reported_by: Vec<String>,
     /// Tags that rules gave to its alerts, in order, at most 32.
     pub tags: Vec<String>,
+    /// What routes ask of its alerts, each once: field and value, at most 64.
+    pub told: Vec<(String, String)>,
 }
 
 /// What stands in place of sensitive content.
 pub const WITHHELD: &str = "(content withheld)";
 
+/// Most values that routes ask for and that are remembered.
+const TOLD_MAX: usize = 64;
 /// Most accounts whose reports are remembered.
 const REPORTERS_MAX: usize = 1000;
 /// Most tags of an incident.
@@ -133,6 +137,7 @@ impl Incident {
             self.accounts.clear();
             self.reported_by.clear();
             self.tags.clear();
+            self.told.clear();
         }
         self
     }
@@ -148,6 +153,14 @@ impl Incident {
             }
         }
         self.tags.len() > before
+    }
+
+    /// An alert of it says what a route asks for.
+    pub fn is_told(&mut self, field: &str, value: &str) {
+        let known = self.told.iter().any(|(f, v)| f == field && v == value);
+        if !known && self.told.len() < TOLD_MAX {
+            self.told.push((field.to_owned(), value.to_owned()));
+        }
     }
 
     /// Somebody of this account reported it.

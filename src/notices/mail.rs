@@ -6,7 +6,7 @@
 
 use super::words::Worded;
 use crate::model::outgoing::WantedNotice;
-use crate::relay::{Letter, Relay, RelayConfig, RelayTls, Sent};
+use crate::relay::{Enclosed, Letter, Relay, RelayConfig, RelayTls, Sent};
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -115,6 +115,7 @@ impl Mailer {
         let letter = Letter {
             from,
             to,
+            cc: Vec::new(),
             reply_to: self.reply_to.clone(),
             subject: worded.subject,
             body: worded.body,
@@ -122,11 +123,23 @@ impl Mailer {
             thread: Some(format!("<{}@{}>", notice.thread, self.domain)),
             automatic: true,
         };
-        let files: Vec<(&str, &str)> = worded
+        let files: Vec<Enclosed<'_>> = worded
             .files
             .iter()
-            .map(|file| (file.name.as_str(), file.text.as_str()))
+            .map(|file| Enclosed {
+                name: &file.name,
+                content_type: kind_of(&file.name),
+                bytes: file.text.as_bytes(),
+            })
             .collect();
         self.relay.send_with(&letter, &files).await
+    }
+}
+
+fn kind_of(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "html")) => "text/html; charset=utf-8",
+        Some((_, "csv")) => "text/csv; charset=utf-8",
+        _ => "text/plain; charset=utf-8",
     }
 }

@@ -168,6 +168,13 @@ impl Matcher {
         conditions.any(|condition| condition.holds_with(facts, several))
     }
 
+    /// The fields that it looks at.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.conditions
+            .iter()
+            .map(|condition| condition.field.as_str())
+    }
+
     /// How many conditions there are.
     pub fn len(&self) -> usize {
         self.conditions.len()

@@ -4,6 +4,7 @@
 
 use super::StoreError;
 use arc_swap::ArcSwap;
+use base64::Engine as _;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
@@ -29,7 +30,33 @@ impl std::fmt::Debug for Keyring {
     }
 }
 
+/// The bytes of a key as people write it: 64 hexadecimal digits, or base64.
+pub fn key_bytes(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim();
+    let hex = || {
+        let digits: Option<Vec<u8>> = text
+            .chars()
+            .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+            .collect();
+        let (pairs, rest) = digits.as_deref()?.as_chunks::<2>();
+        rest.is_empty()
+            .then(|| pairs.iter().map(|[high, low]| high * 16 + low).collect())
+    };
+    let base64 = || base64::engine::general_purpose::STANDARD.decode(text).ok();
+    let right = |bytes: &Vec<u8>| bytes.len() == KEY_BYTES;
+    hex().filter(right).or_else(|| base64().filter(right))
+}
+
 impl Keyring {
+    /// A ring with one key that nobody else ever has: what it seals ends with this process.
+    pub fn ephemeral() -> Result<Keyring, String> {
+        let mut bytes = vec![0; KEY_BYTES];
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| "the system gives no random bytes".to_owned())?;
+        Keyring::new([(1, bytes)])
+    }
+
     /// A ring of these keys; an id of 0 and a wrong length are refused with a sentence.
     pub fn new(keys: impl IntoIterator<Item = (u32, Vec<u8>)>) -> Result<Keyring, String> {
         let mut ring = Keyring::default();
@@ -61,7 +88,7 @@ impl Keyring {
     }
 
     /// Seals with the newest key; gives its id, and nonce and ciphertext together.
-    pub(super) fn seal(&self, place: &[u8], plain: &[u8]) -> Result<(u32, Vec<u8>), StoreError> {
+    pub(crate) fn seal(&self, place: &[u8], plain: &[u8]) -> Result<(u32, Vec<u8>), StoreError> {
         let failed = |reason: &str| StoreError::Unavailable {
             what: "sealing of sensitive content".to_owned(),
             reason: reason.to_owned(),
@@ -86,7 +113,7 @@ impl Keyring {
     }
 
     /// Opens what [`Keyring::seal`] made; the error is the reason.
-    pub(super) fn open(&self, id: u32, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, String> {
+    pub(crate) fn open(&self, id: u32, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, String> {
         let key = self
             .keys
             .get(&id)
@@ -138,6 +165,16 @@ mod tests {
         sealed[15] ^= 1;
         assert!(keys.open(id, b"a", &sealed).is_err());
         assert!(keys.open(id, b"a", b"short").is_err());
+    }
+
+    #[test]
+    fn keys_are_hexadecimal_or_base64_and_have_their_length() {
+        assert_eq!(key_bytes(&"0f".repeat(32)), Some(vec![15; 32]));
+        let base64 = base64::engine::general_purpose::STANDARD.encode([7; 32]);
+        assert_eq!(key_bytes(&format!("{base64}\n")), Some(vec![7; 32]));
+        for wrong in ["", "00", &"0g".repeat(32), &"00".repeat(31)] {
+            assert_eq!(key_bytes(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The built-in desk: numbered tickets in the bridge's own store. Creating is idempotent by key
 //! and commenting by marker, so an unknown outcome cannot make a second one.
 
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker};
+use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields};
 use crate::store::StoreError;
@@ -24,6 +24,13 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// What a route can give its tickets.
+    pub const TAKES: Takes = Takes {
+        queue: true,
+        requestor: true,
+        ..Takes::NOTHING
+    };
+
     /// A desk over a store, with the clock that dates its entries.
     pub fn new(store: Arc<dyn DeskStore>, now: fn() -> Time) -> Desk {
         let capabilities = Capabilities {
@@ -34,6 +41,7 @@ impl Desk {
             subject_chars_max: 200,
             body_bytes_max: 256 * 1024,
             parallel_max: 1,
+            takes: Desk::TAKES,
             ..Capabilities::TICKETS
         };
         Desk {

@@ -7,8 +7,10 @@
 use super::client::{Client, ConnectionConfig, secret_header, send, written};
 use super::registry::Settings;
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
-use super::words::{KEY_CHARS_MAX, Statuses, not_theirs, path_part, split_key, with_key, word};
-use super::{Called, Capabilities, Draft, RemoteTicket, Tracker, text};
+use super::words::{
+    KEY_CHARS_MAX, Statuses, not_theirs, numbered, path_part, split_key, with_key, word,
+};
+use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, Tracker, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -90,6 +92,12 @@ impl FreeScout {
                 settle: Duration::from_secs(config.settle_seconds.unwrap_or(30)),
                 priorities: false,
                 poll_every: Duration::from_secs(config.poll_seconds.unwrap_or(30).max(5)),
+                takes: Takes {
+                    queue: true,
+                    requestor: true,
+                    custom: true,
+                    ..Takes::NOTHING
+                },
                 subject_chars_max: 200,
                 parallel_max: config.parallel.unwrap_or(2).max(1),
                 ..Capabilities::TICKETS
@@ -259,6 +267,31 @@ impl Adaptor for FreeScout {
         }]
     }
 
+    async fn check_asked(&self, asked: &[Asked]) -> Said {
+        let mut said = Vec::new();
+        for route in asked {
+            let own = self.config.mailbox.to_string();
+            let mailbox = route.queue_or(&own);
+            if route.custom.is_empty() && route.queue.is_empty() {
+                continue;
+            }
+            let path = format!("/api/mailboxes/{}/custom_fields", path_part(mailbox));
+            let found = self.base.client.get(&path, &[]).await;
+            said.push(route.is_found(&format!("mailbox {mailbox}"), &found));
+            let Called::Done(found) = found else {
+                continue;
+            };
+            let fields = found.json();
+            let fields = fields["_embedded"]["custom_fields"].as_array();
+            for name in &route.custom {
+                let mut fields = fields.into_iter().flatten();
+                let there = fields.any(|field| word(field, "id") == *name);
+                said.push(route.is_there(&format!("field {name} in mailbox {mailbox}"), there));
+            }
+        }
+        said
+    }
+
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
         let found = self
             .list(&[("subject", key), ("state", "published")])
@@ -273,7 +306,7 @@ impl Adaptor for FreeScout {
             &draft.requestor
         };
         let mailbox = draft.fields.queue.parse().unwrap_or(self.config.mailbox);
-        let conversation = json!({
+        let mut conversation = json!({
             "type": "email",
             "mailboxId": mailbox,
             "subject": self.subject(&draft.fields.subject, &draft.key),
@@ -286,6 +319,9 @@ impl Adaptor for FreeScout {
             "status": self.config.status.name(TicketStatus::New),
             "imported": true,
         });
+        if !draft.custom.is_empty() {
+            conversation["customFields"] = numbered(PRODUCT, &draft.custom)?;
+        }
         let request = self
             .base
             .client

@@ -8,7 +8,7 @@
 use super::client::{Answer, Client, ConnectionConfig, basic};
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{Severities, Statuses, not_theirs, path_part, word};
-use super::{Called, Capabilities, Draft, RemoteTicket, text};
+use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -130,6 +130,7 @@ impl<D: Dialect> Fresh<D> {
                 poll_every: Duration::from_secs(config.poll_seconds.unwrap_or(60).max(15)),
                 subject_chars_max: 200,
                 body_bytes_max: 48 * 1024,
+                takes: Takes::ALL,
                 parallel_max: config.parallel.unwrap_or(1).max(1),
                 calls_per_minute: calls,
                 ..Capabilities::TICKETS
@@ -354,6 +355,31 @@ impl<D: Dialect> Adaptor for Fresh<D> {
         }]
     }
 
+    async fn check_asked(&self, asked: &[Asked]) -> Said {
+        let mut said = Vec::new();
+        let fields = self.list("/api/v2/ticket_fields", &[], "").await;
+        for route in asked {
+            if !route.queue.is_empty() {
+                let path = format!("/api/v2/groups/{}", path_part(&route.queue));
+                let found = self.base.client.get(&path, &[]).await;
+                said.push(route.is_found(&format!("group {}", route.queue), &found));
+            }
+            for name in &route.custom {
+                said.push(match &fields {
+                    Ok(fields) => {
+                        let there = fields.iter().any(|item| word(item, "name") == *name);
+                        route.is_there(&format!("ticket field `{name}`"), there)
+                    }
+                    Err(outcome) => Ok(format!(
+                        "fields may be read by administrators only, `{name}` was not looked at: {}",
+                        outcome.why()
+                    )),
+                });
+            }
+        }
+        said
+    }
+
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
         let query = format!("\"{}:'{}'\"", self.config.key_field, key.replace('\'', ""));
         let query = [("query", query.as_str())];
@@ -397,8 +423,18 @@ impl<D: Dialect> Adaptor for Fresh<D> {
             "description": text::marked_html(&draft.body, &draft.key),
             "status": number(self.config.status.name(TicketStatus::New)),
             "priority": number(severity),
-            "custom_fields": { &self.config.key_field: draft.key },
+            "custom_fields": {},
         });
+        for (name, value) in &draft.custom {
+            ticket["custom_fields"][name] = json!(value);
+        }
+        ticket["custom_fields"][&self.config.key_field] = json!(draft.key);
+        if !draft.kind.is_empty() {
+            ticket["type"] = json!(draft.kind);
+        }
+        if !draft.watchers.is_empty() {
+            ticket["cc_emails"] = json!(draft.watchers);
+        }
         let group = if draft.fields.queue.is_empty() {
             &self.config.group
         } else {

@@ -11,21 +11,21 @@ mod config;
 pub use config::GithubConfig;
 
 use super::client::{Client, base_or, secret_header, send};
-use super::words::{clock, nobody_found, not_theirs, path_part, word};
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told};
+use super::words::{not_theirs, path_part, word};
+use super::{Called, Capabilities, Draft, RemoteTicket, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::severity::Severity;
 use crate::model::text::bounded;
-use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
-use futures_util::future::BoxFuture;
+use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use tokio::sync::OnceCell;
 
+const PRODUCT: &str = "GitHub";
 /// Where the interface is.
 const DEFAULT_URL: &str = "https://api.github.com";
 /// Longest title, characters.
@@ -37,11 +37,8 @@ const SEVERITY: &str = "severity:";
 
 /// GitHub issues as a tracker.
 pub struct Github {
-    name: String,
+    base: Base,
     config: GithubConfig,
-    client: Client,
-    capabilities: Capabilities,
-    me: OnceCell<String>,
 }
 
 /// Text as GitHub shows it without reading it, with `last` as its last line.
@@ -87,10 +84,10 @@ impl Github {
             ),
         ];
         let url = base_or(config.url.as_ref(), DEFAULT_URL)?;
-        let client = Client::new(&url, headers.into_iter().collect(), &config.connection)?;
-        Ok(Github {
+        let base = Base {
             name: name.to_owned(),
-            client,
+            url: url.to_string(),
+            client: Client::new(&url, headers.into_iter().collect(), &config.connection)?,
             capabilities: Capabilities {
                 key_kept: "a label",
                 settle: Duration::from_secs(config.settle_seconds),
@@ -102,9 +99,8 @@ impl Github {
                 calls_per_minute: 60,
                 ..Capabilities::TICKETS
             },
-            config,
-            me: OnceCell::new(),
-        })
+        };
+        Ok(Github { base, config })
     }
 
     /// The path of a repository; an issue is named `OWNER/NAME#7`, as people do.
@@ -134,17 +130,6 @@ impl Github {
         }
     }
 
-    async fn me<T>(&self) -> Result<String, Called<T>> {
-        if let Some(login) = self.me.get() {
-            return Ok(login.clone());
-        }
-        let login = word(&self.client.get("/user", &[]).await.done()?.json(), "login");
-        if login.is_empty() {
-            return Err(Called::later("the answer does not name the bridge's user"));
-        }
-        Ok(self.me.get_or_init(|| async { login }).await.clone())
-    }
-
     fn ticket(&self, repository: &str, issue: &Value) -> RemoteTicket {
         let labels = || {
             let labels = issue["labels"].as_array().into_iter().flatten();
@@ -172,41 +157,19 @@ impl Github {
         }
     }
 
-    async fn create(&self, draft: &Draft) -> Result<RemoteRef, Called<RemoteRef>> {
-        let mut labels = self.config.labels.clone();
-        labels.push(draft.key.clone());
-        labels.extend(draft.fields.severity.map(label));
-        let issue = json!({
-            "title": text::subject(&draft.fields.subject, "", TITLE_CHARS_MAX),
-            "body": body(&draft.body, &draft.key),
-            "labels": labels,
-        });
-        let path = format!("{}/issues", self.repository(""));
-        let answer = self
-            .client
-            .write(Method::POST, &path, &issue)
-            .await
-            .done()?;
-        let issue = answer.json();
-        if word(&issue, "number").is_empty() {
-            return Err(not_theirs("GitHub", &answer));
-        }
-        Ok(Github::remote(&self.config.repository, &issue))
-    }
-
     /// All pages of a list.
-    async fn list<T>(
+    async fn list(
         &self,
         path: &str,
         query: &[(&str, &str)],
         pages_max: usize,
-    ) -> Result<Vec<Value>, Called<T>> {
+    ) -> Outcome<Vec<Value>> {
         let mut items: Vec<Value> = Vec::new();
         for page in 1..=pages_max {
             let page = page.to_string();
             let mut query = query.to_vec();
             query.extend([("per_page", "100"), ("page", page.as_str())]);
-            let answer = self.client.get(path, &query).await.done()?.json();
+            let answer = self.base.client.get(path, &query).await.done()?.json();
             let Some(list) = answer.as_array() else {
                 return Err(Called::later("the answer is no list"));
             };
@@ -218,24 +181,13 @@ impl Github {
         Ok(items)
     }
 
-    async fn search(&self, key: &str) -> Result<Vec<RemoteTicket>, Called<Vec<RemoteTicket>>> {
-        let path = format!("{}/issues", self.repository(""));
-        let query = [("labels", key), ("state", "all"), ("direction", "asc")];
-        let issues = self.list(&path, &query, 2).await?;
-        let issues = issues
-            .iter()
-            .filter(|issue| issue["pull_request"].is_null());
-        let tickets = issues.map(|issue| self.ticket(&self.config.repository, issue));
-        Ok(tickets.filter(|ticket| ticket.key == key).collect())
-    }
-
     /// The issue; none if it was deleted or moved away.
-    async fn issue<T>(&self, key: &str) -> Result<Option<Value>, Called<T>> {
+    async fn issue(&self, key: &str) -> Outcome<Option<Value>> {
         let path = self.issue_path(key);
-        let answer = match send(self.client.request(Method::GET, &path)).await {
+        let answer = match send(self.base.client.request(Method::GET, &path)).await {
             Ok(answer) if matches!(answer.status, 301 | 404 | 410) => {
                 // A token without access would look the same.
-                self.client.get("/user", &[]).await.done()?;
+                self.base.client.get("/user", &[]).await.done()?;
                 return Ok(None);
             }
             Ok(answer) => answer.read().done()?,
@@ -250,18 +202,128 @@ impl Github {
         Ok(Some(issue))
     }
 
-    async fn patch(&self, key: &str, change: Map<String, Value>) -> Result<(), Called<()>> {
+    async fn patch(&self, key: &str, change: Map<String, Value>) -> Outcome<()> {
         let path = self.issue_path(key);
         let change = Value::Object(change);
         let answer = self
+            .base
             .client
             .write(Method::PATCH, &path, &change)
             .await
             .done()?;
         if word(&answer.json(), "number").is_empty() {
-            return Err(not_theirs("GitHub", &answer));
+            return Err(not_theirs(PRODUCT, &answer));
         }
         Ok(())
+    }
+
+    async fn comment(&self, key: &str, text: &str) -> Outcome<()> {
+        let path = format!("{}/comments", self.issue_path(key));
+        let comment = json!({ "body": text });
+        let answer = self
+            .base
+            .client
+            .write(Method::POST, &path, &comment)
+            .await
+            .done()?;
+        if word(&answer.json(), "id").is_empty() {
+            return Err(not_theirs(PRODUCT, &answer));
+        }
+        Ok(())
+    }
+}
+
+impl Adaptor for Github {
+    const PRODUCT: &'static str = PRODUCT;
+
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn kept(&self, fields: TicketFields) -> TicketFields {
+        let status = if fields.status.is_over() {
+            TicketStatus::Resolved
+        } else {
+            TicketStatus::New
+        };
+        TicketFields { status, ..fields }
+    }
+
+    async fn greet(&self) -> Outcome<Greeting> {
+        let answer = self.base.client.get("/user", &[]).await.done()?;
+        let user = word(&answer.json(), "login");
+        if user.is_empty() {
+            return Err(Called::later("the answer does not name the bridge's user"));
+        }
+        Ok(Greeting {
+            words: format!("the token belongs to `{user}`"),
+            user,
+            clock: answer.date(),
+        })
+    }
+
+    async fn check_more(&self) -> Said {
+        let repository = &self.config.repository;
+        vec![
+            match self.base.client.get(&self.repository(""), &[]).await {
+                Called::Done(answer) => {
+                    let answer = answer.json();
+                    if answer["has_issues"] == json!(false) {
+                        Err(format!("{repository} has no issues: switch them on"))
+                    } else if answer["permissions"]["push"] == json!(false) {
+                        Err(format!(
+                            "the token may not push to {repository}: labels, and with them the key, are dropped"
+                        ))
+                    } else {
+                        Ok(format!(
+                            "{repository} takes issues; the key is kept as a label"
+                        ))
+                    }
+                }
+                other => Err(format!("{repository} cannot be read: {}", other.why())),
+            },
+        ]
+    }
+
+    async fn token_ends_at(&self) -> Option<Time> {
+        let Called::Done(answer) = self.base.client.get("/user", &[]).await else {
+            return None;
+        };
+        ends_at(answer.header("github-authentication-token-expiration")?)
+    }
+
+    async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
+        let path = format!("{}/issues", self.repository(""));
+        let query = [("labels", key), ("state", "all"), ("direction", "asc")];
+        let issues = self.list(&path, &query, 2).await?;
+        let issues = issues
+            .iter()
+            .filter(|issue| issue["pull_request"].is_null());
+        let tickets = issues.map(|issue| self.ticket(&self.config.repository, issue));
+        Ok(tickets.collect())
+    }
+
+    async fn create(&self, draft: &Draft) -> Outcome<RemoteRef> {
+        let mut labels = self.config.labels.clone();
+        labels.push(draft.key.clone());
+        labels.extend(draft.fields.severity.map(label));
+        let issue = json!({
+            "title": self.base.subject(&draft.fields.subject),
+            "body": body(&draft.body, &draft.key),
+            "labels": labels,
+        });
+        let path = format!("{}/issues", self.repository(""));
+        let answer = self
+            .base
+            .client
+            .write(Method::POST, &path, &issue)
+            .await
+            .done()?;
+        let issue = answer.json();
+        if word(&issue, "number").is_empty() {
+            return Err(not_theirs(PRODUCT, &answer));
+        }
+        Ok(Github::remote(&self.config.repository, &issue))
     }
 
     async fn write_fields(
@@ -269,10 +331,10 @@ impl Github {
         key: &str,
         from: Option<&TicketFields>,
         to: &TicketFields,
-    ) -> Result<(), Called<()>> {
+    ) -> Outcome<()> {
         let mut change = Map::new();
         if from.is_none_or(|from| from.subject != to.subject) {
-            let title = text::subject(&to.subject, "", TITLE_CHARS_MAX);
+            let title = self.base.subject(&to.subject);
             change.insert("title".to_owned(), json!(title));
         }
         if from.is_none_or(|from| from.status.is_over() != to.status.is_over()) {
@@ -292,14 +354,17 @@ impl Github {
             let path = format!("{}/labels", self.issue_path(key));
             if let Some(severity) = to.severity {
                 let labels = json!({ "labels": [label(severity)] });
-                self.client
-                    .write(Method::POST, &path, &labels)
-                    .await
-                    .done()?;
+                let client = &self.base.client;
+                client.write(Method::POST, &path, &labels).await.done()?;
             }
             if let Some(old) = from.and_then(|from| from.severity) {
                 let path = format!("{path}/{}", path_part(&label(old)));
-                match self.client.write(Method::DELETE, &path, &json!({})).await {
+                match self
+                    .base
+                    .client
+                    .write(Method::DELETE, &path, &json!({}))
+                    .await
+                {
                     // A person has removed it.
                     Called::Done(_) | Called::Refused { .. } => {}
                     other => {
@@ -311,21 +376,11 @@ impl Github {
         Ok(())
     }
 
-    async fn comment(&self, key: &str, text: &str) -> Result<(), Called<()>> {
-        let path = format!("{}/comments", self.issue_path(key));
-        let comment = json!({ "body": text });
-        let answer = self
-            .client
-            .write(Method::POST, &path, &comment)
-            .await
-            .done()?;
-        if word(&answer.json(), "id").is_empty() {
-            return Err(not_theirs("GitHub", &answer));
-        }
-        Ok(())
+    async fn write_note(&self, key: &str, note: Note<'_>) -> Outcome<()> {
+        self.comment(key, &body(note.text, note.marker)).await
     }
 
-    async fn close_as_duplicate(&self, key: &str, other: &str) -> Result<(), Called<()>> {
+    async fn close_twin(&self, key: &str, other: &str) -> Outcome<()> {
         let closed = [
             ("state", json!("closed")),
             ("state_reason", json!("not_planned")),
@@ -337,14 +392,12 @@ impl Github {
         self.comment(key, &format!("Duplicate of {other}")).await
     }
 
-    async fn read_whole(&self, key: &str) -> Result<RemoteTicket, Called<RemoteTicket>> {
+    async fn read_whole(&self, key: &str) -> Outcome<Option<RemoteTicket>> {
         let (repository, _) = key
             .rsplit_once('#')
             .unwrap_or((&self.config.repository, key));
         let Some(issue) = self.issue(key).await? else {
-            let url = String::new();
-            let key = key.to_owned();
-            return Ok(RemoteTicket::gone(RemoteRef { key, url }));
+            return Ok(None);
         };
         let mut ticket = self.ticket(repository, &issue);
         let path = format!("{}/comments", self.issue_path(key));
@@ -355,119 +408,29 @@ impl Github {
             let text = word(comment, "body");
             ticket.markers.push(text::last_line(&text).to_owned());
         }
-        Ok(ticket)
+        Ok(Some(ticket))
     }
 
-    async fn check_all(&self, now: Time) -> Vec<Result<String, String>> {
-        let mut said = Vec::new();
-        let url = self.config.url.as_ref();
-        let url = url.map_or(DEFAULT_URL, reqwest::Url::as_str);
-        match self.client.get("/user", &[]).await {
-            Called::Done(answer) => {
-                let login = word(&answer.json(), "login");
-                said.push(Ok(format!(
-                    "{url} is GitHub; the token belongs to `{login}`"
-                )));
-                said.extend(answer.date().map(|date| clock(Some(date), now)));
-            }
-            other => {
-                let why = other.why();
-                return vec![Err(format!("{url} does not answer as GitHub: {why}"))];
-            }
-        }
+    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+        let since = since.to_string();
+        let path = format!("{}/issues", self.repository(""));
+        let query = [
+            ("since", since.as_str()),
+            ("state", "all"),
+            ("sort", "updated"),
+            ("direction", "asc"),
+        ];
+        let issues = self
+            .list(&path, &query, limits::TRACKER_POLL_PAGES_MAX)
+            .await?;
         let repository = &self.config.repository;
-        said.push(match self.client.get(&self.repository(""), &[]).await {
-            Called::Done(answer) => {
-                let answer = answer.json();
-                if answer["has_issues"] == json!(false) {
-                    Err(format!("{repository} has no issues: switch them on"))
-                } else if answer["permissions"]["push"] == json!(false) {
-                    Err(format!(
-                        "the token may not push to {repository}: labels, and with them the key, are dropped"
-                    ))
-                } else {
-                    Ok(format!("{repository} takes issues; the key is kept as a label"))
-                }
-            }
-            other => Err(format!("{repository} cannot be read: {}", other.why())),
-        });
-        let nobody = format!("ab-check-{}", now.0);
-        said.push(nobody_found(self.search(&nobody).await, "label", "issues"));
-        said
-    }
-}
-
-impl Tracker for Github {
-    fn name(&self) -> &str {
-        &self.name
+        let keys = issues
+            .iter()
+            .map(|issue| Github::remote(repository, issue).key);
+        Ok(keys.collect())
     }
 
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    fn as_kept(&self, fields: &TicketFields) -> TicketFields {
-        TicketFields {
-            subject: text::subject(&fields.subject, "", TITLE_CHARS_MAX),
-            status: if fields.status.is_over() {
-                TicketStatus::Resolved
-            } else {
-                TicketStatus::New
-            },
-            severity: fields.severity,
-            queue: fields.queue.clone(),
-        }
-    }
-
-    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {
-        Box::pin(async move { flat(self.search(key).await) })
-    }
-
-    fn open<'a>(&'a self, draft: &'a Draft) -> BoxFuture<'a, Called<RemoteRef>> {
-        Box::pin(async move { flat(self.create(draft).await) })
-    }
-
-    fn change<'a>(
-        &'a self,
-        remote: &'a RemoteRef,
-        change: &'a Change,
-    ) -> BoxFuture<'a, Called<()>> {
-        let key = &remote.key;
-        Box::pin(async move {
-            flat(match change {
-                Change::Fields { from, to } => self.write_fields(key, from.as_ref(), to).await,
-                Change::Note { marker, text, .. } => self.comment(key, &body(text, marker)).await,
-                Change::CloseAsDuplicateOf(other) => self.close_as_duplicate(key, &other.key).await,
-            })
-        })
-    }
-
-    fn read<'a>(&'a self, remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>> {
-        Box::pin(async move { flat(self.read_whole(&remote.key).await) })
-    }
-
-    fn changes<'a>(
-        &'a self,
-        cursor: &'a str,
-        known: Known<'a>,
-    ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
-        Box::pin(async move { flat(self.follow(cursor, known).await) })
-    }
-
-    fn pause_asked(&self) -> Option<Duration> {
-        self.client.pause_asked()
-    }
-
-    fn token_ends_at(&self) -> BoxFuture<'_, Option<Time>> {
-        Box::pin(async {
-            let Called::Done(answer) = self.client.get("/user", &[]).await else {
-                return None;
-            };
-            ends_at(answer.header("github-authentication-token-expiration")?)
-        })
-    }
-
-    fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
-        Box::pin(self.check_all(now))
+    async fn history(&self, key: &str, me: &str) -> Outcome<Vec<Told>> {
+        self.told(key, me).await
     }
 }

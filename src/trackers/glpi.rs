@@ -16,7 +16,7 @@ use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_change
 use super::words::{
     KEY_CHARS_MAX, Severities, Zone, not_theirs, path_part, split_key, with_key, word,
 };
-use super::{Called, Capabilities, Draft, RemoteTicket, text};
+use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::model::Time;
 use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus};
 use reqwest::Method;
@@ -78,6 +78,18 @@ fn words(content: &str) -> String {
     }
 }
 
+/// The number of a type of ticket.
+fn kind(word: &str) -> Outcome<u8> {
+    match word {
+        "" | "1" | "incident" => Ok(1),
+        "2" | "request" => Ok(2),
+        other => Err(Called::Refused {
+            reason: format!("a ticket of GLPI is an `incident` or a `request`, not `{other}`"),
+            field: Some("type".to_owned()),
+        }),
+    }
+}
+
 impl Glpi {
     /// A tracker by its configuration; nothing is sent yet.
     pub fn new(name: &str, mut config: GlpiConfig) -> Result<Glpi, String> {
@@ -98,6 +110,10 @@ impl Glpi {
                 settle: Duration::from_secs(config.settle_seconds.unwrap_or(30)),
                 poll_every: Duration::from_secs(config.poll_seconds.unwrap_or(30).max(5)),
                 subject_chars_max: TITLE_CHARS_MAX,
+                takes: Takes {
+                    custom: false,
+                    ..Takes::ALL
+                },
                 parallel_max: config.parallel.unwrap_or(2).max(1),
                 ..Capabilities::TICKETS
             },
@@ -272,6 +288,26 @@ impl Adaptor for Glpi {
         }]
     }
 
+    async fn check_asked(&self, asked: &[Asked]) -> Said {
+        let mut said = Vec::new();
+        for route in asked {
+            let group = route.queue_or(&self.config.group);
+            if !group.is_empty() {
+                let path = format!("/Group/{}", path_part(group));
+                let found = match self.get(&path, &[]).await {
+                    Ok(answer) => Called::Done(answer),
+                    Err(outcome) => outcome.map(|never| match never {}),
+                };
+                said.push(route.is_found(&format!("group {group}"), &found));
+            }
+            if !route.kind.is_empty() {
+                let named = format!("type `{}`", route.kind);
+                said.push(route.is_there(&named, kind(&route.kind).is_ok()));
+            }
+        }
+        said
+    }
+
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
         let option = self.key_option().await?;
         let ids = if option.is_empty() {
@@ -307,7 +343,10 @@ impl Adaptor for Glpi {
         }
         let content = text::marked_html(&draft.body, &draft.key);
         input.insert("content".to_owned(), json!(content));
-        input.insert("type".to_owned(), json!(1));
+        input.insert("type".to_owned(), json!(kind(&draft.kind)?));
+        if !draft.watchers.is_empty() {
+            input.insert("_users_id_observer".to_owned(), json!(draft.watchers));
+        }
         if let Some(severity) = draft.fields.severity {
             let urgency = self.config.urgency.word(severity);
             input.insert("urgency".to_owned(), json!(urgency));
@@ -323,7 +362,14 @@ impl Adaptor for Glpi {
             ("_groups_id_assign", group),
             ("entities_id", &self.config.entity),
             ("itilcategories_id", &self.config.category),
-            ("_users_id_requester", &self.config.requester),
+            (
+                "_users_id_requester",
+                if draft.requestor.is_empty() {
+                    &self.config.requester
+                } else {
+                    &draft.requestor
+                },
+            ),
         ] {
             if !value.is_empty() {
                 input.insert(name.to_owned(), json!(value));

@@ -11,7 +11,7 @@ pub use config::{HttpConfig, Pointers, Request};
 use super::client::{Answer, Client, secret_header, send, written};
 use super::words::Severities;
 use super::words::Statuses;
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker, flat, text};
 use crate::model::Time;
 use crate::model::text::bounded;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields};
@@ -20,6 +20,7 @@ use minijinja::{Value as Context, context};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use templates::Templates;
 
@@ -76,6 +77,7 @@ impl HttpTracker {
                 reads_back: config.read.is_some() && !config.answer.notes.is_empty(),
                 reads_changes: false,
                 poll_every: Duration::from_secs(3600),
+                takes: Takes::ALL,
                 subject_chars_max: config.subject_chars_max,
                 body_bytes_max: config.body_bytes_max,
                 parallel_max: config.parallel.max(1),
@@ -134,6 +136,9 @@ impl HttpTracker {
         let context = context! {
             body => self.bounded(&draft.body),
             requestor => &draft.requestor,
+            kind => &draft.kind,
+            watchers => &draft.watchers,
+            fields => BTreeMap::from_iter(draft.custom.iter().cloned()),
             ..self.context(&draft.key, "", &draft.fields)
         };
         let answer = self.send("open", &self.config.open, context).await?;

@@ -13,7 +13,7 @@ pub use config::ItopConfig;
 use super::client::{Answer, Client, NoAnswer, basic, send, written};
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{KEY_CHARS_MAX, Severities, Zone, not_theirs, split_key, with_key, word};
-use super::{Called, Capabilities, Draft, RemoteTicket, Reopens, text};
+use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Reopens, Takes, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -97,6 +97,11 @@ impl Itop {
                 settle: Duration::from_secs(config.settle_seconds.unwrap_or(30)),
                 reopens: Reopens::UntilClosed,
                 poll_every: Duration::from_secs(config.poll_seconds.unwrap_or(30).max(5)),
+                takes: Takes {
+                    requestor: true,
+                    custom: true,
+                    ..Takes::NOTHING
+                },
                 subject_chars_max: TITLE_CHARS_MAX,
                 parallel_max: config.parallel.unwrap_or(2).max(1),
                 ..Capabilities::TICKETS
@@ -351,6 +356,24 @@ impl Adaptor for Itop {
         }]
     }
 
+    async fn check_asked(&self, asked: &[Asked]) -> Said {
+        let class = &self.config.class;
+        let nobody = format!("SELECT {class} WHERE id = 0");
+        let mut said = Vec::new();
+        for route in asked {
+            for name in &route.custom {
+                let there = self.objects(class, &nobody, name).await;
+                let named = format!("attribute `{name}` of `{class}`");
+                said.push(match there {
+                    Ok(_) => route.is_there(&named, true),
+                    Err(Called::Refused { .. }) => route.is_there(&named, false),
+                    Err(outcome) => Err(outcome.why().to_owned()),
+                });
+            }
+        }
+        said
+    }
+
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
         let (class, attribute) = (&self.config.class, &self.config.key_attribute);
         let oql = if attribute.is_empty() {
@@ -371,6 +394,9 @@ impl Adaptor for Itop {
     async fn create(&self, draft: &Draft) -> Outcome<RemoteRef> {
         let organization = quoted(&self.config.organization);
         let mut fields = Map::new();
+        for (name, value) in &draft.custom {
+            fields.insert(name.clone(), json!(value));
+        }
         let org = format!("SELECT Organization WHERE name = {organization}");
         fields.insert("org_id".to_owned(), json!(org));
         let title = kept_title(&draft.fields.subject);
@@ -384,8 +410,13 @@ impl Adaptor for Itop {
         }
         let body = format!("{}\n\n{}", unlinked(&draft.body), draft.key);
         fields.insert("description".to_owned(), json!(text::as_html(&body)));
-        if !self.config.caller.is_empty() {
-            let caller = quoted(&self.config.caller);
+        let caller = if draft.requestor.is_empty() {
+            &self.config.caller
+        } else {
+            &draft.requestor
+        };
+        if !caller.is_empty() {
+            let caller = quoted(caller);
             let oql = format!("SELECT Person WHERE email = {caller}");
             fields.insert("caller_id".to_owned(), json!(oql));
         }

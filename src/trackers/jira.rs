@@ -5,13 +5,18 @@
 //! by transitions only. A field that is not on the project's screen is left out if it is optional.
 
 mod changes;
+mod check;
 mod config;
+mod fields;
 
 pub use config::{Deployment, JiraConfig};
 
 use super::client::{Answer, Client, secret_header};
-use super::words::{Severities, Statuses, clock, nobody_found, path_part, word};
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::words::{Severities, Statuses, path_part, word};
+use super::{
+    Asked, Attachment, Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker,
+    flat, text,
+};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -36,6 +41,7 @@ pub struct Jira {
     client: Client,
     capabilities: Capabilities,
     me: OnceCell<String>,
+    fields: OnceCell<Vec<Value>>,
 }
 
 /// Alert text as Jira shows it without reading it, with `last` as its last line.
@@ -111,11 +117,16 @@ impl Jira {
                 subject_chars_max: SUMMARY_CHARS_MAX,
                 body_bytes_max: TEXT_BYTES_MAX - 200,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes {
+                    requestor: false,
+                    ..Takes::ALL
+                },
                 parallel_max: config.parallel.max(1),
                 ..Capabilities::TICKETS
             },
             config,
             me: OnceCell::new(),
+            fields: OnceCell::new(),
         })
     }
 
@@ -146,13 +157,17 @@ impl Jira {
         } else {
             queue
         };
-        let mut fields = json!({
-            "project": { "key": project },
-            "issuetype": { "name": self.config.issue_type },
-            "summary": text::subject(&draft.fields.subject, "", SUMMARY_CHARS_MAX),
-            "description": body(&draft.body, &draft.key),
-            "labels": [draft.key],
-        });
+        let kind = if draft.kind.is_empty() {
+            &self.config.issue_type
+        } else {
+            &draft.kind
+        };
+        let mut fields = Value::Object(self.custom(&draft.custom).await?);
+        fields["project"] = json!({ "key": project });
+        fields["issuetype"] = json!({ "name": kind });
+        fields["summary"] = json!(text::subject(&draft.fields.subject, "", SUMMARY_CHARS_MAX));
+        fields["description"] = json!(body(&draft.body, &draft.key));
+        fields["labels"] = json!([draft.key]);
         if let Some(severity) = draft.fields.severity {
             fields["priority"] = json!({ "name": self.config.priority.word(severity) });
         }
@@ -169,15 +184,28 @@ impl Jira {
             });
         }
         for file in &draft.attachments {
-            self.attach(&key, &file.name, &file.text).await;
+            self.attach(&key, file).await;
+        }
+        for watcher in &draft.watchers {
+            // A file, a watcher: the issue is there without, and nothing else is wrong.
+            let path = format!("/rest/api/2/issue/{}/watchers", path_part(&key));
+            let request = self
+                .client
+                .request(Method::POST, &path)
+                .json(&json!(watcher));
+            let _ = super::client::send(request).await;
         }
         Ok(self.link(&key))
     }
 
     /// A file cannot come with a create. The issue is there: should this not be done, its body says
     /// what was cut, and nothing else is wrong.
-    async fn attach(&self, key: &str, name: &str, text: &str) {
-        let part = reqwest::multipart::Part::text(text.to_owned()).file_name(name.to_owned());
+    async fn attach(&self, key: &str, file: &Attachment) {
+        let part = reqwest::multipart::Part::bytes(file.bytes.clone());
+        let part = part.file_name(file.name.clone());
+        let Ok(part) = part.mime_str(&file.content_type) else {
+            return;
+        };
         let form = reqwest::multipart::Form::new().part("file", part);
         let path = format!("/rest/api/2/issue/{}/attachments", path_part(key));
         let request = self
@@ -454,45 +482,6 @@ impl Jira {
         }
         Ok(comments)
     }
-
-    async fn check_all(&self, now: Time) -> Vec<Result<String, String>> {
-        let mut said = Vec::new();
-        let url = &self.config.url;
-        match self.client.get("/rest/api/2/myself", &[]).await {
-            Called::Done(answer) => {
-                let name = word(&answer.json(), "displayName");
-                said.push(Ok(format!("{url} is Jira; the token belongs to `{name}`")));
-                said.extend(answer.date().map(|date| clock(Some(date), now)));
-            }
-            other => {
-                let why = other.why();
-                return vec![Err(format!("{url} does not answer as Jira: {why}"))];
-            }
-        }
-        let project = &self.config.project;
-        let path = format!("/rest/api/2/project/{}", path_part(project));
-        said.push(match self.client.get(&path, &[]).await {
-            Called::Done(answer) => {
-                let kinds = answer.json()["issueTypes"].as_array().cloned();
-                let kinds = kinds.unwrap_or_default();
-                let wanted = &self.config.issue_type;
-                if kinds.iter().any(|kind| word(kind, "name") == *wanted) {
-                    Ok(format!("project `{project}` has issues of type `{wanted}`"))
-                } else {
-                    Err(format!(
-                        "project `{project}` has no issues of type `{wanted}`"
-                    ))
-                }
-            }
-            other => Err(format!(
-                "project `{project}` cannot be read: {}",
-                other.why()
-            )),
-        });
-        let nobody = format!("ab-check-{}", now.0);
-        said.push(nobody_found(self.search(&nobody).await, "label", "issues"));
-        said
-    }
 }
 
 impl Tracker for Jira {
@@ -562,6 +551,10 @@ impl Tracker for Jira {
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(self.check_all(now))
+    }
+
+    fn check_asked<'a>(&'a self, asked: &'a [Asked]) -> BoxFuture<'a, Vec<Result<String, String>>> {
+        Box::pin(self.check_routes(asked))
     }
 }
 

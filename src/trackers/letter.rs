@@ -76,6 +76,8 @@ pub(super) struct Letter<'a> {
     pub queue: &'a str,
     /// The text.
     pub body: String,
+    /// Who gets it as well.
+    pub cc: Vec<Mailbox>,
     /// What is enclosed.
     pub files: &'a [Attachment],
 }
@@ -149,6 +151,7 @@ impl Letters {
         relay::Letter {
             from: self.from.clone(),
             to: self.to.clone(),
+            cc: letter.cc.clone(),
             reply_to: None,
             subject: self.subject(letter),
             body: bounded(&body, BODY_BYTES_MAX),
@@ -160,11 +163,21 @@ impl Letters {
 }
 
 /// What is enclosed, as the relay takes it.
-pub(super) fn enclosed(files: &[Attachment]) -> Vec<(&str, &str)> {
+pub(super) fn enclosed(files: &[Attachment]) -> Vec<relay::Enclosed<'_>> {
     files
         .iter()
-        .map(|file| (file.name.as_str(), file.text.as_str()))
+        .map(|file| relay::Enclosed {
+            name: &file.name,
+            content_type: &file.content_type,
+            bytes: &file.bytes,
+        })
         .collect()
+}
+
+/// Watchers as readers of a letter; one that is no address is left out.
+pub(super) fn readers(watchers: &[String]) -> Vec<Mailbox> {
+    let read = watchers.iter().filter_map(|one| one.parse().ok());
+    read.collect()
 }
 
 /// Status and severity, for people and for filters of the tracker.

@@ -5,10 +5,10 @@
 //! or read back: what people do comes back by other ways or not at all.
 
 use super::letter::{
-    BODY_BYTES_MAX, Letter, Letters, Reader, SUBJECT_CHARS_MAX, enclosed, mailbox, state,
+    BODY_BYTES_MAX, Letter, Letters, Reader, SUBJECT_CHARS_MAX, enclosed, mailbox, readers, state,
 };
 use super::registry::Settings;
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat};
+use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker, flat};
 use crate::limits;
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef};
@@ -125,6 +125,11 @@ impl MailTracker {
                 subject_chars_max: SUBJECT_CHARS_MAX,
                 body_bytes_max: BODY_BYTES_MAX,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes {
+                    queue: true,
+                    watchers: true,
+                    ..Takes::NOTHING
+                },
                 parallel_max: 2,
                 ..Capabilities::EVENTS
             },
@@ -155,6 +160,7 @@ impl MailTracker {
             about: &draft.fields.subject,
             queue: &draft.fields.queue,
             body: format!("{}\n{}", draft.body, state(&draft.fields)),
+            cc: readers(&draft.watchers),
             files: &draft.attachments,
         };
         flat(self.send(letter).await).done()?;
@@ -182,6 +188,7 @@ impl MailTracker {
             about,
             queue: "",
             body: format!("{text}\n\n{marker}\n"),
+            cc: Vec::new(),
             files: &[],
         };
         self.send(letter).await

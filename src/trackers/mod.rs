@@ -173,6 +173,8 @@ pub struct Capabilities {
     pub body_bytes_max: usize,
     /// Largest file that goes with a new ticket, bytes; 0: none does.
     pub attachment_bytes_max: usize,
+    /// What else a route can give a new ticket.
+    pub takes: Takes,
     /// Calls at the same time.
     pub parallel_max: usize,
     /// Most calls a minute where the configuration names no rate; 0: no limit is known.
@@ -197,6 +199,7 @@ impl Capabilities {
         subject_chars_max: 200,
         body_bytes_max: 64 * 1024,
         attachment_bytes_max: 0,
+        takes: Takes::NOTHING,
         parallel_max: 2,
         calls_per_minute: 0,
     };
@@ -215,13 +218,112 @@ impl Capabilities {
     };
 }
 
+/// What a route can give a new ticket where the tracker has the notion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
+    /// A queue, project, group or mailbox.
+    pub queue: bool,
+    /// A type of ticket.
+    pub kind: bool,
+    /// Who asked for it.
+    pub requestor: bool,
+    /// Who is told of changes.
+    pub watchers: bool,
+    /// Fields that the operators made.
+    pub custom: bool,
+}
+
+impl Takes {
+    /// Nothing of it.
+    pub const NOTHING: Takes = Takes {
+        queue: false,
+        kind: false,
+        requestor: false,
+        watchers: false,
+        custom: false,
+    };
+    /// All of it.
+    pub const ALL: Takes = Takes {
+        queue: true,
+        kind: true,
+        requestor: true,
+        watchers: true,
+        custom: true,
+    };
+}
+
+/// What a route asks of a tracker, as far as the configuration tells it without an alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The route.
+    pub route: String,
+    /// The queue, project or group; empty: the tracker's default.
+    pub queue: String,
+    /// The type of ticket; empty: the tracker's default, or it depends on the incident.
+    pub kind: String,
+    /// Names of custom fields.
+    pub custom: Vec<String>,
+}
+
+impl Asked {
+    /// The queue, or the one of the tracker's section.
+    pub(crate) fn queue_or<'a>(&'a self, default: &'a str) -> &'a str {
+        if self.queue.is_empty() {
+            default
+        } else {
+            &self.queue
+        }
+    }
+
+    /// Whether something that it asks for is there; a sentence for people. `named` says what it is:
+    /// "queue `x`", "field `y`".
+    pub(crate) fn is_there(&self, named: &str, there: bool) -> Result<String, String> {
+        let route = &self.route;
+        if there {
+            Ok(format!("route `{route}`: {named} is there"))
+        } else {
+            Err(format!("route `{route}`: there is no {named}"))
+        }
+    }
+
+    /// The same, where looking may fail.
+    pub(crate) fn is_found<T>(&self, named: &str, found: &Called<T>) -> Result<String, String> {
+        match found {
+            Called::Done(_) => self.is_there(named, true),
+            other => {
+                let (route, why) = (&self.route, other.why());
+                Err(format!("route `{route}`: {named} cannot be read: {why}"))
+            }
+        }
+    }
+}
+
 /// A file that goes with a new ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// Its name: letters, digits, `-`, `_` and `.`.
     pub name: String,
-    /// Its text.
-    pub text: String,
+    /// Its media type; one that nothing runs or shows as a page.
+    pub content_type: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Attachment {
+    /// A file of text.
+    pub fn of_text(name: impl Into<String>, text: impl Into<String>) -> Attachment {
+        Attachment {
+            name: name.into(),
+            content_type: "text/plain".to_owned(),
+            bytes: text.into().into_bytes(),
+        }
+    }
+
+    /// Its bytes in base64.
+    pub(crate) fn base64(&self) -> String {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(&self.bytes)
+    }
 }
 
 /// A ticket to be made.
@@ -233,8 +335,14 @@ pub struct Draft {
     pub fields: TicketFields,
     /// The body, plain text, within the limits.
     pub body: String,
+    /// The tracker's word for the type of ticket; empty: its default.
+    pub kind: String,
     /// Who asked for it, for trackers that want a requestor; empty: the default.
     pub requestor: String,
+    /// Who is told of changes: a name or address each, without separators.
+    pub watchers: Vec<String>,
+    /// Custom fields, by the tracker's name of each: one line each.
+    pub custom: Vec<(String, String)>,
     /// Files that go with it, within the limits.
     pub attachments: Vec<Attachment>,
     /// The ticket that it follows, because that one cannot be opened again.
@@ -349,4 +457,13 @@ pub trait Tracker: Send + Sync {
     /// sentence for each thing that was tried; an error sentence for what failed. `now` is what
     /// the tracker's clock is compared with.
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>>;
+
+    /// Whether what routes ask for is there: queues, types, custom fields. One sentence for each
+    /// thing that was looked at; what it does not take is not asked.
+    fn check_asked<'a>(
+        &'a self,
+        _asked: &'a [Asked],
+    ) -> BoxFuture<'a, Vec<Result<String, String>>> {
+        Box::pin(async { Vec::new() })
+    }
 }

@@ -150,6 +150,7 @@ impl Adaptor for OsTicket {
             about: &draft.fields.subject,
             queue: &draft.fields.queue,
             body: format!("{}\n{}", draft.body, state(&draft.fields)),
+            cc: Vec::new(),
             files: &draft.attachments,
         };
         let (number, _) = self.hand_in(&letter).await?;
@@ -167,6 +168,7 @@ impl Adaptor for OsTicket {
             about: note.about,
             queue: "",
             body: format!("{}\n\n{}\n", note.text, note.marker),
+            cc: Vec::new(),
             files: &[],
         };
         self.hand_in(&letter).await.map(|_| ())

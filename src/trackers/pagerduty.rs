@@ -8,7 +8,7 @@ use super::client::{Client, ConnectionConfig, base_or};
 use super::registry::Settings;
 use super::rest::{Adaptor, Base, Greeting, Outcome};
 use super::words::{Severities, not_theirs, word};
-use super::{Capabilities, Draft, Tracker, text};
+use super::{Capabilities, Draft, Takes, Tracker, text};
 use crate::model::Time;
 use crate::model::text::bounded;
 use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus};
@@ -77,6 +77,10 @@ impl PagerDuty {
                 subject_chars_max: SUMMARY_CHARS_MAX,
                 body_bytes_max: DETAILS_BYTES_MAX,
                 parallel_max: 2,
+                takes: Takes {
+                    custom: true,
+                    ..Takes::NOTHING
+                },
                 // About 120 a minute are taken for one key.
                 calls_per_minute: 100,
                 ..Capabilities::EVENTS
@@ -90,7 +94,7 @@ impl PagerDuty {
         key: &str,
         action: &str,
         fields: Option<&TicketFields>,
-        details: &str,
+        (details, custom): (&str, &[(String, String)]),
     ) -> Outcome<Option<Time>> {
         let mut event = json!({
             "routing_key": self.config.routing_key.expose_secret().trim(),
@@ -106,8 +110,13 @@ impl PagerDuty {
                 "summary": text::subject(&fields.subject, "", SUMMARY_CHARS_MAX),
                 "source": "alertbridge",
                 "severity": severity,
-                "custom_details": { "text": bounded(&text::plain(details), DETAILS_BYTES_MAX) },
+                "custom_details": {},
             });
+            let given = &mut event["payload"]["custom_details"];
+            for (name, value) in custom {
+                given[name] = json!(value);
+            }
+            given["text"] = json!(bounded(&text::plain(details), DETAILS_BYTES_MAX));
         }
         let client = &self.base.client;
         let answer = client.write(Method::POST, "/v2/enqueue", &event).await;
@@ -128,7 +137,7 @@ impl Adaptor for PagerDuty {
 
     /// Resolving what is not open is dropped there and pages nobody.
     async fn greet(&self) -> Outcome<Greeting> {
-        let clock = self.event("ab-check", "resolve", None, "").await?;
+        let clock = self.event("ab-check", "resolve", None, ("", &[])).await?;
         Ok(Greeting {
             words: "it takes events with this routing key".to_owned(),
             user: String::new(),
@@ -137,7 +146,8 @@ impl Adaptor for PagerDuty {
     }
 
     async fn create(&self, draft: &Draft) -> Outcome<RemoteRef> {
-        self.event(&draft.key, "trigger", Some(&draft.fields), &draft.body)
+        let said = (draft.body.as_str(), draft.custom.as_slice());
+        self.event(&draft.key, "trigger", Some(&draft.fields), said)
             .await?;
         Ok(RemoteRef {
             key: draft.key.clone(),
@@ -152,11 +162,11 @@ impl Adaptor for PagerDuty {
         to: &TicketFields,
     ) -> Outcome<()> {
         match to.status {
-            status if status.is_over() => self.event(key, "resolve", None, "").await?,
-            TicketStatus::New => self.event(key, "trigger", Some(to), "").await?,
+            status if status.is_over() => self.event(key, "resolve", None, ("", &[])).await?,
+            TicketStatus::New => self.event(key, "trigger", Some(to), ("", &[])).await?,
             _ => {
-                self.event(key, "trigger", Some(to), "").await?;
-                self.event(key, "acknowledge", None, "").await?
+                self.event(key, "trigger", Some(to), ("", &[])).await?;
+                self.event(key, "acknowledge", None, ("", &[])).await?
             }
         };
         Ok(())

@@ -6,15 +6,19 @@
 //! read back. Our notes end with their marker.
 
 mod changes;
+mod check;
 mod config;
 mod files;
+mod given;
 mod shape;
 
 pub use config::{Markup, RedmineConfig};
 
 use super::client::{Answer, Client, secret_header};
-use super::words::{Severities, Statuses, clock, nobody_found, path_part, word};
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::words::{Severities, Statuses, path_part, word};
+use super::{
+    Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker, flat, text,
+};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
 use futures_util::future::BoxFuture;
@@ -49,6 +53,13 @@ pub struct Redmine {
     /// Whether a search by the key's field is a search; none: not tried yet.
     filters: Mutex<Option<bool>>,
     members: Mutex<Members>,
+}
+
+fn refused_field<T>(field: &str, reason: &str) -> Called<T> {
+    Called::Refused {
+        reason: reason.to_owned(),
+        field: Some(field.to_owned()),
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,6 +102,10 @@ impl Redmine {
                 subject_chars_max: SUBJECT_CHARS_MAX,
                 body_bytes_max: 60 * 1024,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes {
+                    requestor: false,
+                    ..Takes::ALL
+                },
                 parallel_max: config.parallel.max(1),
                 ..Capabilities::TICKETS
             },
@@ -212,10 +227,24 @@ impl Redmine {
             "description": shape::body(self.config.markup, &draft.body, &draft.key),
             "status_id": self.id_of_status(draft.fields.status).await?,
         });
-        if let Some(id) = names.trackers.get(&self.config.tracker) {
+        if let Some(id) = self.kind_of(&draft.kind, &names)? {
             issue["tracker_id"] = json!(id);
         }
+        if !draft.watchers.is_empty() {
+            issue["watcher_user_ids"] = self.watchers(project, &draft.watchers).await?;
+        }
         let mut custom = Vec::new();
+        for (name, value) in &draft.custom {
+            // A new project shows its fields with its first issue; until then they are numbers only.
+            let id = fields.get(name).copied().or_else(|| name.parse().ok());
+            let Some(id) = id else {
+                return Err(refused_field(
+                    name,
+                    &format!("project `{project}` shows no field `{name}`"),
+                ));
+            };
+            custom.push(json!({ "id": id, "value": value }));
+        }
         if let Some(id) = fields.get(&self.config.key_field) {
             custom.push(json!({ "id": id, "value": draft.key }));
         }
@@ -451,58 +480,6 @@ impl Redmine {
         ticket.markers = last_lines.filter(|line| !line.is_empty()).collect();
         Ok(ticket)
     }
-
-    async fn check_all(&self, now: Time) -> Vec<Result<String, String>> {
-        let mut said = Vec::new();
-        let url = &self.config.url;
-        match self.client.get("/users/current.json", &[]).await {
-            Called::Done(answer) => {
-                let login = word(&answer.json()["user"], "login");
-                said.push(Ok(format!(
-                    "{url} is Redmine; the key belongs to `{login}`"
-                )));
-                // The server behind Redmine need not send a date.
-                said.extend(answer.date().map(|date| clock(Some(date), now)));
-            }
-            other => {
-                let why = other.why();
-                return vec![Err(format!("{url} does not answer as Redmine: {why}"))];
-            }
-        }
-        let project = &self.config.project;
-        let path = format!("/projects/{}.json", path_part(project));
-        said.push(match self.client.get(&path, &[]).await {
-            Called::Done(_) => Ok(format!("project `{project}` exists")),
-            other => Err(format!(
-                "project `{project}` cannot be read: {}",
-                other.why()
-            )),
-        });
-        match self.names::<()>().await {
-            Err(outcome) => said.push(Err(outcome.why().to_owned())),
-            Ok(names) => {
-                for status in [
-                    TicketStatus::New,
-                    TicketStatus::Open,
-                    TicketStatus::WaitingCustomer,
-                    TicketStatus::Resolved,
-                    TicketStatus::Gone,
-                ] {
-                    let name = self.config.status.name(status);
-                    if !names.statuses.contains_key(name) {
-                        said.push(Err(format!("there is no status `{name}`; set [status]")));
-                    }
-                }
-                let tracker = &self.config.tracker;
-                if !tracker.is_empty() && !names.trackers.contains_key(tracker) {
-                    said.push(Err(format!("there is no tracker `{tracker}` in Redmine")));
-                }
-            }
-        }
-        let nobody = format!("ab-check-{}", now.0);
-        said.push(nobody_found(self.search(&nobody).await, "key", "issues"));
-        said
-    }
 }
 
 impl Tracker for Redmine {
@@ -578,5 +555,9 @@ impl Tracker for Redmine {
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(self.check_all(now))
+    }
+
+    fn check_asked<'a>(&'a self, asked: &'a [Asked]) -> BoxFuture<'a, Vec<Result<String, String>>> {
+        Box::pin(self.check_routes(asked))
     }
 }

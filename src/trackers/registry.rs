@@ -112,7 +112,7 @@ What each kind of tracker can do, where the idempotency key is kept, and its lim
 cannot be written is told in a note, a closed ticket that stays closed is followed by a new one, and
 text that had to be cut travels whole in a file where the tracker takes files. `alertbridge trackers
 check --config FILE` speaks to each: reachable, authorised, where tickets go, the key can be found
-again, clocks.
+again, clocks; and of what routes name, whether it is there.
 
 This page is made from the registry in `src/trackers/registry.rs`; a test compares it. Write it anew
 with `ALERTBRIDGE_UPDATE_GOLDEN=1 cargo test --lib trackers::registry`.
@@ -121,10 +121,33 @@ with `ALERTBRIDGE_UPDATE_GOLDEN=1 cargo test --lib trackers::registry`.
   same key makes no second ticket, so it is simply sent again.
 - **settle**: how long a request without an answer may still be worked on there.
 - **reopens**: *until closed* and *never*: a new ticket follows the old one.
+- **routes give**: what `queue`, `type`, `requestor`, `watchers` and `fields` of a route ([routes.md](routes.md))
+  set there.
 - **calls**: most calls a minute unless `calls_per_minute` says otherwise.
 
-| tracker | kind | key kept in | found | settle | changes | severity | notes | reopens | links | read back | people's changes | subject | text | file | calls |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| tracker | kind | key kept in | found | settle | changes | severity | notes | reopens | links | read back | people's changes | routes give | subject | text | file | calls |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+";
+
+    const LIMITS: &str = "
+What `type`, `watchers` and `fields` mean in each: Request Tracker: AdminCc, ticket fields by name;
+Redmine: its tracker, members by name or number, fields by name or number; Jira: issue type, watchers
+by account id (Data Center: name), fields by id or name; Zammad: attributes; ServiceNow: `watch_list`,
+columns; GLPI: `incident` or `request`, observers by number (the requestor too); Znuny: type, dynamic
+fields; Zendesk: type, followers by address, fields by number; Freshdesk and Freshservice: type, `cc`,
+fields by name; iTop: attributes; FreeScout: fields by number; GitLab: issue type; PagerDuty:
+`custom_details`; mail: Cc; HTTP: the templates get `kind`, `watchers` and `fields`.
+
+Limits that come from the trackers themselves:
+
+- Freshdesk and Freshservice name no author of a status. The bridge remembers the instants of its own
+  writes; after a restart a status that it wrote just before may be told once as a person's.
+- osTicket takes an answer of a ticket's owner as a reason to open it again, and its interface has no
+  note that is not such an answer: a note on a ticket that staff closed opens it.
+- Request Tracker does not tell the statuses of a lifecycle: a name that is wrong in `[status]` is seen
+  when the first ticket is refused.
+- GitHub, GitLab, Freshdesk, Freshservice, GLPI, iTop, FreeScout and trackers of events take no files
+  with a new ticket: the alert as received is linked.
 ";
 
     fn sample(kind: &Kind) -> Arc<dyn Tracker> {
@@ -157,6 +180,23 @@ with `ALERTBRIDGE_UPDATE_GOLDEN=1 cargo test --lib trackers::registry`.
             0 => "no limit".to_owned(),
             calls => calls.to_string(),
         };
+        let takes = [
+            ("queue", can.takes.queue),
+            ("type", can.takes.kind),
+            ("requestor", can.takes.requestor),
+            ("watchers", can.takes.watchers),
+            ("fields", can.takes.custom),
+        ];
+        let takes: Vec<&str> = takes
+            .iter()
+            .filter(|(_, takes)| *takes)
+            .map(|(n, _)| *n)
+            .collect();
+        let takes = if takes.is_empty() {
+            "nothing".to_owned()
+        } else {
+            takes.join(", ")
+        };
         let cells = [
             kind.title.to_owned(),
             format!("`{}`", kind.name),
@@ -170,6 +210,7 @@ with `ALERTBRIDGE_UPDATE_GOLDEN=1 cargo test --lib trackers::registry`.
             yes(can.links).to_owned(),
             yes(can.reads_back).to_owned(),
             yes(can.reads_changes).to_owned(),
+            takes,
             can.subject_chars_max.to_string(),
             kib(can.body_bytes_max),
             kib(can.attachment_bytes_max),
@@ -199,6 +240,7 @@ with `ALERTBRIDGE_UPDATE_GOLDEN=1 cargo test --lib trackers::registry`.
     fn the_page_of_trackers_is_that_of_the_registry() {
         let mut page = HEAD.to_owned();
         ALL.iter().for_each(|kind| page.push_str(&row(kind)));
+        page.push_str(LIMITS);
         page.push_str("\nThe smallest section of each:\n\n```toml\n");
         let sections: Vec<String> = ALL.iter().map(section).collect();
         page.push_str(&sections.join("\n"));

@@ -4,7 +4,7 @@
 use super::client::{Answer, Client};
 use super::follow::Cursor;
 use super::words::{clock, nobody_found};
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::{Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields};
 use futures_util::future::BoxFuture;
@@ -151,6 +151,16 @@ pub(super) trait Adaptor: Send + Sync {
 
     /// Further sentences of a check.
     fn check_more(&self) -> impl Future<Output = Said> + Send {
+        ready(Vec::new())
+    }
+
+    /// When the token ends with which it is spoken to, if the tracker tells.
+    fn token_ends_at(&self) -> impl Future<Output = Option<Time>> + Send {
+        ready(None)
+    }
+
+    /// Whether what routes ask for is there.
+    fn check_asked(&self, _asked: &[Asked]) -> impl Future<Output = Said> + Send {
         ready(Vec::new())
     }
 
@@ -356,7 +366,15 @@ impl<A: Adaptor> Tracker for A {
         self.base().client.pause_asked()
     }
 
+    fn token_ends_at(&self) -> BoxFuture<'_, Option<Time>> {
+        Box::pin(Adaptor::token_ends_at(self))
+    }
+
     fn check(&self, now: Time) -> BoxFuture<'_, Said> {
         Box::pin(check(self, now))
+    }
+
+    fn check_asked<'a>(&'a self, asked: &'a [Asked]) -> BoxFuture<'a, Said> {
+        Box::pin(Adaptor::check_asked(self, asked))
     }
 }

@@ -6,14 +6,17 @@
 //! it did not make, so every change is read back.
 
 mod changes;
+mod check;
 mod config;
 mod shape;
 
 pub use config::RtConfig;
 
 use super::client::{Answer, Client, secret_header, send, written};
-use super::words::{Statuses, nobody_found};
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::words::Statuses;
+use super::{
+    Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker, flat, text,
+};
 use crate::limits;
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
@@ -94,6 +97,10 @@ impl RequestTracker {
                 subject_chars_max: SUBJECT_BYTES_MAX,
                 body_bytes_max: 256 * 1024,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes {
+                    kind: false,
+                    ..Takes::ALL
+                },
                 parallel_max: config.parallel.max(1),
                 ..Capabilities::TICKETS
             },
@@ -178,6 +185,16 @@ impl RequestTracker {
             "Status": self.config.status.name(draft.fields.status),
         });
         let mut custom = Map::new();
+        for (name, value) in &draft.custom {
+            if !fields.ids.contains_key(name) {
+                // RT would drop it without a word.
+                return Err(Called::Refused {
+                    reason: format!("queue `{queue}` has no ticket field `{name}`"),
+                    field: Some(name.clone()),
+                });
+            }
+            custom.insert(name.clone(), json!(value));
+        }
         if has_field {
             custom.insert(self.config.key_field.clone(), json!(draft.key));
         }
@@ -191,6 +208,10 @@ impl RequestTracker {
         body["CustomFields"] = Value::Object(custom);
         if !draft.requestor.is_empty() {
             body["Requestor"] = json!(draft.requestor);
+        }
+        if !draft.watchers.is_empty() {
+            // Those are told of comments, as the bridge's notes are.
+            body["AdminCc"] = json!(draft.watchers);
         }
         if !draft.attachments.is_empty() {
             body["Attachments"] = draft.attachments.iter().map(shape::attachment).collect();
@@ -440,42 +461,6 @@ impl RequestTracker {
         }
         Ok(ticket)
     }
-
-    async fn check_all(&self, now: Time) -> Vec<Result<String, String>> {
-        let mut said = Vec::new();
-        let version = match self.client.get("/rt", &[]).await {
-            Called::Done(answer) => answer,
-            other => {
-                let (url, why) = (&self.config.url, other.why());
-                return vec![Err(format!("{url} does not answer as RT: {why}"))];
-            }
-        };
-        let shown = shape::word(&version.json(), "Version");
-        said.push(Ok(format!("{} is RT {shown}", self.config.url)));
-        said.push(shape::clock(version.date(), now));
-        said.push(match self.me::<()>().await {
-            Ok(name) => Ok(format!("the token belongs to `{name}`")),
-            Err(outcome) => Err(format!("the bridge's user is unknown: {}", outcome.why())),
-        });
-        locked(&self.queues).clear();
-        let queue = &self.config.queue;
-        said.push(match self.fields_of::<()>(queue).await {
-            Err(outcome) => Err(format!(
-                "queue `{queue}` cannot be read (it does not exist, or the right SeeQueue is missing): {}",
-                outcome.why()
-            )),
-            Ok(fields) if fields.ids.contains_key(&self.config.key_field) => {
-                Ok(format!("the key is kept in the field `{}`", self.config.key_field))
-            }
-            Ok(_) => Ok(format!(
-                "queue `{queue}` has no ticket field `{}`: the key is kept in the subject",
-                self.config.key_field
-            )),
-        });
-        let nobody = format!("ab-check-{}", now.0);
-        said.push(nobody_found(self.search(&nobody).await, "key", "tickets"));
-        said
-    }
 }
 
 impl Tracker for RequestTracker {
@@ -547,5 +532,9 @@ impl Tracker for RequestTracker {
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(self.check_all(now))
+    }
+
+    fn check_asked<'a>(&'a self, asked: &'a [Asked]) -> BoxFuture<'a, Vec<Result<String, String>>> {
+        Box::pin(self.check_routes(asked))
     }
 }

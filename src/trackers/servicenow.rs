@@ -5,14 +5,16 @@
 //! word, so every change is read back. The priority is computed there from impact and urgency.
 
 mod changes;
+mod check;
 mod config;
 
 pub use config::ServiceNowConfig;
 
 use super::client::{Client, secret_header};
-use super::words::{Severities, Statuses, clock, not_theirs, path_part, word};
+use super::words::{Severities, Statuses, not_theirs, path_part, word};
 use super::{
-    Called, Capabilities, Change, Draft, Known, RemoteTicket, Reopens, Tracker, flat, text,
+    Asked, Attachment, Called, Capabilities, Change, Draft, Known, RemoteTicket, Reopens, Takes,
+    Tracker, flat, text,
 };
 use crate::model::Time;
 use crate::model::severity::Severity;
@@ -58,6 +60,10 @@ fn value(text: &str) -> String {
     text.replace('^', "^^")
 }
 
+fn bearer(token: &SecretString) -> Result<reqwest::header::HeaderValue, String> {
+    secret_header(&format!("Bearer {}", token.expose_secret().trim()))
+}
+
 impl ServiceNow {
     /// A tracker by its configuration; nothing is sent yet.
     pub fn new(name: &str, mut config: ServiceNowConfig) -> Result<ServiceNow, String> {
@@ -98,6 +104,13 @@ impl ServiceNow {
                 subject_chars_max: SUBJECT_CHARS_MAX,
                 body_bytes_max: 30 * 1024,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes {
+                    queue: true,
+                    requestor: true,
+                    watchers: true,
+                    custom: true,
+                    ..Takes::NOTHING
+                },
                 parallel_max: config.parallel.max(1),
                 reopens: Reopens::UntilClosed,
                 ..Capabilities::TICKETS
@@ -234,6 +247,10 @@ impl ServiceNow {
                 body.insert(name.to_owned(), json!(value));
             }
         };
+        for (name, value) in &draft.custom {
+            set(name, value);
+        }
+        set("watch_list", &draft.watchers.join(","));
         let queue = &draft.fields.queue;
         set(
             "short_description",
@@ -275,27 +292,26 @@ impl ServiceNow {
         }
         self.remember(record);
         for file in &draft.attachments {
-            self.attach(&word(record, "sys_id"), &file.name, &file.text)
-                .await;
+            self.attach(&word(record, "sys_id"), file).await;
         }
         Ok(self.link(&number))
     }
 
     /// A file cannot come with a create. The record is there: should this not be done, its
     /// description says what was cut, and nothing else is wrong.
-    async fn attach(&self, id: &str, name: &str, text: &str) {
+    async fn attach(&self, id: &str, file: &Attachment) {
         let table = self.config.table.as_str();
         let query = [
             ("table_name", table),
             ("table_sys_id", id),
-            ("file_name", name),
+            ("file_name", file.name.as_str()),
         ];
         let request = self
             .client
             .request(Method::POST, "/api/now/attachment/file")
             .query(&query)
-            .header(reqwest::header::CONTENT_TYPE, "text/plain")
-            .body(text.to_owned());
+            .header(reqwest::header::CONTENT_TYPE, &file.content_type)
+            .body(file.bytes.clone());
         let _ = super::client::send(request).await;
     }
 
@@ -421,54 +437,8 @@ impl ServiceNow {
         let columns = "sys_id,element,value,sys_created_by,sys_created_on";
         self.records("sys_journal_field", &query, columns).await
     }
-
-    async fn check_all(&self, now: Time) -> Vec<Result<String, String>> {
-        let mut said = Vec::new();
-        let url = &self.config.url;
-        let path = self.table();
-        match self.client.get(&path, &[("sysparm_limit", "1")]).await {
-            Called::Done(answer) if answer.json()["result"].is_array() => {
-                let table = &self.config.table;
-                said.push(Ok(format!(
-                    "{url} is ServiceNow and shows the table `{table}`"
-                )));
-                said.extend(answer.date().map(|date| clock(Some(date), now)));
-            }
-            Called::Done(answer) => {
-                return vec![Err(format!(
-                    "{url} answers, but not as ServiceNow (an instance may be asleep): {}",
-                    answer.said()
-                ))];
-            }
-            other => {
-                let why = other.why();
-                return vec![Err(format!("{url} does not answer as ServiceNow: {why}"))];
-            }
-        }
-        let nobody = format!("ab-check-{}", now.0);
-        said.push(match self.search(&nobody).await {
-            Ok(found) if found.is_empty() => {
-                Ok("the key is kept in `correlation_id`, and a search by it answers".to_owned())
-            }
-            Ok(_) => Err("a search for a key that nobody has finds records".to_owned()),
-            Err(outcome) => Err(format!("a search by key fails: {}", outcome.why())),
-        });
-        said.push(match self.journal::<()>("none").await {
-            Ok(_) => Ok("comments and work notes can be read".to_owned()),
-            Err(outcome) => Err(format!(
-                "comments cannot be read (a rule for `sys_journal_field` is needed): {}",
-                outcome.why()
-            )),
-        });
-        said
-    }
 }
 
-fn bearer(token: &SecretString) -> Result<reqwest::header::HeaderValue, String> {
-    secret_header(&format!("Bearer {}", token.expose_secret().trim()))
-}
-
-/// An instance that is asleep answers 200 with a page.
 impl Tracker for ServiceNow {
     fn name(&self) -> &str {
         &self.name
@@ -538,5 +508,9 @@ impl Tracker for ServiceNow {
 
     fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
         Box::pin(self.check_all(now))
+    }
+
+    fn check_asked<'a>(&'a self, asked: &'a [Asked]) -> BoxFuture<'a, Vec<Result<String, String>>> {
+        Box::pin(self.check_routes(asked))
     }
 }

@@ -253,6 +253,57 @@ pub(in crate::trackers) fn nobody_found(
     }
 }
 
+/// Whether names are among those that a tracker lists. A list that cannot be read was not looked at.
+pub(in crate::trackers) fn names_there(
+    what: &str,
+    wanted: &[&str],
+    known: Result<Vec<String>, String>,
+) -> Result<String, String> {
+    let known = match known {
+        Ok(known) => known,
+        Err(why) => return Ok(format!("each {what} was not looked at: {why}")),
+    };
+    let missing = wanted.iter().find(|name| !known.iter().any(|k| k == *name));
+    match missing {
+        Some(missing) => {
+            let known = known.join("`, `");
+            Err(format!(
+                "there is no {what} `{missing}`; there are `{known}`"
+            ))
+        }
+        None => Ok(format!("each {what} is there: `{}`", wanted.join("`, `"))),
+    }
+}
+
+/// Custom fields that are known by their numbers, as a list.
+pub(in crate::trackers) fn numbered<T>(
+    product: &str,
+    custom: &[(String, String)],
+) -> Result<Value, Called<T>> {
+    let one = |(name, value): &(String, String)| match name.parse::<u64>() {
+        Ok(id) => Ok(serde_json::json!({ "id": id, "value": value })),
+        Err(_) => Err(Called::Refused {
+            reason: format!("{product} knows its fields by numbers, and `{name}` is none"),
+            field: Some(name.clone()),
+        }),
+    };
+    custom.iter().map(one).collect()
+}
+
+/// The names in the answer to a list; the reason if it is none.
+pub(in crate::trackers) fn names_of(
+    list: Called<Answer>,
+    key: &str,
+) -> Result<Vec<String>, String> {
+    match list {
+        Called::Done(answer) => match answer.json().as_array() {
+            Some(items) => Ok(items.iter().map(|item| word(item, key)).collect()),
+            None => Err("the answer is no list".to_owned()),
+        },
+        other => Err(other.why().to_owned()),
+    }
+}
+
 /// The answer is not this product's: it is not known what was done.
 pub(in crate::trackers) fn not_theirs<T>(product: &str, answer: &Answer) -> Called<T> {
     Called::Unknown {

@@ -5,35 +5,33 @@
 //! subject of the article and are internal, so they never count as an answer.
 
 mod changes;
+mod check;
 mod config;
 
 pub use config::ZammadConfig;
 
 use super::client::{Client, secret_header};
+use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{
-    KEY_CHARS_MAX, Severities, Statuses, clock, path_part, split_key, with_key, word,
+    KEY_CHARS_MAX, Severities, Statuses, not_theirs, path_part, split_key, with_key, word,
 };
-use super::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
+use crate::limits;
 use crate::model::Time;
-use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
-use base64::Engine as _;
-use futures_util::future::BoxFuture;
+use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use tokio::sync::OnceCell;
 
+const PRODUCT: &str = "Zammad";
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 250;
 
 /// Zammad as a tracker.
 pub struct Zammad {
-    name: String,
+    base: Base,
     config: ZammadConfig,
-    client: Client,
-    capabilities: Capabilities,
-    me: OnceCell<String>,
 }
 
 /// The same whether or not the key follows it.
@@ -58,14 +56,14 @@ impl Zammad {
         ]));
         let token = format!("Token token={}", config.token.expose_secret().trim());
         let headers = [(reqwest::header::AUTHORIZATION, secret_header(&token)?)];
-        let client = Client::new(
-            &config.url,
-            headers.into_iter().collect(),
-            &config.connection,
-        )?;
-        Ok(Zammad {
+        let base = Base {
             name: name.to_owned(),
-            client,
+            url: config.url.to_string(),
+            client: Client::new(
+                &config.url,
+                headers.into_iter().collect(),
+                &config.connection,
+            )?,
             capabilities: Capabilities {
                 key_kept: "an attribute, else the title",
                 settle: Duration::from_secs(config.settle_seconds),
@@ -73,12 +71,17 @@ impl Zammad {
                 subject_chars_max: TITLE_CHARS_MAX,
                 body_bytes_max: 200 * 1024,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes {
+                    queue: true,
+                    requestor: true,
+                    custom: true,
+                    ..Takes::NOTHING
+                },
                 parallel_max: config.parallel.max(1),
                 ..Capabilities::TICKETS
             },
-            config,
-            me: OnceCell::new(),
-        })
+        };
+        Ok(Zammad { base, config })
     }
 
     fn link(&self, id: &str) -> RemoteRef {
@@ -89,100 +92,27 @@ impl Zammad {
         }
     }
 
-    async fn me<T>(&self) -> Result<String, Called<T>> {
-        if let Some(id) = self.me.get() {
-            return Ok(id.clone());
-        }
-        let answer = self.client.get("/api/v1/users/me", &[]).await.done()?;
-        let id = word(&answer.json(), "id");
-        if id.is_empty() {
-            return Err(Called::later("the answer does not name the bridge's user"));
-        }
-        Ok(self.me.get_or_init(|| async { id }).await.clone())
-    }
-
-    /// Creates. Zammad drops attributes that it does not have; then the title shows the key.
-    async fn create(&self, draft: &Draft) -> Result<RemoteRef, Called<RemoteRef>> {
-        let queue = &draft.fields.queue;
-        let group = if queue.is_empty() {
-            &self.config.group
-        } else {
-            queue
-        };
-        let customer = if draft.requestor.is_empty() {
-            &self.config.customer
-        } else {
-            &draft.requestor
-        };
-        let title = with_key(kept_title(&draft.fields.subject), &draft.key);
-        let mut ticket = json!({
-            "title": title,
-            "group": group,
-            "customer_id": format!("guess:{customer}"),
-            "state": self.config.status.name(TicketStatus::New),
-            "article": {
-                "subject": title,
-                "body": text::plain(&draft.body),
-                "type": "note",
-                "internal": true,
-                "content_type": "text/plain",
-            },
-        });
-        for file in &draft.attachments {
-            let data = base64::engine::general_purpose::STANDARD.encode(&file.text);
-            let one = json!({ "filename": file.name, "data": data, "mime-type": "text/plain" });
-            match ticket["article"]["attachments"].as_array_mut() {
-                Some(list) => list.push(one),
-                None => ticket["article"]["attachments"] = json!([one]),
-            }
-        }
-        ticket[&self.config.key_attribute] = json!(draft.key);
-        if let Some(severity) = draft.fields.severity {
-            ticket["priority"] = json!(self.config.priority.word(severity));
-        }
-        let answer = self
-            .client
-            .write(Method::POST, "/api/v1/tickets", &ticket)
-            .await;
-        let answer = answer.done()?;
-        let made = answer.json();
-        let id = word(&made, "id");
-        if id.is_empty() {
-            return Err(Called::Unknown {
-                reason: format!("the answer to a create names no ticket: {}", answer.said()),
-                after: None,
-            });
-        }
-        if word(&made, &self.config.key_attribute) == draft.key {
-            // Should this not be done, the title shows the key, and nothing else is wrong.
-            let plain = json!({ "title": kept_title(&draft.fields.subject) });
-            let _ = self.put(&id, &plain).await;
-        }
-        Ok(self.link(&id))
-    }
-
-    async fn put(&self, id: &str, ticket: &Value) -> Result<(), Called<()>> {
+    async fn put(&self, id: &str, ticket: &Value) -> Outcome<()> {
         let path = format!("/api/v1/tickets/{}", path_part(id));
-        let answer = self.client.write(Method::PUT, &path, ticket).await.done()?;
+        let answer = self
+            .base
+            .client
+            .write(Method::PUT, &path, ticket)
+            .await
+            .done()?;
         if word(&answer.json(), "id").is_empty() {
-            return Err(Called::Unknown {
-                reason: format!("the answer to a change is not Zammad's: {}", answer.said()),
-                after: None,
-            });
+            return Err(not_theirs(PRODUCT, &answer));
         }
         Ok(())
     }
 
     /// The ticket with names instead of ids; none if it was deleted.
-    async fn get_ticket<T>(&self, id: &str) -> Result<Option<Value>, Called<T>> {
+    async fn get_ticket(&self, id: &str) -> Outcome<Option<Value>> {
         let path = format!("/api/v1/tickets/{}", path_part(id));
-        let answer = self.client.get(&path, &[("expand", "true")]).await;
-        if let Called::Refused { reason, .. } = &answer
-            && reason.starts_with("HTTP 404")
-        {
+        let Some(answer) = self.base.look(&path, &[("expand", "true")]).await? else {
             return Ok(None);
-        }
-        let ticket = answer.done()?.json();
+        };
+        let ticket = answer.json();
         if word(&ticket, "id").is_empty() {
             return Err(Called::later("the answer to a read is no ticket"));
         }
@@ -219,13 +149,13 @@ impl Zammad {
     }
 
     /// A search by a condition: it reads the database.
-    async fn by_condition<T>(
+    async fn by_condition(
         &self,
         attribute: &str,
         operator: &str,
         value: &str,
         page: usize,
-    ) -> Result<Vec<Value>, Called<T>> {
+    ) -> Outcome<Vec<Value>> {
         let (operator_key, value_key) = (
             format!("condition[ticket.{attribute}][operator]"),
             format!("condition[ticket.{attribute}][value]"),
@@ -240,7 +170,7 @@ impl Zammad {
             ("per_page", "100"),
             ("page", page.as_str()),
         ];
-        let answer = self.client.get("/api/v1/tickets/search", &query).await;
+        let answer = self.base.client.get("/api/v1/tickets/search", &query).await;
         let answer = answer.done()?.json();
         answer
             .as_array()
@@ -248,24 +178,140 @@ impl Zammad {
             .ok_or_else(|| Called::later("the answer to a search is no list"))
     }
 
-    async fn search(&self, key: &str) -> Result<Vec<RemoteTicket>, Called<Vec<RemoteTicket>>> {
+    /// A pending state needs an end: so many days after the ticket's last change.
+    fn pending_until(&self, ticket: &Value) -> Time {
+        let changed = Time::parse_rfc3339(&word(ticket, "updated_at")).unwrap_or(Time(0));
+        let days = u64::from(self.config.pending_days);
+        changed.plus(Duration::from_secs(days * 24 * 3600))
+    }
+
+    async fn articles(&self, id: &str) -> Outcome<Vec<Value>> {
+        let path = format!("/api/v1/ticket_articles/by_ticket/{}", path_part(id));
+        let answer = self.base.client.get(&path, &[]).await.done()?.json();
+        answer
+            .as_array()
+            .cloned()
+            .ok_or_else(|| Called::later("the answer is no list of articles"))
+    }
+}
+
+impl Adaptor for Zammad {
+    const PRODUCT: &'static str = PRODUCT;
+
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn kept(&self, fields: TicketFields) -> TicketFields {
+        let priority = &self.config.priority;
+        TicketFields {
+            subject: kept_title(&fields.subject),
+            status: self.status(self.config.status.name(fields.status)),
+            severity: fields
+                .severity
+                .and_then(|s| priority.read(priority.word(s))),
+            ..fields
+        }
+    }
+
+    async fn greet(&self) -> Outcome<Greeting> {
+        let answer = self.base.client.get("/api/v1/users/me", &[]).await.done()?;
+        let me = answer.json();
+        let user = word(&me, "id");
+        if user.is_empty() {
+            return Err(Called::later("the answer does not name the bridge's user"));
+        }
+        Ok(Greeting {
+            words: format!("the token belongs to `{}`", word(&me, "login")),
+            user,
+            clock: answer.date(),
+        })
+    }
+
+    async fn check_more(&self) -> Said {
+        self.check_section().await
+    }
+
+    async fn check_asked(&self, asked: &[Asked]) -> Said {
+        self.check_routes(asked).await
+    }
+
+    async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
         let mut items = self.by_condition("title", "contains", key, 1).await?;
-        let by_attribute = self.by_condition::<()>(&self.config.key_attribute, "is", key, 1);
+        let by_attribute = self.by_condition(&self.config.key_attribute, "is", key, 1);
         match by_attribute.await {
             Ok(more) => items.extend(more),
             // Zammad has no such attribute: the title has the key.
             Err(Called::Refused { .. }) => {}
-            Err(outcome) => return Err(outcome.map(|()| Vec::new())),
+            Err(outcome) => return Err(outcome),
         }
         let mut found: Vec<RemoteTicket> = Vec::new();
         for ticket in items.iter().map(|item| self.ticket(item)) {
             let gone = ticket.fields.status == TicketStatus::Gone;
             let fresh = found.iter().all(|other| other.remote != ticket.remote);
-            if ticket.key == key && !gone && fresh {
+            if !gone && fresh {
                 found.push(ticket);
             }
         }
         Ok(found)
+    }
+
+    /// Creates. Zammad drops attributes that it does not have; then the title shows the key.
+    async fn create(&self, draft: &Draft) -> Outcome<RemoteRef> {
+        let queue = &draft.fields.queue;
+        let group = if queue.is_empty() {
+            &self.config.group
+        } else {
+            queue
+        };
+        let customer = if draft.requestor.is_empty() {
+            &self.config.customer
+        } else {
+            &draft.requestor
+        };
+        let title = with_key(kept_title(&draft.fields.subject), &draft.key);
+        let mut ticket = Value::Object(Map::new());
+        for (name, value) in &draft.custom {
+            ticket[name] = json!(value);
+        }
+        ticket["title"] = json!(title);
+        ticket["group"] = json!(group);
+        ticket["customer_id"] = json!(format!("guess:{customer}"));
+        ticket["state"] = json!(self.config.status.name(TicketStatus::New));
+        ticket["article"] = json!({
+            "subject": title,
+            "body": text::plain(&draft.body),
+            "type": "note",
+            "internal": true,
+            "content_type": "text/plain",
+        });
+        for file in &draft.attachments {
+            let data = file.base64();
+            let kind = &file.content_type;
+            let one = json!({ "filename": file.name, "data": data, "mime-type": kind });
+            match ticket["article"]["attachments"].as_array_mut() {
+                Some(list) => list.push(one),
+                None => ticket["article"]["attachments"] = json!([one]),
+            }
+        }
+        ticket[&self.config.key_attribute] = json!(draft.key);
+        if let Some(severity) = draft.fields.severity {
+            ticket["priority"] = json!(self.config.priority.word(severity));
+        }
+        let client = &self.base.client;
+        let answer = client.write(Method::POST, "/api/v1/tickets", &ticket).await;
+        let answer = answer.done()?;
+        let made = answer.json();
+        let id = word(&made, "id");
+        if id.is_empty() {
+            return Err(not_theirs(PRODUCT, &answer));
+        }
+        if word(&made, &self.config.key_attribute) == draft.key {
+            // Should this not be done, the title shows the key, and nothing else is wrong.
+            let plain = json!({ "title": kept_title(&draft.fields.subject) });
+            let _ = self.put(&id, &plain).await;
+        }
+        Ok(self.link(&id))
     }
 
     async fn write_fields(
@@ -273,7 +319,7 @@ impl Zammad {
         id: &str,
         from: Option<&TicketFields>,
         to: &TicketFields,
-    ) -> Result<(), Called<()>> {
+    ) -> Outcome<()> {
         let Some(current) = self.get_ticket(id).await? else {
             return Err(Called::refused(format!("ticket {id} was deleted")));
         };
@@ -306,54 +352,34 @@ impl Zammad {
         let after = self.get_ticket(id).await?.unwrap_or_default();
         for name in ["state", "priority"] {
             if !wanted[name].is_null() && wanted[name] != after[name] {
-                return Err(Called::Refused {
-                    reason: format!("Zammad did not change the {name}"),
-                    field: Some(name.to_owned()),
-                });
+                return not_changed(PRODUCT, name);
             }
         }
         Ok(())
     }
 
-    /// A pending state needs an end: so many days after the ticket's last change.
-    fn pending_until(&self, ticket: &Value) -> Time {
-        let changed = Time::parse_rfc3339(&word(ticket, "updated_at")).unwrap_or(Time(0));
-        let days = u64::from(self.config.pending_days);
-        changed.plus(Duration::from_secs(days * 24 * 3600))
-    }
-
-    async fn write_note(
-        &self,
-        id: &str,
-        marker: &str,
-        note: &str,
-        public: bool,
-    ) -> Result<(), Called<()>> {
+    async fn write_note(&self, id: &str, note: Note<'_>) -> Outcome<()> {
         let article = json!({
             "ticket_id": id,
-            "subject": marker,
-            "body": format!("{}\n\n{marker}", text::plain(note)),
+            "subject": note.marker,
+            "body": format!("{}\n\n{}", text::plain(note.text), note.marker),
             "content_type": "text/plain",
             "type": "note",
             "sender": "Agent",
-            "internal": !public,
+            "internal": !note.public,
         });
-        let path = "/api/v1/ticket_articles";
-        let answer = self
-            .client
-            .write(Method::POST, path, &article)
-            .await
-            .done()?;
+        let client = &self.base.client;
+        let answer = client
+            .write(Method::POST, "/api/v1/ticket_articles", &article)
+            .await;
+        let answer = answer.done()?;
         if word(&answer.json(), "id").is_empty() {
-            return Err(Called::Unknown {
-                reason: format!("the answer to a note is not Zammad's: {}", answer.said()),
-                after: None,
-            });
+            return Err(not_theirs(PRODUCT, &answer));
         }
         Ok(())
     }
 
-    async fn close_as_duplicate(&self, id: &str, other: &str) -> Result<(), Called<()>> {
+    async fn close_twin(&self, id: &str, other: &str) -> Outcome<()> {
         let Some(target) = self.get_ticket(other).await? else {
             return Err(Called::refused(format!("ticket {other} was deleted")));
         };
@@ -363,10 +389,8 @@ impl Zammad {
             path_part(id),
             path_part(&number)
         );
-        self.client
-            .write(Method::PUT, &path, &json!({}))
-            .await
-            .done()?;
+        let client = &self.base.client;
+        client.write(Method::PUT, &path, &json!({})).await.done()?;
         let after = self.get_ticket(id).await?;
         let status = after.map(|after| self.status(&word(&after, "state")));
         if status.is_none_or(TicketStatus::is_over) {
@@ -377,131 +401,35 @@ impl Zammad {
         self.put(id, &closed).await
     }
 
-    async fn articles<T>(&self, id: &str) -> Result<Vec<Value>, Called<T>> {
-        let path = format!("/api/v1/ticket_articles/by_ticket/{}", path_part(id));
-        let answer = self.client.get(&path, &[]).await.done()?.json();
-        answer
-            .as_array()
-            .cloned()
-            .ok_or_else(|| Called::later("the answer is no list of articles"))
-    }
-
-    async fn read_whole(&self, id: &str) -> Result<RemoteTicket, Called<RemoteTicket>> {
+    async fn read_whole(&self, id: &str) -> Outcome<Option<RemoteTicket>> {
         let Some(item) = self.get_ticket(id).await? else {
-            return Ok(RemoteTicket::gone(self.link(id)));
+            return Ok(None);
         };
         let mut ticket = self.ticket(&item);
         let articles = self.articles(id).await?;
-        ticket.markers = articles
-            .iter()
-            .map(|article| word(article, "subject"))
-            .collect();
-        Ok(ticket)
+        let subjects = articles.iter().map(|article| word(article, "subject"));
+        ticket.markers = subjects.collect();
+        Ok(Some(ticket))
     }
 
-    async fn check_all(&self, now: Time) -> Vec<Result<String, String>> {
-        let mut said = Vec::new();
-        let url = &self.config.url;
-        match self.client.get("/api/v1/users/me", &[]).await {
-            Called::Done(answer) => {
-                let login = word(&answer.json(), "login");
-                said.push(Ok(format!(
-                    "{url} is Zammad; the token belongs to `{login}`"
-                )));
-                said.extend(answer.date().map(|date| clock(Some(date), now)));
-            }
-            other => {
-                let why = other.why();
-                return vec![Err(format!("{url} does not answer as Zammad: {why}"))];
+    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+        // "After" leaves the instant itself out.
+        let since = since.minus(Duration::from_secs(1)).to_string();
+        let mut ids = Vec::new();
+        for page in 1..=limits::TRACKER_POLL_PAGES_MAX {
+            let items = self.by_condition("updated_at", "after (absolute)", &since, page);
+            let items = items.await?;
+            ids.extend(items.iter().map(|item| word(item, "id")));
+            if items.len() < 100 {
+                break;
             }
         }
-        let nobody = format!("ab-check-{}", now.0);
-        let attribute = &self.config.key_attribute;
-        said.push(
-            match self.by_condition::<()>(attribute, "is", &nobody, 1).await {
-                Ok(found) if found.is_empty() => {
-                    Ok(format!("the key is kept in the attribute `{attribute}`"))
-                }
-                Ok(_) => Err(format!(
-                    "a search by `{attribute}` finds tickets with another value: it is ignored"
-                )),
-                Err(Called::Refused { .. }) => Ok(format!(
-                    "there is no attribute `{attribute}`: the key is kept in the title"
-                )),
-                Err(outcome) => Err(format!("a search by key fails: {}", outcome.why())),
-            },
-        );
-        said
-    }
-}
-
-impl Tracker for Zammad {
-    fn name(&self) -> &str {
-        &self.name
+        Ok(ids)
     }
 
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    fn as_kept(&self, fields: &TicketFields) -> TicketFields {
-        TicketFields {
-            subject: kept_title(&fields.subject),
-            status: self.status(self.config.status.name(fields.status)),
-            severity: fields.severity.and_then(|severity| {
-                self.config
-                    .priority
-                    .read(self.config.priority.word(severity))
-            }),
-            queue: fields.queue.clone(),
-        }
-    }
-
-    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {
-        Box::pin(async move { flat(self.search(key).await) })
-    }
-
-    fn open<'a>(&'a self, draft: &'a Draft) -> BoxFuture<'a, Called<RemoteRef>> {
-        Box::pin(async move { flat(self.create(draft).await) })
-    }
-
-    fn change<'a>(
-        &'a self,
-        remote: &'a RemoteRef,
-        change: &'a Change,
-    ) -> BoxFuture<'a, Called<()>> {
-        let id = &remote.key;
-        Box::pin(async move {
-            flat(match change {
-                Change::Fields { from, to } => self.write_fields(id, from.as_ref(), to).await,
-                Change::Note {
-                    marker,
-                    text,
-                    public,
-                    ..
-                } => self.write_note(id, marker, text, *public).await,
-                Change::CloseAsDuplicateOf(other) => self.close_as_duplicate(id, &other.key).await,
-            })
-        })
-    }
-
-    fn read<'a>(&'a self, remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>> {
-        Box::pin(async move { flat(self.read_whole(&remote.key).await) })
-    }
-
-    fn changes<'a>(
-        &'a self,
-        cursor: &'a str,
-        known: Known<'a>,
-    ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
-        Box::pin(async move { flat(self.follow(cursor, known).await) })
-    }
-
-    fn pause_asked(&self) -> Option<Duration> {
-        self.client.pause_asked()
-    }
-
-    fn check(&self, now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
-        Box::pin(self.check_all(now))
+    async fn history(&self, id: &str, me: &str) -> Outcome<Vec<Told>> {
+        let mut told = self.told_in_articles(id, me).await?;
+        told.extend(self.told_in_history(id, me).await?);
+        Ok(told)
     }
 }

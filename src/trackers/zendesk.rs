@@ -8,8 +8,10 @@ use super::client::{Client, ConnectionConfig, basic, secret_header, send, writte
 use super::promise::PromiseField;
 use super::registry::Settings;
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
-use super::words::{Severities, Statuses, not_theirs, path_part, word};
-use super::{Called, Capabilities, Draft, RemoteTicket, Reopens, Tracker, text};
+use super::words::{Severities, Statuses, not_theirs, numbered, path_part, word};
+use super::{
+    Asked, Attachment, Called, Capabilities, Draft, RemoteTicket, Reopens, Takes, Tracker, text,
+};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -113,6 +115,7 @@ impl Zendesk {
                 subject_chars_max: 150,
                 body_bytes_max: 32 * 1024,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes::ALL,
                 parallel_max: config.parallel.unwrap_or(2).max(1),
                 calls_per_minute: 150,
                 ..Capabilities::TICKETS
@@ -145,14 +148,14 @@ impl Zendesk {
     }
 
     /// The token of an uploaded file.
-    async fn upload(&self, name: &str, text: &str) -> Outcome<String> {
+    async fn upload(&self, file: &Attachment) -> Outcome<String> {
         let request = self
             .base
             .client
             .request(Method::POST, "/api/v2/uploads")
-            .query(&[("filename", name)])
-            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-            .body(text.to_owned());
+            .query(&[("filename", &file.name)])
+            .header(CONTENT_TYPE, &file.content_type)
+            .body(file.bytes.clone());
         // A file that nothing refers to is dropped there: sending it again does no harm.
         match written(send(request).await) {
             Called::Unknown { reason, after } => Err(Called::Later { reason, after }),
@@ -275,6 +278,28 @@ impl Adaptor for Zendesk {
         }]
     }
 
+    async fn check_asked(&self, asked: &[Asked]) -> Said {
+        let mut said = Vec::new();
+        for route in asked {
+            if !route.queue.is_empty() {
+                let path = format!("/api/v2/groups/{}", path_part(&route.queue));
+                let found = self.base.client.get(&path, &[]).await;
+                said.push(route.is_found(&format!("group {}", route.queue), &found));
+            }
+            if !route.kind.is_empty() {
+                let known = ["problem", "incident", "question", "task"];
+                let there = known.contains(&route.kind.as_str());
+                said.push(route.is_there(&format!("type `{}`", route.kind), there));
+            }
+            for name in &route.custom {
+                let path = format!("/api/v2/ticket_fields/{}", path_part(name));
+                let found = self.base.client.get(&path, &[]).await;
+                said.push(route.is_found(&format!("ticket field {name}"), &found));
+            }
+        }
+        said
+    }
+
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
         let query = [("external_id", key), ("per_page", "100")];
         let answer = self.base.client.get("/api/v2/tickets", &query).await;
@@ -291,7 +316,7 @@ impl Adaptor for Zendesk {
     async fn create(&self, draft: &Draft) -> Outcome<RemoteRef> {
         let mut tokens = Vec::new();
         for file in &draft.attachments {
-            tokens.push(self.upload(&file.name, &file.text).await?);
+            tokens.push(self.upload(file).await?);
         }
         let requester = if draft.requestor.is_empty() {
             &self.config.requester
@@ -319,6 +344,17 @@ impl Adaptor for Zendesk {
         }
         if let Some(severity) = draft.fields.severity {
             ticket["priority"] = json!(self.config.priority.word(severity));
+        }
+        if !draft.kind.is_empty() {
+            ticket["type"] = json!(draft.kind);
+        }
+        if !draft.watchers.is_empty() {
+            let followers = draft.watchers.iter();
+            let followers = followers.map(|one| json!({ "user_email": one, "action": "put" }));
+            ticket["followers"] = followers.collect();
+        }
+        if !draft.custom.is_empty() {
+            ticket["custom_fields"] = numbered(PRODUCT, &draft.custom)?;
         }
         let mut key = draft.key.clone();
         if let Some(before) = &draft.follows {

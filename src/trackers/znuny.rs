@@ -15,11 +15,10 @@ use super::rest::{Adaptor, Base, Greeting, NotDone, Note, Outcome, Said, Told, n
 use super::words::{
     KEY_CHARS_MAX, Severities, Statuses, Zone, not_theirs, split_key, with_key, word,
 };
-use super::{Called, Capabilities, Draft, RemoteTicket, text};
+use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus};
-use base64::Engine as _;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use secrecy::ExposeSecret;
@@ -97,6 +96,10 @@ impl Znuny {
                 poll_every: Duration::from_secs(config.poll_seconds.unwrap_or(30).max(5)),
                 subject_chars_max: TITLE_CHARS_MAX,
                 attachment_bytes_max: 1024 * 1024,
+                takes: Takes {
+                    watchers: false,
+                    ..Takes::ALL
+                },
                 parallel_max: config.parallel.unwrap_or(2).max(1),
                 ..Capabilities::TICKETS
             },
@@ -302,6 +305,28 @@ impl Adaptor for Znuny {
         said
     }
 
+    async fn check_asked(&self, asked: &[Asked]) -> Said {
+        let mut said = Vec::new();
+        for route in asked {
+            for name in &route.custom {
+                let query = json!({
+                    format!("DynamicField_{name}"): { "Equals": "ab-check-nobody" }, "Limit": 2
+                });
+                // A field that there is not is dropped from the query, and tickets are found.
+                let there = match self.found(query).await {
+                    Ok((found, _)) => found.is_empty(),
+                    Err(outcome) if is_about_the_field(&outcome) => false,
+                    Err(outcome) => {
+                        said.push(Err(outcome.why().to_owned()));
+                        continue;
+                    }
+                };
+                said.push(route.is_there(&format!("dynamic field `{name}`"), there));
+            }
+        }
+        said
+    }
+
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
         let by_field = format!("DynamicField_{}", self.config.key_field);
         let query = json!({ by_field: { "Equals": key }, "Limit": 50 });
@@ -336,8 +361,8 @@ impl Adaptor for Znuny {
             .map_or("3 normal", |severity| self.config.priority.word(severity));
         let files = draft.attachments.iter().map(|file| {
             json!({
-                "Content": base64::engine::general_purpose::STANDARD.encode(&file.text),
-                "ContentType": "text/plain; charset=utf-8",
+                "Content": file.base64(),
+                "ContentType": file.content_type,
                 "Filename": file.name,
             })
         });
@@ -353,7 +378,25 @@ impl Adaptor for Znuny {
             "DynamicField": [{ "Name": self.config.key_field, "Value": draft.key }],
             "Attachment": files.collect::<Vec<_>>(),
         });
+        if !draft.kind.is_empty() {
+            body["Ticket"]["Type"] = json!(draft.kind);
+        }
+        if let Some(fields) = body["DynamicField"].as_array_mut() {
+            let custom = draft.custom.iter();
+            fields.extend(custom.map(|(name, value)| json!({ "Name": name, "Value": value })));
+        }
         let mut made = self.call("TicketCreate", body.clone()).await;
+        if made.as_ref().is_err_and(is_about_the_field)
+            && let Some((name, _)) = draft.custom.first()
+        {
+            // It may be any of them: the dispatcher asks again without this one.
+            return made
+                .map(|_| self.link(""))
+                .map_err(|outcome| Called::Refused {
+                    reason: outcome.why().to_owned(),
+                    field: Some(name.clone()),
+                });
+        }
         if made.as_ref().is_err_and(is_about_the_field) {
             // Without the field the title shows the key; a ticket is never refused for it.
             body["Ticket"]["Title"] = json!(with_key(title, &draft.key));

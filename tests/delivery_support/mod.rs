@@ -77,9 +77,6 @@ impl Bridge {
 
     /// A bridge of one route.
     pub async fn with_route(dir: &Path, route: Route) -> Bridge {
-        let generation = format!("{:032x}", now().0);
-        let store = SqliteStore::open(dir, StoreOptions::default(), &generation).unwrap();
-        let store = Arc::new(store);
         let decisions = Decisions {
             settings: Settings {
                 storm_from: 1_000_000,
@@ -88,6 +85,14 @@ impl Bridge {
             routes: vec![route],
             ..Decisions::default()
         };
+        Bridge::with_decisions(dir, decisions).await
+    }
+
+    /// A bridge that decides so.
+    pub async fn with_decisions(dir: &Path, decisions: Decisions) -> Bridge {
+        let generation = format!("{:032x}", now().0);
+        let store = SqliteStore::open(dir, StoreOptions::default(), &generation).unwrap();
+        let store = Arc::new(store);
         let restart = Input::Restart {
             version: "test".to_owned(),
             generation: store.generation().unwrap(),
@@ -133,6 +138,11 @@ impl Bridge {
 
     /// A problem of its own host and site, or its end.
     pub async fn problem(&self, name: &str, firing: bool) {
+        self.problem_of(name, firing, SeverityHint::Outage).await;
+    }
+
+    /// The same of another kind.
+    pub async fn problem_of(&self, name: &str, firing: bool, hint: SeverityHint) {
         let state = if firing {
             EventState::Firing
         } else {
@@ -142,7 +152,7 @@ impl Bridge {
         let mut event = Event::new(state, identity, format!("{name} is down"));
         event.host = Some(name.to_owned());
         event.site = Some(format!("site-{name}"));
-        event.severity_hint = SeverityHint::Outage;
+        event.severity_hint = hint;
         self.append(Input::Message(Message::new("mon", "native", vec![event])))
             .await;
     }

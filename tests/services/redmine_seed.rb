@@ -37,7 +37,7 @@ reporter = Role.find_by(name: 'Reporter')
   Member.create!(project: project, user: member, roles: [role])
 end
 
-%w[AlertKey AlertSeverity NextUpdate].each do |name|
+%w[AlertKey AlertSeverity AlertSite NextUpdate].each do |name|
   field = IssueCustomField.find_by(name: name) || IssueCustomField.new(name: name, field_format: 'string')
   field.is_filter = true
   field.is_for_all = true

@@ -50,7 +50,7 @@ my @queues = (
     made('RT::Queue', 'Plain', Description => 'A queue without fields of the bridge'),
 );
 my %type = (NextUpdateAt => 'DateTime-1');
-for my $name (qw(AlertKey AlertSeverity NextUpdate NextUpdateAt)) {
+for my $name (qw(AlertKey AlertSeverity AlertSite NextUpdate NextUpdateAt)) {
     my $field = RT::CustomField->new($system);
     $field->LoadByName(Name => $name, LookupType => 'RT::Queue-RT::Ticket');
     next if $field->id;

@@ -79,7 +79,10 @@ pub fn draft(key: &str, subject: &str) -> Draft {
         key: key.to_owned(),
         fields: fields(subject),
         body: format!("{subject}\n\n> as the monitor said\n"),
+        kind: String::new(),
         requestor: String::new(),
+        watchers: Vec::new(),
+        custom: Vec::new(),
         attachments: Vec::new(),
         follows: None,
     }

@@ -89,10 +89,7 @@ async fn a_letter_sent_again_makes_nothing_and_a_note_is_added() {
     let (server, address) = start().await;
     let tracker = osticket(address);
     let mut one = draft("ab-12", "[pool #1] is down\r\nBcc: all@x.example");
-    one.attachments = vec![Attachment {
-        name: "ab-12.txt".to_owned(),
-        text: "the whole text".to_owned(),
-    }];
+    one.attachments = vec![Attachment::of_text("ab-12.txt", "the whole text")];
     let remote = done(tracker.open(&one).await);
     assert!(remote.url.ends_with("query=100000"), "{remote:?}");
     assert_eq!(done(tracker.open(&one).await), remote);

@@ -235,10 +235,7 @@ async fn files_travel_and_a_status_that_stays_is_noticed() {
     let (server, address) = start().await;
     let tracker = zendesk(address, "");
     let mut one = draft(&fresh_key(), "fan failed");
-    one.attachments = vec![Attachment {
-        name: "ab-1.txt".to_owned(),
-        text: "the whole text".to_owned(),
-    }];
+    one.attachments = vec![Attachment::of_text("ab-1.txt", "the whole text")];
     let remote = done(tracker.open(&one).await);
     assert_eq!(server.lock().unwrap().uploads, ["the whole text"]);
     let token = server.lock().unwrap().comments[0]["uploads"][0].clone();

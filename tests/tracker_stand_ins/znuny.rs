@@ -282,10 +282,7 @@ async fn an_error_with_http_200_is_an_error() {
 async fn files_travel_with_the_first_article() {
     let (server, address) = start(true).await;
     let mut one = draft(&fresh_key(), "x");
-    one.attachments = vec![Attachment {
-        name: "ab-1.txt".to_owned(),
-        text: "日本語".to_owned(),
-    }];
+    one.attachments = vec![Attachment::of_text("ab-1.txt", "日本語")];
     done(znuny(address, "").open(&one).await);
     assert_eq!(server.lock().unwrap().files, 1);
 }

@@ -103,6 +103,7 @@ impl Letters {
             let letter = Letter {
                 from: mail.from.clone(),
                 to: to.clone(),
+                cc: Vec::new(),
                 reply_to: None,
                 subject: waiting.text.subject.clone(),
                 body: waiting.text.body.clone(),

@@ -12,6 +12,7 @@ pub mod authentication;
 pub mod automatic;
 mod calendar;
 mod charset;
+mod enclosed;
 mod header;
 mod html;
 mod json;
@@ -27,6 +28,7 @@ mod wrappers;
 mod zones;
 
 pub use automatic::Own;
+pub use enclosed::{Enclosed, enclosed};
 pub use letter::{Answers, Letter};
 pub use template::{TemplateError, Templates};
 

@@ -70,7 +70,7 @@ fn read(raw: &[u8], depth: usize) -> Option<Mail> {
 }
 
 /// The mbox `From ` line that pipes put first.
-fn without_envelope_line(raw: &[u8]) -> &[u8] {
+pub(super) fn without_envelope_line(raw: &[u8]) -> &[u8] {
     let line_end = || raw.iter().position(|b| *b == b'\n').map(|at| at + 1);
     if raw.starts_with(b"From ") {
         line_end().and_then(|at| raw.get(at..)).unwrap_or(raw)
@@ -111,7 +111,8 @@ fn take_message(message: &Message, depth: usize, mail: &mut Mail) {
     finish_texts(mail);
 }
 
-fn content_type(part: &MessagePart) -> String {
+/// Type and subtype in lower case.
+pub(super) fn content_type(part: &MessagePart) -> String {
     part.content_type().map_or_else(String::new, |c| {
         let kind = c.ctype();
         c.subtype().map_or_else(
@@ -167,7 +168,8 @@ fn body_bytes(part: &MessagePart, raw: &[u8]) -> Vec<u8> {
     }
 }
 
-fn file_name(part: &MessagePart) -> String {
+/// The name as sent, one line and no path.
+pub(super) fn file_name(part: &MessagePart) -> String {
     let name = part.attachment_name().unwrap_or("");
     let shown: String = text::one_line(name)
         .chars()

@@ -6,6 +6,7 @@ use super::super::desk_store::{
     DeskAuthor, DeskChange, DeskComment, DeskCreated, DeskDid, DeskFilter, DeskPatch, DeskStore,
     DeskTicket, NewDeskComment, NewDeskTicket,
 };
+use super::super::sealing::{Keyring, Keys};
 use super::acked::Acked;
 use super::connection::{
     ReadError, Readers, explain, failed, from_sql, limit_to_sql, locked, open_writer, to_sql,
@@ -30,6 +31,8 @@ pub struct DeskOptions {
     pub busy: Duration,
     /// Commits that tests let fail.
     pub faults: CommitFaults,
+    /// Keys for what people write.
+    pub keys: Keys,
 }
 
 impl Default for DeskOptions {
@@ -37,6 +40,7 @@ impl Default for DeskOptions {
         DeskOptions {
             busy: Duration::from_secs(5),
             faults: CommitFaults::default(),
+            keys: Keys::default(),
         }
     }
 }
@@ -71,8 +75,9 @@ impl SqliteDesk {
 
     fn write<T>(
         &self,
-        job: impl FnOnce(&Connection) -> Result<T, ReadError>,
+        job: impl FnOnce(&Connection, &Keyring) -> Result<T, ReadError>,
     ) -> Result<T, StoreError> {
+        let keys = self.options.keys.load_full();
         let mut writer = locked(&self.writer);
         let connection = match writer.take() {
             Some(connection) => connection,
@@ -81,7 +86,7 @@ impl SqliteDesk {
         };
         let done = (|| {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-            let value = job(&connection)?;
+            let value = job(&connection, &keys)?;
             let last = last_id(&connection, "changes")?;
             self.options.faults.check(&self.path)?;
             connection.prepare_cached("COMMIT")?.execute([])?;
@@ -101,14 +106,15 @@ impl SqliteDesk {
         &self,
         sql: &str,
         params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> Result<T, ReadError>,
+        mut read: impl FnMut(&Row<'_>, &Keyring) -> Result<T, ReadError>,
     ) -> Result<Vec<T>, StoreError> {
+        let keys = self.options.keys.load_full();
         self.readers.with(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(params)?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
-                found.push(read(row)?);
+                found.push(read(row, &keys)?);
             }
             Ok(found)
         })
@@ -150,8 +156,8 @@ fn patched(mut ticket: DeskTicket, patch: &DeskPatch) -> (DeskTicket, Vec<DeskDi
 
 impl DeskStore for SqliteDesk {
     fn create(&self, new: &NewDeskTicket) -> Result<DeskCreated, StoreError> {
-        self.write(|connection| {
-            if let Some(found) = find_in(connection, &new.key)? {
+        self.write(|connection, keys| {
+            if let Some(found) = find_in(connection, &new.key, keys)? {
                 return Ok(DeskCreated::Found(found.number));
             }
             let number = last_id(connection, "tickets")? + 1;
@@ -169,19 +175,23 @@ impl DeskStore for SqliteDesk {
                 created_at: new.at,
                 changed_at: new.at,
             };
-            save(connection, &ticket)?;
-            add_change(connection, number, &new.author, new.at, &DeskDid::Created)?;
+            save(connection, &ticket, keys)?;
+            let by = (&new.author, new.at);
+            add_change(connection, number, by, &DeskDid::Created, keys)?;
             Ok(DeskCreated::Made(from_sql(number)))
         })
     }
 
     fn ticket(&self, number: u64) -> Result<Option<DeskTicket>, StoreError> {
+        let keys = self.options.keys.load_full();
         self.readers
-            .with(|connection| ticket_in(connection, to_sql(number)))
+            .with(|connection| ticket_in(connection, to_sql(number), &keys))
     }
 
     fn find(&self, key: &str) -> Result<Option<DeskTicket>, StoreError> {
-        self.readers.with(|connection| find_in(connection, key))
+        let keys = self.options.keys.load_full();
+        self.readers
+            .with(|connection| find_in(connection, key, &keys))
     }
 
     fn list(
@@ -213,8 +223,8 @@ impl DeskStore for SqliteDesk {
         author: &DeskAuthor,
         at: Time,
     ) -> Result<Option<DeskTicket>, StoreError> {
-        self.write(|connection| {
-            let Some(before) = ticket_in(connection, to_sql(number))? else {
+        self.write(|connection, keys| {
+            let Some(before) = ticket_in(connection, to_sql(number), keys)? else {
                 return Ok(None);
             };
             let (mut ticket, did) = patched(before, patch);
@@ -222,18 +232,18 @@ impl DeskStore for SqliteDesk {
                 return Ok(Some(ticket));
             }
             ticket.changed_at = at;
-            save(connection, &ticket)?;
+            save(connection, &ticket, keys)?;
             for what in &did {
-                add_change(connection, to_sql(number), author, at, what)?;
+                add_change(connection, to_sql(number), (author, at), what, keys)?;
             }
             Ok(Some(ticket))
         })
     }
 
     fn comment(&self, number: u64, new: &NewDeskComment) -> Result<Option<u64>, StoreError> {
-        self.write(|connection| {
+        self.write(|connection, keys| {
             let ticket = to_sql(number);
-            let Some(before) = ticket_in(connection, ticket)? else {
+            let Some(before) = ticket_in(connection, ticket, keys)? else {
                 return Ok(None);
             };
             let known: Option<i64> = connection
@@ -245,14 +255,14 @@ impl DeskStore for SqliteDesk {
             if let Some(id) = known {
                 return Ok(Some(from_sql(id)));
             }
-            let comment = from_sql(add_comment(connection, ticket, new)?);
+            let comment = from_sql(add_comment(connection, ticket, new, keys)?);
             let (public, text) = (new.public, new.text.clone());
             let what = DeskDid::Commented {
                 comment,
                 public,
                 text,
             };
-            add_change(connection, ticket, &new.author, new.at, &what)?;
+            add_change(connection, ticket, (&new.author, new.at), &what, keys)?;
             let changed_at = new.at;
             save(
                 connection,
@@ -260,6 +270,7 @@ impl DeskStore for SqliteDesk {
                     changed_at,
                     ..before
                 },
+                keys,
             )?;
             Ok(Some(comment))
         })
@@ -278,7 +289,7 @@ impl DeskStore for SqliteDesk {
 
     fn markers(&self, number: u64) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT marker FROM comments WHERE ticket = ?1 AND marker <> '' ORDER BY id";
-        self.rows(sql, [to_sql(number)], |row| Ok(row.get(0)?))
+        self.rows(sql, [to_sql(number)], |row, _| Ok(row.get(0)?))
     }
 
     fn history(
@@ -299,7 +310,7 @@ impl DeskStore for SqliteDesk {
 
     fn last_change(&self) -> Result<u64, StoreError> {
         let sql = "SELECT coalesce(max(id), 0) FROM changes";
-        let newest = self.rows(sql, [], |row| Ok(row.get::<_, i64>(0)?))?;
+        let newest = self.rows(sql, [], |row, _| Ok(row.get::<_, i64>(0)?))?;
         Ok(newest.first().copied().map_or(0, from_sql))
     }
 }

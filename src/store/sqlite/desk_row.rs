@@ -1,12 +1,14 @@
-//! Rows of the desk, in and out. Each carries a checksum over all of its columns, which is compared
-//! whenever the row is read.
+//! Rows of the desk, in and out. Each carries a checksum over all of its columns as they are stored,
+//! which is compared whenever the row is read. Texts of people are sealed ([`super::desk_seal`]).
 
 use super::super::StoreError;
 use super::super::desk_store::{
     DeskAuthor, DeskChange, DeskComment, DeskDid, DeskTicket, NewDeskComment,
 };
+use super::super::sealing::Keyring;
 use super::connection::{ReadError, from_sql, to_sql};
-use super::seal::{Column, check_row, sum_of};
+use super::desk_seal::{closed, opened};
+use super::seal::{Column, Place, check_row, sum_of};
 use crate::model::Time;
 use crate::model::severity::Severity;
 use crate::model::ticket::TicketStatus;
@@ -28,9 +30,31 @@ fn unreadable(column: usize, what: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
 }
 
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text = row.get_ref(column)?.as_str()?;
+/// Where a text stands.
+fn place(table: &'static str, number: i64, column: &'static str) -> Place<'static> {
+    Place {
+        table,
+        number,
+        key: column,
+    }
+}
+
+fn from_json<T: DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
     serde_json::from_str(text).map_err(|error| unreadable(column, error.to_string()))
+}
+
+/// A text of a row, opened.
+fn text_of(
+    row: &Row<'_>,
+    column: usize,
+    (table, name): (&'static str, &'static str),
+    keys: &Keyring,
+) -> Result<String, ReadError> {
+    let stored = row
+        .get_ref(column)?
+        .as_str()
+        .map_err(rusqlite::Error::from)?;
+    opened(place(table, row.get(0)?, name), stored, keys)
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<String, ReadError> {
@@ -43,20 +67,20 @@ fn to_json<T: Serialize>(value: &T) -> Result<String, ReadError> {
 }
 
 /// Reads a row of [`TICKET`].
-pub(super) fn read_ticket(row: &Row<'_>) -> Result<DeskTicket, ReadError> {
+pub(super) fn read_ticket(row: &Row<'_>, keys: &Keyring) -> Result<DeskTicket, ReadError> {
     check_row("tickets", row)?;
     let status = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
     Ok(DeskTicket {
         number: from_sql(row.get(0)?),
         key: row.get(1)?,
-        subject: row.get(2)?,
-        body: row.get(3)?,
+        subject: text_of(row, 2, ("tickets", "subject"), keys)?,
+        body: text_of(row, 3, ("tickets", "body"), keys)?,
         status: TicketStatus::from_word(status)
             .ok_or_else(|| unreadable(4, format!("`{status}` is no status")))?,
         severity: row.get::<_, Option<u8>>(6)?.and_then(Severity::from_number),
         queue: row.get(7)?,
         owner: row.get(8)?,
-        requestor: row.get(9)?,
+        requestor: text_of(row, 9, ("tickets", "requestor"), keys)?,
         merged_into: row.get::<_, Option<i64>>(10)?.map(from_sql),
         created_at: Time(row.get(11)?),
         changed_at: Time(row.get(12)?),
@@ -64,28 +88,28 @@ pub(super) fn read_ticket(row: &Row<'_>) -> Result<DeskTicket, ReadError> {
 }
 
 /// Reads a row of [`COMMENT`].
-pub(super) fn read_comment(row: &Row<'_>) -> Result<DeskComment, ReadError> {
+pub(super) fn read_comment(row: &Row<'_>, keys: &Keyring) -> Result<DeskComment, ReadError> {
     check_row("comments", row)?;
     Ok(DeskComment {
         id: from_sql(row.get(0)?),
         ticket: from_sql(row.get(1)?),
-        author: from_json(row, 2)?,
+        author: from_json(2, &text_of(row, 2, ("comments", "author"), keys)?)?,
         at: Time(row.get(3)?),
         public: row.get(4)?,
-        text: row.get(5)?,
+        text: text_of(row, 5, ("comments", "text"), keys)?,
         marker: row.get(6)?,
     })
 }
 
 /// Reads a row of [`CHANGE`].
-pub(super) fn read_change(row: &Row<'_>) -> Result<DeskChange, ReadError> {
+pub(super) fn read_change(row: &Row<'_>, keys: &Keyring) -> Result<DeskChange, ReadError> {
     check_row("changes", row)?;
     Ok(DeskChange {
         id: from_sql(row.get(0)?),
         ticket: from_sql(row.get(1)?),
-        author: from_json(row, 2)?,
+        author: from_json(2, &text_of(row, 2, ("changes", "author"), keys)?)?,
         at: Time(row.get(3)?),
-        what: from_json(row, 4)?,
+        what: from_json(4, &text_of(row, 4, ("changes", "what"), keys)?)?,
     })
 }
 
@@ -93,22 +117,27 @@ pub(super) fn read_change(row: &Row<'_>) -> Result<DeskChange, ReadError> {
 pub(super) fn ticket_in(
     connection: &Connection,
     number: i64,
+    keys: &Keyring,
 ) -> Result<Option<DeskTicket>, ReadError> {
     connection
         .prepare_cached(&format!("{TICKET} WHERE number = ?1"))?
-        .query_row([number], |row| Ok(read_ticket(row)))
+        .query_row([number], |row| Ok(read_ticket(row, keys)))
         .optional()?
         .transpose()
 }
 
 /// The ticket with a key.
-pub(super) fn find_in(connection: &Connection, key: &str) -> Result<Option<DeskTicket>, ReadError> {
+pub(super) fn find_in(
+    connection: &Connection,
+    key: &str,
+    keys: &Keyring,
+) -> Result<Option<DeskTicket>, ReadError> {
     if key.is_empty() {
         return Ok(None);
     }
     connection
         .prepare_cached(&format!("{TICKET} WHERE key = ?1 AND key <> ''"))?
-        .query_row([key], |row| Ok(read_ticket(row)))
+        .query_row([key], |row| Ok(read_ticket(row, keys)))
         .optional()?
         .transpose()
 }
@@ -121,8 +150,16 @@ pub(super) fn last_id(connection: &Connection, table: &str) -> Result<i64, ReadE
 }
 
 /// Writes a ticket, new or known.
-pub(super) fn save(connection: &Connection, ticket: &DeskTicket) -> Result<(), ReadError> {
+pub(super) fn save(
+    connection: &Connection,
+    ticket: &DeskTicket,
+    keys: &Keyring,
+) -> Result<(), ReadError> {
     let (number, status) = (to_sql(ticket.number), ticket.status.word());
+    let shut = |column, text: &str| closed(place("tickets", number, column), text, keys);
+    let subject = shut("subject", &ticket.subject)?;
+    let body = shut("body", &ticket.body)?;
+    let requestor = shut("requestor", &ticket.requestor)?;
     let severity = ticket.severity.map(Severity::number);
     let merged_into = ticket.merged_into.map(to_sql);
     let sum = sum_of(
@@ -130,14 +167,14 @@ pub(super) fn save(connection: &Connection, ticket: &DeskTicket) -> Result<(), R
         &[
             number.into(),
             Column::Text(&ticket.key),
-            Column::Text(&ticket.subject),
-            Column::Text(&ticket.body),
+            Column::Text(&subject),
+            Column::Text(&body),
             status.into(),
             ticket.status.is_over().into(),
             Column::Number(severity.map(i64::from)),
             Column::Text(&ticket.queue),
             Column::Text(&ticket.owner),
-            Column::Text(&ticket.requestor),
+            Column::Text(&requestor),
             Column::Number(merged_into),
             ticket.created_at.0.into(),
             ticket.changed_at.0.into(),
@@ -149,6 +186,7 @@ pub(super) fn save(connection: &Connection, ticket: &DeskTicket) -> Result<(), R
              owner, requestor, merged_into, created_at, changed_at, crc) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
              ON CONFLICT (number) DO UPDATE SET subject = excluded.subject, \
+             body = excluded.body, requestor = excluded.requestor, \
              status = excluded.status, is_over = excluded.is_over, severity = excluded.severity, \
              queue = excluded.queue, owner = excluded.owner, merged_into = excluded.merged_into, \
              changed_at = excluded.changed_at, crc = excluded.crc",
@@ -156,14 +194,14 @@ pub(super) fn save(connection: &Connection, ticket: &DeskTicket) -> Result<(), R
         .execute(params![
             number,
             ticket.key,
-            ticket.subject,
-            ticket.body,
+            subject,
+            body,
             status,
             ticket.status.is_over(),
             severity,
             ticket.queue,
             ticket.owner,
-            ticket.requestor,
+            requestor,
             merged_into,
             ticket.created_at.0,
             ticket.changed_at.0,
@@ -176,12 +214,14 @@ pub(super) fn save(connection: &Connection, ticket: &DeskTicket) -> Result<(), R
 pub(super) fn add_change(
     connection: &Connection,
     ticket: i64,
-    author: &DeskAuthor,
-    at: Time,
+    (author, at): (&DeskAuthor, Time),
     what: &DeskDid,
+    keys: &Keyring,
 ) -> Result<(), ReadError> {
     let id = last_id(connection, "changes")? + 1;
-    let (author, what) = (to_json(author)?, to_json(what)?);
+    let shut = |column, text: &str| closed(place("changes", id, column), text, keys);
+    let author = shut("author", &to_json(author)?)?;
+    let what = shut("what", &to_json(what)?)?;
     let columns = [
         id.into(),
         ticket.into(),
@@ -204,16 +244,19 @@ pub(super) fn add_comment(
     connection: &Connection,
     ticket: i64,
     new: &NewDeskComment,
+    keys: &Keyring,
 ) -> Result<i64, ReadError> {
     let id = last_id(connection, "comments")? + 1;
-    let author = to_json(&new.author)?;
+    let shut = |column, text: &str| closed(place("comments", id, column), text, keys);
+    let author = shut("author", &to_json(&new.author)?)?;
+    let text = shut("text", &new.text)?;
     let columns = [
         id.into(),
         ticket.into(),
         Column::Text(&author),
         new.at.0.into(),
         new.public.into(),
-        Column::Text(&new.text),
+        Column::Text(&text),
         Column::Text(&new.marker),
     ];
     let sum = sum_of("comments", &columns);
@@ -223,7 +266,7 @@ pub(super) fn add_comment(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
-            id, ticket, author, new.at.0, new.public, new.text, new.marker, sum
+            id, ticket, author, new.at.0, new.public, text, new.marker, sum
         ])?;
     Ok(id)
 }

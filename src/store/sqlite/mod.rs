@@ -8,6 +8,7 @@ mod budget;
 mod connection;
 mod desk;
 mod desk_row;
+mod desk_seal;
 mod faults;
 mod journal;
 mod lock;
@@ -61,6 +62,7 @@ impl StoreOptions {
         let mut options = StoreOptions::default();
         options.journal.keys = Keys::clone(keys);
         options.state.keys = Keys::clone(keys);
+        options.desk.keys = Keys::clone(keys);
         options
     }
 }

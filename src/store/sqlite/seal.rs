@@ -144,7 +144,7 @@ impl<'a> Place<'a> {
     }
 
     /// What a sealed body is bound to.
-    fn bound(self) -> Vec<u8> {
+    pub(super) fn bound(self) -> Vec<u8> {
         let Place { table, number, key } = self;
         format!("{table}\u{1f}{number}\u{1f}{key}").into_bytes()
     }

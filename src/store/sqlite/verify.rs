@@ -3,7 +3,6 @@
 
 use super::backup::{FILES, with_reader};
 use super::connection::ReadError;
-use super::desk_row::{read_change, read_comment, read_ticket};
 use super::lock::DirectoryLock;
 use super::row::{check_input, check_raw};
 use super::seal::{Place, check_row};
@@ -144,19 +143,19 @@ static DESK_TABLES: &[Table] = &[
         "number, key, subject, body, status, is_over, severity, queue, owner, requestor, \
          merged_into, created_at, changed_at, crc",
         &["number"],
-        |row| read_ticket(row).map(drop),
+        |row| check_row("tickets", row),
     ),
     table(
         "comments",
         "id, ticket, author, at, public, text, marker, crc",
         &["id"],
-        |row| read_comment(row).map(drop),
+        |row| check_row("comments", row),
     ),
     table(
         "changes",
         "id, ticket, author, at, what, crc",
         &["id"],
-        |row| read_change(row).map(drop),
+        |row| check_row("changes", row),
     ),
 ];
 

@@ -5,72 +5,17 @@ use super::{Gitlab, SEVERITY};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
-use crate::model::ticket::{PersonChange, PersonDid, TicketStatus};
-use crate::trackers::follow::Cursor;
+use crate::model::ticket::{PersonDid, TicketStatus};
+use crate::trackers::rest::{Outcome, Told};
 use crate::trackers::words::word;
-use crate::trackers::{Called, Known};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The level of a reporter, who may triage issues.
 const REPORTER: u64 = 20;
 
-type Followed = (Vec<PersonChange>, String);
-type Outcome<T> = Result<T, Called<Followed>>;
-
 impl Gitlab {
-    /// What people did since the cursor.
-    pub(super) async fn follow(&self, cursor: &str, known: Known<'_>) -> Outcome<Followed> {
-        let me = self.me().await?;
-        let answer = self.client.get("/api/v4/user", &[]).await.done()?;
-        let Some(now) = answer.date() else {
-            return Err(Called::later("the answer has no date"));
-        };
-        let Some(mut cursor) = Cursor::read(cursor) else {
-            return Ok((Vec::new(), Cursor::start(now).written()));
-        };
-        let since = cursor.since().to_string();
-        let path = format!("{}/issues", self.project());
-        let query = [
-            ("updated_after", since.as_str()),
-            ("scope", "all"),
-            ("order_by", "updated_at"),
-            ("sort", "asc"),
-        ];
-        let mut told = Vec::new();
-        let mut staff = None;
-        for issue in self
-            .list(&path, &query, limits::TRACKER_POLL_PAGES_MAX)
-            .await?
-        {
-            let iid = word(&issue, "iid");
-            if !known(&iid) {
-                continue;
-            }
-            let members = match staff.take() {
-                Some(members) => members,
-                None => self.members().await?,
-            };
-            let mut events = self.notes(&iid).await?;
-            for kind in ["resource_state_events", "resource_label_events"] {
-                let path = format!("{}/{kind}", self.issue_path(&iid));
-                events.extend(
-                    self.list(&path, &[], limits::TRACKER_NOTES_PAGES_MAX)
-                        .await?,
-                );
-            }
-            for event in &events {
-                told.extend(self.read(&iid, event, &me, &members, &mut cursor));
-            }
-            staff = Some(members);
-        }
-        told.sort_by_key(|change| change.at);
-        cursor.advance(now);
-        Ok((told, cursor.written()))
-    }
-
-    /// Levels of the project's members by name.
-    async fn members(&self) -> Outcome<BTreeMap<String, u64>> {
+    async fn read_members(&self) -> Outcome<BTreeMap<String, u64>> {
         let path = format!("{}/members/all", self.project());
         let members = self
             .list(&path, &[], limits::TRACKER_POLL_PAGES_MAX)
@@ -82,43 +27,50 @@ impl Gitlab {
             .collect())
     }
 
-    /// A note or event of somebody else that was not told yet.
-    fn read(
-        &self,
-        iid: &str,
-        event: &Value,
-        me: &str,
-        members: &BTreeMap<String, u64>,
-        cursor: &mut Cursor,
-    ) -> Option<PersonChange> {
-        let author = if event["author"].is_object() {
-            &event["author"]
-        } else {
-            &event["user"]
+    /// What others than the bridge did to an issue.
+    pub(super) async fn told(&self, iid: &str, me: &str) -> Outcome<Vec<Told>> {
+        let mut members = self.members.lock().await;
+        let members = match &*members {
+            Some(known) => known,
+            None => &*members.insert(self.read_members().await?),
         };
-        let by = word(author, "username");
-        let at = Time::parse_rfc3339(&word(event, "created_at"))?;
-        let kind = if !event["body"].is_null() {
-            "note"
-        } else if event["label"].is_object() {
-            "label"
-        } else {
-            "state"
-        };
-        let id = format!("{kind}-{}", word(event, "id"));
-        if by == me || by.is_empty() || !cursor.take(&id, at) {
-            return None;
+        let mut events = self.notes(iid).await?;
+        for kind in ["resource_state_events", "resource_label_events"] {
+            let path = format!("{}/{kind}", self.issue_path(iid));
+            events.extend(
+                self.list(&path, &[], limits::TRACKER_NOTES_PAGES_MAX)
+                    .await?,
+            );
         }
-        let staff = members.get(&by).is_some_and(|level| *level >= REPORTER);
-        Some(PersonChange {
-            tracker: self.name.clone(),
-            remote: iid.to_owned(),
-            change_id: id,
-            at,
-            author: by,
-            what: meaning(kind, event, staff)?,
-        })
+        let told = events
+            .iter()
+            .filter_map(|event| of_person(event, me, members));
+        Ok(told.collect())
     }
+}
+
+/// A note or event of somebody else.
+fn of_person(event: &Value, me: &str, members: &BTreeMap<String, u64>) -> Option<Told> {
+    let author = if event["author"].is_object() {
+        &event["author"]
+    } else {
+        &event["user"]
+    };
+    let by = word(author, "username");
+    let at = Time::parse_rfc3339(&word(event, "created_at"))?;
+    let kind = if !event["body"].is_null() {
+        "note"
+    } else if event["label"].is_object() {
+        "label"
+    } else {
+        "state"
+    };
+    if by == me || by.is_empty() {
+        return None;
+    }
+    let staff = members.get(&by).is_some_and(|level| *level >= REPORTER);
+    let id = format!("{kind}-{}", word(event, "id"));
+    Some(Told::of(&id, at, &by, meaning(kind, event, staff)?))
 }
 
 /// What a note or event says in our words.

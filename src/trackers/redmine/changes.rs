@@ -8,7 +8,7 @@ use crate::model::Time;
 use crate::model::text::bounded;
 use crate::model::ticket::{PersonChange, PersonDid};
 use crate::trackers::follow::Cursor;
-use crate::trackers::words::word;
+use crate::trackers::words::{path_part, word};
 use crate::trackers::{Called, Known};
 use serde_json::Value;
 
@@ -200,8 +200,12 @@ impl Redmine {
     }
 
     async fn read_members(&self) -> Outcome<()> {
-        let project = crate::trackers::words::path_part(&self.config.project);
-        let path = format!("/projects/{project}/memberships.json");
+        self.read_members_of(&self.config.project).await
+    }
+
+    /// Members of a project, who are remembered with those of others.
+    pub(super) async fn read_members_of<T>(&self, project: &str) -> Result<(), Called<T>> {
+        let path = format!("/projects/{}/memberships.json", path_part(project));
         for page in 0..limits::TRACKER_POLL_PAGES_MAX {
             let offset = (page * 100).to_string();
             let query = [("limit", "100"), ("offset", offset.as_str())];

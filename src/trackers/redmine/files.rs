@@ -16,7 +16,7 @@ impl Redmine {
                 .request(Method::POST, "/uploads.json")
                 .query(&[("filename", &file.name)])
                 .header(reqwest::header::CONTENT_TYPE, "application/octet-stream")
-                .body(file.text.clone());
+                .body(file.bytes.clone());
             let answer = match written(send(request).await) {
                 // A file that nothing refers to is dropped there: it can be handed in again.
                 Called::Unknown { reason, after } => return Err(Called::Later { reason, after }),
@@ -25,7 +25,7 @@ impl Redmine {
             uploads.push(json!({
                 "token": answer["upload"]["token"],
                 "filename": file.name,
-                "content_type": "text/plain",
+                "content_type": file.content_type,
             }));
         }
         Ok(Value::Array(uploads))

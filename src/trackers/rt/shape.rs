@@ -4,7 +4,6 @@ use crate::model::severity::Severity;
 use crate::trackers::Attachment;
 use crate::trackers::client::Answer;
 pub(super) use crate::trackers::words::{clock, path_part, split_key, word};
-use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -140,8 +139,8 @@ pub(super) fn messages(answer: &Answer) -> String {
 pub(super) fn attachment(file: &Attachment) -> Value {
     json!({
         "FileName": file.name,
-        "FileType": "text/plain",
-        "FileContent": base64::engine::general_purpose::STANDARD.encode(&file.text),
+        "FileType": file.content_type,
+        "FileContent": file.base64(),
     })
 }
 
