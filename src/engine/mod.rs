@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `step` | which part an input concerns |
 //! | `alert` | what an event does to its alert |
+//! | `early` | what a recovery that overtakes its firing means |
 //! | `correlate` | which incident an alert belongs to |
 //! | `incident` | opening and joining |
 //! | `hold` | how long before a ticket opens |
@@ -19,6 +20,8 @@
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
 //! | `windows` | silences, maintenance windows, notices of carriers |
 //! | `recurring` | windows that come again |
+//! | `occurrences` | the next occurrence of each, as a window |
+//! | `overlaps` | when planned works are too much together |
 //! | `vote` | when monitors contradict each other |
 //! | `maintenance` | when planned work pauses the clocks of an open incident |
 //! | `cases` | what each affected contract sees, and its clocks |
@@ -44,6 +47,7 @@
 //! | `paging` | who is called, again and again, until somebody answers |
 //! | `sensitive` | what must not leave the bridge |
 //! | `gauges` | how things stand, for the metrics |
+//! | `heartbeat` | when a source, a heartbeat or a dead-man alert is silent |
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
@@ -55,10 +59,12 @@ mod baseline;
 mod case_tickets;
 mod cases;
 mod correlate;
+mod early;
 mod ending;
 mod explain;
 mod flap;
 pub mod gauges;
+mod heartbeat;
 mod hold;
 mod incident;
 mod maintenance;
@@ -66,6 +72,8 @@ mod merge;
 mod moments;
 mod monthly;
 mod names;
+mod occurrences;
+mod overlaps;
 mod paging;
 mod people;
 mod quiet;
@@ -98,6 +106,7 @@ mod tests;
 
 pub use correlate::element_of;
 pub use explain::{Explained, Recorded, explain, explain_alert, explain_event, recap};
+pub use heartbeat::DeadMan;
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
@@ -130,6 +139,7 @@ pub struct Engine {
     input_at: Time,
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
+    recurring_followed: bool,
     facts_since: Option<Time>,
     touched_in_tracker: Option<TicketId>,
     names: std::sync::OnceLock<names::Names>,
@@ -143,7 +153,8 @@ pub struct Said {
     pub outcomes: Vec<(String, Outcome)>,
     /// Trackers that have something to do.
     pub work: Vec<String>,
-    /// Storms that may be over: the texts of what still fires of them are asked for, as an input.
+    /// Storms that may be over, and what is held while a silence or window begins: the texts of what
+    /// still fires of them are asked for, as an input.
     pub remains: BTreeSet<IncidentId>,
     /// Alerts that left memory: the repeat filter forgets them.
     pub forgotten: Vec<AlertKey>,
@@ -217,6 +228,7 @@ impl Engine {
             input_at: Time::default(),
             matchers: BTreeMap::new(),
             health_moved: false,
+            recurring_followed: false,
             facts_since: None,
             touched_in_tracker: None,
             names: std::sync::OnceLock::new(),
@@ -232,6 +244,7 @@ impl Engine {
     /// Decides by something else from now on. The input that follows says what changed.
     pub fn replace_decisions(&mut self, decisions: Decisions) {
         self.decisions = decisions;
+        self.recurring_followed = false;
         self.months.clear();
         self.read_earlier_terms();
         self.names = std::sync::OnceLock::new();

@@ -340,6 +340,9 @@ impl Engine {
             self.reassess_cases(id, severity);
         }
         self.evaluate(id);
+        if let Some(alert) = self.active_member(id) {
+            self.review_quiet(id, Some(alert));
+        }
     }
 
     fn escalate(&mut self, id: IncidentId, reason: &str, author: &str) -> Result<String, String> {

@@ -134,6 +134,12 @@ impl RecurringWindow {
         })
     }
 
+    /// Whether this is one of its occurrences.
+    pub fn has(&self, from: Time, until: Time) -> bool {
+        let date = self.zone.to_datetime(from.timestamp()).date();
+        self.on(date) == Some((from, until))
+    }
+
     /// The occurrence in force at an instant: its start and end.
     pub fn in_force(&self, now: Time) -> Option<(Time, Time)> {
         let today = self.zone.to_datetime(now.timestamp()).date();

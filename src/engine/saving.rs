@@ -1,6 +1,7 @@
 //! Loading and saving. What can be derived (indexes, tallies, health, wakes) is not saved but
 //! rebuilt; a test compares both.
 
+use super::early::Early;
 use super::state::{Scalars, Silence, SourceSeen, StormWatch, Wake, Window};
 use super::ticketing::work_order;
 use super::{Decisions, Engine};
@@ -227,6 +228,35 @@ impl Engine {
                     let id = TicketId(key.parse().unwrap_or_default());
                     state.wakes.insert((at, Wake::ClosedTicket(id)));
                     state.closed_tickets.insert(id, at);
+                }
+                "dead_man" => {
+                    let (key, heartbeat) = decode("a dead-man alert", value)?;
+                    state.dead_men.insert(key, heartbeat);
+                }
+                "occurrence" => {
+                    let occurrence = decode("an occurrence", value)?;
+                    state.occurrences.insert(key.clone(), occurrence);
+                }
+                "notice_seen" => {
+                    if let Some((provider, number)) = key.split_once('\u{1f}') {
+                        let name = (provider.to_owned(), number.to_owned());
+                        state.notices_seen.insert(name, decode("a notice", value)?);
+                    }
+                }
+                "overlap" => {
+                    let told = decode("an overlap", value)?;
+                    state.overlaps.insert(key.clone(), told);
+                }
+                "early" => {
+                    let early: Early = decode("an early end", value)?;
+                    state.early_at.insert((early.at, early.key));
+                    state.early.insert(early.key, early);
+                }
+                "doubt" => {
+                    let at: Time = decode("a doubt", value)?;
+                    let id = IncidentId(key.parse().unwrap_or_default());
+                    state.wakes.insert((at, Wake::Doubt(id)));
+                    state.doubts.insert(id, at);
                 }
                 "window" => {
                     let window: Window = decode("a window", value)?;

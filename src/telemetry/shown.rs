@@ -175,7 +175,11 @@ fn of_contracts(standing: &Standing) -> Vec<(Family, Vec<String>)> {
 
 /// Series whose labels are known without a configuration.
 fn known_from_the_start(sources: &BTreeSet<String>) -> Vec<(Family, Vec<String>)> {
-    let mut known = vec![(Family::Reopens, vec![]), (Family::Merges, vec![])];
+    let mut known = vec![
+        (Family::Reopens, vec![]),
+        (Family::Merges, vec![]),
+        (Family::Flaps, vec![]),
+    ];
     let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     for direction in ["up", "down"] {
         for by in ["human", "alert"] {
@@ -184,6 +188,7 @@ fn known_from_the_start(sources: &BTreeSet<String>) -> Vec<(Family, Vec<String>)
     }
     for reason in [
         "false_alarm",
+        "transient",
         "merged",
         "recategorised",
         "auto_resolved",
