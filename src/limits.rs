@@ -239,6 +239,9 @@ pub const STORM_REMAINS_MAX: u32 = 200;
 
 /// Most names told of a list in one sentence.
 pub const NAMES_TOLD_MAX: usize = 5;
+/// Longest inventory file whose text the journal keeps with a configuration, bytes; of a longer one
+/// size and hash.
+pub const INVENTORY_TEXT_KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// A new inventory without more services than this needs a person's word, percent of those in use.
 pub const INVENTORY_SERVICES_LOST_PERCENT_MAX: usize = 10;
 /// The same for elements and groups.

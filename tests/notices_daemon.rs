@@ -207,7 +207,7 @@ fn a_partner_gets_its_report_by_mail_once_whatever_is_killed() {
 }
 
 #[test]
-fn check_refuses_reports_that_cannot_go_out() {
+fn check_refuses_what_could_not_be_told() {
     let dir = tempfile::tempdir().unwrap();
     let sink = Sink::start();
     let path = dir.path().join("check.toml");
@@ -247,6 +247,13 @@ fn check_refuses_reports_that_cannot_go_out() {
         let (fine, said) = check(&section(line), &sink.section());
         assert!(!fine && said.contains(what), "{line}: {said}");
     }
+    let window = "[[maintenance]]\nname = \"patches\"\nmatch = [\"host=a\"]\nat = \"02:00\"\n\
+                  for = \"1h\"\n";
+    let (fine, said) = check(&window.repeat(2), &sink.section());
+    assert!(
+        !fine && said.contains("two windows are called `patches`"),
+        "{said}"
+    );
     let (_, said) = check(&section("monthly_report = {}"), &sink.section());
     assert!(
         said.contains("contract other has no contacts for report"),

@@ -5,6 +5,7 @@
 
 mod doors;
 mod files;
+mod inventory;
 mod notices;
 mod pulled;
 pub mod read;
@@ -19,11 +20,13 @@ use crate::formats::mapped::Mappings;
 use crate::intake::senders::MailTrust;
 use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
 use crate::inventory::InventoryFile;
+use crate::limits::NAMES_TOLD_MAX;
 use crate::model::Time;
 use crate::notices::Ways;
 use crate::rules::{Matcher, Ruleset};
 use crate::store::sealing::Keyring;
 pub use files::MailReading;
+pub use inventory::{InventoryFiles, read_inventory};
 pub use pulled::{NetboxSection, Pulled, PulledByName, kept_copies};
 use read::Lists;
 pub use read::Problem;
@@ -156,18 +159,9 @@ fn hex(hash: &[u8]) -> String {
 
 /// Tells the entries of an inventory from others.
 fn inventory_digest(entries: &InventoryFile) -> String {
-    use std::fmt::Write;
-    struct Hashed(Sha256);
-    impl Write for Hashed {
-        fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            self.0.update(text);
-            Ok(())
-        }
-    }
-    let mut hashed = Hashed(Sha256::new());
-    // Writing to a hash cannot fail.
-    let _ = write!(hashed, "{entries:?}");
-    hex(&hashed.0.finalize())
+    let mut hash = Sha256::new();
+    entries.each_part(|bytes| hash.update(bytes));
+    hex(&hash.finalize())
 }
 
 fn files(path: Option<&Path>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
@@ -251,6 +245,11 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     for warning in &told.warnings {
         tracing::warn!(key = warning.key, what = warning.what, "notices_look_wrong");
     }
+    for odd in inventory.warnings.iter().take(NAMES_TOLD_MAX) {
+        tracing::warn!(%odd, "netbox_left_out");
+    }
+    let mut warnings = told.warnings;
+    warnings.extend(inventory.warnings);
     let expected = file.source.iter().flat_map(expectations).collect();
     let acknowledges = file
         .source
@@ -293,11 +292,11 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         mail: Arc::new(mail),
         trust: Arc::new(trust),
         ways: Arc::new(told.ways),
-        warnings: told.warnings,
+        warnings,
         read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
         digest: String::new(),
-        inventory_digest: inventory_digest(&inventory.parts),
+        inventory_digest: inventory.digest,
         inventory_parts: Arc::new(inventory.parts),
         inventory_files: inventory.files,
         inventory_pulls: Vec::new(),

@@ -266,7 +266,9 @@ impl Daemon {
             doors::sources(new.file.source.clone()).map_err(|error| vec![error.to_string()])?;
         let mut changes = changes(&old, &new);
         if new.digest != old.digest || new.inventory_digest != old.inventory_digest {
-            let consequences = self.judge(&new, accepted)?;
+            // A large inventory is compared for seconds.
+            let judged = tokio::task::block_in_place(|| self.judge(&new, accepted));
+            let consequences = judged?;
             for told in consequences.told() {
                 changes.push_str("; ");
                 changes.push_str(&told);

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::correlate::{Judged, group_hash};
 use super::state::Wake;
-use crate::model::alert::{Alert, AlertState, AlertText};
+use crate::model::alert::{Alert, AlertState, AlertText, Weight};
 use crate::model::event::{Event, EventState, SeverityHint, Suppressed};
 use crate::model::identity::{AlertKey, ENCODING_VERSION};
 use crate::model::input::Message;
@@ -140,6 +140,7 @@ impl Engine {
             covers: Vec::new(),
             doubted: false,
             sensitive: judged.sensitive,
+            severity: judged.severity,
         };
         self.state.alerts.insert(id, alert);
         self.state.by_key.insert(key, id);
@@ -196,9 +197,10 @@ impl Engine {
         alert.fired_at = event.starts_at.filter(|at| *at <= now).unwrap_or(now);
         alert.resolved_at = None;
         alert.hint = judged.hint;
+        alert.severity = judged.severity;
         alert.kind = judged.kind;
         self.note_event(id, event);
-        self.cover(id, event);
+        self.cover(id, event, &judged.tags);
         self.join_element(id);
         self.begin_problem(id, event, judged, new)
     }
@@ -209,6 +211,10 @@ impl Engine {
             return Outcome::Info;
         }
         let outcome = self.attach(id, event, judged, new);
+        // Also where the alert went back to an incident, or into a storm.
+        if let Some(incident) = self.state.alerts.get(&id).and_then(|a| a.incident) {
+            self.tag_incident(incident, judged);
+        }
         if event.state == EventState::Acknowledged
             && let Some(incident) = self.state.alerts.get(&id).and_then(|a| a.incident)
         {
@@ -298,7 +304,7 @@ impl Engine {
             return Outcome::Failed;
         };
         alert.sensitive |= judged.sensitive;
-        let (was, was_hint) = (alert.state, alert.hint);
+        let (was, was_weight) = (alert.state, alert.weight());
         let had_incident = alert.incident.is_some();
         if had_incident && judged.hint == SeverityHint::Info {
             return self.only_informs(id, event);
@@ -318,16 +324,19 @@ impl Engine {
         if element != judged.element {
             self.change_element(id, &judged.element);
         }
-        if was_hint != judged.hint {
-            self.change_hint(id, judged.hint);
+        if was_weight != judged.weight() {
+            self.change_weight(id, judged.weight());
         }
         if !had_incident {
             // It only informed until now.
-            self.cover(id, event);
+            self.cover(id, event, &judged.tags);
             return self.begin_problem(id, event, &judged, true);
         }
         let incident = self.state.alerts.get(&id).and_then(|a| a.incident);
-        let changed = was_hint != judged.hint || element != judged.element;
+        if let Some(incident) = incident {
+            self.tag_incident(incident, &judged);
+        }
+        let changed = was_weight != judged.weight() || element != judged.element;
         if event.state == EventState::Acknowledged {
             if let Some(incident) = incident.filter(|_| changed) {
                 self.evaluate_for(incident, id);
@@ -345,7 +354,7 @@ impl Engine {
         }
         // A worse word breaks an acknowledgement; an equal or milder one does not.
         if was == AlertState::Acknowledged
-            && worse(judged.hint, was_hint)
+            && worse(judged.hint, was_weight.hint)
             && let Some(alert) = self.state.alerts.get_mut(&id)
         {
             alert.state = AlertState::Firing;
@@ -400,12 +409,12 @@ impl Engine {
             .unwrap_or(now);
         alert.resolved_at = Some(ended);
         self.health_moved = true;
-        let (incident, hint) = (alert.incident, alert.hint);
+        let (incident, weight) = (alert.incident, alert.weight());
         self.note_event(id, event);
         self.leave_element(id);
         match incident.and_then(|id| self.live_incident(id)) {
             Some(incident) => {
-                let outcome = self.member_ended(incident, id, hint, ended);
+                let outcome = self.member_ended(incident, id, weight, ended);
                 self.sync_acknowledgement(incident, id);
                 outcome
             }
@@ -430,13 +439,14 @@ impl Engine {
         alert.state = AlertState::Resolved;
         alert.resolved_at = Some(now);
         self.health_moved = true;
-        let (incident, hint, expires) = (alert.incident, alert.hint, alert.expires_at.take());
+        let (incident, weight) = (alert.incident, alert.weight());
+        let expires = alert.expires_at.take();
         self.state.rewake(expires, None, Wake::Stale(id));
         self.state.dirty.alerts.insert(id);
         self.leave_element(id);
         match incident.and_then(|id| self.live_incident(id)) {
             Some(incident) => {
-                self.member_ended(incident, id, hint, now);
+                self.member_ended(incident, id, weight, now);
             }
             None => self.forget_alert(id),
         }
@@ -509,17 +519,17 @@ impl Engine {
         }
     }
 
-    fn change_hint(&mut self, id: AlertId, hint: SeverityHint) {
+    fn change_weight(&mut self, id: AlertId, new: Weight) {
         let Some(alert) = self.state.alerts.get_mut(&id) else {
             return;
         };
-        let (old, element) = (alert.hint, alert.element);
-        alert.hint = hint;
+        let (old, element) = (alert.weight(), alert.element);
+        (alert.hint, alert.severity) = (new.hint, new.severity);
         let incident = alert.incident;
         self.state.dirty.alerts.insert(id);
         if let Some(incident) = incident.map(|i| self.state.survivor(i)) {
             let tally = self.tallies.entry(incident).or_default();
-            tally.move_hint(old, hint);
+            tally.change(old, new);
         }
         if element != Sym(0) {
             self.refresh_health(element);

@@ -236,16 +236,17 @@ impl Engine {
         self.look_at_clocks(id);
     }
 
-    /// A person saw the facts otherwise: each contract on its own scale.
-    pub(super) fn reassess_cases(&mut self, id: IncidentId, severity: Severity) {
+    /// A person sees the same facts otherwise: each contract on its own scale, by what it feels.
+    pub(super) fn reassess_cases(&mut self, id: IncidentId, severity: impl Fn(Effect) -> Severity) {
         let now = self.state.now;
         for key in self.case_keys(id, None) {
-            let case = self.state.cases.get(&key);
-            let contract = case.and_then(|case| self.contract_of(case));
-            let Some(to) = contract.map(|contract| contract.scale.of(severity)) else {
+            let Some(case) = self.state.cases.get(&key) else {
                 continue;
             };
-            let before = self.state.cases.get(&key).and_then(|case| case.severity);
+            let Some(contract) = self.contract_of(case) else {
+                continue;
+            };
+            let (before, to) = (case.severity, contract.scale.of(severity(case.effect)));
             self.log_case(&key, now, CaseDid::Severity { to });
             if before != Some(to) {
                 self.tell_case_changed(&key);

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::state::Wake;
-use crate::model::event::SeverityHint;
+use crate::model::alert::Weight;
 use crate::model::figure::Family;
 use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::{Outcome, Reason};
@@ -23,12 +23,12 @@ impl Engine {
         &mut self,
         incident: IncidentId,
         id: AlertId,
-        hint: SeverityHint,
+        weight: Weight,
         ended: Time,
     ) -> Outcome {
         let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
         let tally = self.tallies.entry(incident).or_default();
-        tally.remove_hint(hint);
+        tally.remove(weight);
         tally.remove_element(element);
         let Some(entry) = self.state.incidents.get_mut(&incident) else {
             return Outcome::Resolved;

@@ -10,7 +10,7 @@ use crate::model::identity::AlertKey;
 use crate::model::input::Message;
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{AlertId, AlertState, Sym, Time};
-use crate::rules::{Facts, Matcher};
+use crate::rules::{Facts, Matcher, tagged};
 use std::time::Duration;
 
 /// Most dead-man alerts remembered.
@@ -41,7 +41,9 @@ impl Engine {
             event,
         };
         let mut dead_men = self.decisions.dead_men.iter();
-        let is_it = |one: &&DeadMan| one.source == message.source && one.matcher.matches(&facts);
+        let is_it = |one: &&DeadMan| {
+            one.source == message.source && one.matcher.matches_with(&facts, &tagged(&facts, &[]))
+        };
         let name = dead_men.find(is_it)?.heartbeat.clone();
         let heartbeat = self.state.intern(&name);
         // What was a problem before it was configured is one no longer.

@@ -118,9 +118,12 @@ impl Engine {
             sender: "",
             event: &event,
         };
+        let incident = alert.incident.map(|id| self.state.survivor(id));
+        let incident = incident.and_then(|id| self.state.incidents.get(&id));
+        let tags = incident.map_or(&[][..], |incident| &incident.tags);
         let holds = |text: &String| {
             self.names_element(text, alert.element)
-                || self.all_match(std::slice::from_ref(text), &facts, alert.element)
+                || self.all_match(std::slice::from_ref(text), &facts, alert.element, tags)
         };
         !matchers.is_empty() && matchers.iter().all(holds)
     }

@@ -66,10 +66,10 @@ impl Engine {
             return 0;
         };
         alert.incident = None;
-        let (hint, element) = (alert.hint, alert.element);
+        let (weight, element) = (alert.weight(), alert.element);
         self.state.dirty.alerts.insert(id);
         let tally = self.tallies.entry(storm).or_default();
-        tally.remove_hint(hint);
+        tally.remove(weight);
         tally.remove_element(element);
         let members = self.state.members.entry(storm).or_default();
         members.remove(&id);
@@ -106,7 +106,7 @@ impl Engine {
         let (opened_at, sites) = (gone.opened_at, gone.sites.clone());
         let (reported, hosts) = (gone.reported, gone.hosts.clone());
         let reported_by = std::mem::take(&mut gone.reported_by);
-        let sensitive = gone.sensitive;
+        let (sensitive, tags) = (gone.sensitive, gone.tags.clone());
         let lower_after = self.decisions.settings.lower_after;
         let wakes = [
             (gone.held_until.take(), Wake::Hold(from)),
@@ -130,11 +130,12 @@ impl Engine {
         for id in members {
             if let Some(alert) = self.state.alerts.get_mut(&id) {
                 alert.incident = Some(into);
-                let (active, hint, element) = (alert.state.is_active(), alert.hint, alert.element);
+                let (active, weight) = (alert.state.is_active(), alert.weight());
+                let element = alert.element;
                 self.state.dirty.alerts.insert(id);
                 self.state.members.entry(into).or_default().insert(id);
                 if active {
-                    self.member_active(into, hint, element);
+                    self.member_active(into, weight, element);
                 }
             }
         }
@@ -144,6 +145,7 @@ impl Engine {
             entry.opened_at = entry.opened_at.min(opened_at);
             entry.reported |= reported;
             entry.sensitive |= sensitive;
+            entry.tag(&tags);
             for account in reported_by {
                 entry.reported_by_account(&account);
             }

@@ -17,6 +17,7 @@
 //! | `storm` | when openings fold into one |
 //! | `unfold` | when a storm is over, and what remains of it |
 //! | `baseline` | what fires already at a source's first contact |
+//! | `cap` | tickets an hour, and the list of what waits |
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
 //! | `windows` | silences, maintenance windows, notices of carriers |
 //! | `recurring` | windows that come again |
@@ -33,7 +34,8 @@
 //! | `case_tickets` | what each customer sees of a case, and does to it |
 //! | `acknowledge` | which acknowledgements go back to monitors |
 //! | `names` | whose name must not reach another customer |
-//! | `request` | what people bring in: reports, questions, existing tickets |
+//! | `request` | what people bring in: reports, questions |
+//! | `adopt` | tickets that exist already |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
 //! | `people` | what operators and people in trackers do |
 //! | `answers` | what staff say by mail or in a tracker's field beside plain words |
@@ -52,10 +54,12 @@
 //! | `saving` | loading and saving |
 
 mod acknowledge;
+mod adopt;
 mod agreements;
 mod alert;
 mod answers;
 mod baseline;
+mod cap;
 mod case_tickets;
 mod cases;
 mod correlate;
@@ -105,7 +109,9 @@ mod words;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert, explain_event, recap};
+pub use explain::{
+    Explained, Recorded, explain, explain_alert, explain_around, explain_event, recap,
+};
 pub use heartbeat::DeadMan;
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{
@@ -208,6 +214,10 @@ pub enum Figure {
 struct Tally {
     /// Active members by hint: outage, degradation, redundancy, info, unknown.
     hints: [u32; 5],
+    /// The same without those that a rule gave a severity.
+    plain: [u32; 5],
+    /// Active members by the severity that a rule gave them, S1 to S5.
+    ruled: [u32; 5],
     /// Active members by element.
     elements: BTreeMap<crate::model::Sym, u32>,
 }

@@ -1,6 +1,7 @@
 //! What operators say, and what people do to tickets in their trackers.
 
 use super::Engine;
+use super::cases::own_severity;
 use crate::model::figure::Family;
 use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
@@ -326,6 +327,9 @@ impl Engine {
                 entry.severity = entry.person_facts.take();
                 entry.person_severity = None;
                 entry.basis = Basis::Rule;
+                if let (Some(period), Some(facts)) = (entry.periods.last_mut(), entry.severity) {
+                    period.severity = facts;
+                }
             }
         }
         let after = entry.severity;
@@ -336,8 +340,15 @@ impl Engine {
         let text = format!("Severity {shown} by {author}. {text}");
         self.decide_by(id, Reason::PersonSeverity, text.clone(), author);
         self.note_tickets(id, &text, false);
-        if let Some(severity) = severity {
-            self.reassess_cases(id, severity);
+        if up {
+            self.give_if_urgent(id);
+            self.want_further(id);
+        }
+        match (severity, after) {
+            (Some(severity), _) => self.reassess_cases(id, |_| severity),
+            // Lifted: what each contract feels counts again, from the start.
+            (None, Some(facts)) => self.reassess_cases(id, |felt| own_severity(facts, felt)),
+            (None, None) => {}
         }
         self.evaluate(id);
         if let Some(alert) = self.active_member(id) {

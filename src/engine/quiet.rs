@@ -14,7 +14,7 @@ use crate::model::incident::IncidentState;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
 use crate::model::{Alert, AlertId, IncidentId, Sym, Time};
-use crate::rules::{Facts, Matcher, Several};
+use crate::rules::{Facts, Matcher, Several, tagged};
 
 /// Most nodes walked for the services and accounts of an element.
 pub(super) const SERVED_WALK_MAX: usize = 10_000;
@@ -41,10 +41,17 @@ impl Engine {
         }
     }
 
-    pub(super) fn all_match(&self, matchers: &[String], facts: &Facts, element: Sym) -> bool {
+    pub(super) fn all_match(
+        &self,
+        matchers: &[String],
+        facts: &Facts,
+        element: Sym,
+        tags: &[String],
+    ) -> bool {
         let inventory = &self.decisions.inventory;
         let id = inventory.element(self.state.symbols.name(element));
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let tagged = tagged(facts, tags);
         let several = |field: &str| match field {
             "element" => {
                 let above = id.map_or(Vec::new(), |id| inventory.hangs_from(id));
@@ -63,7 +70,11 @@ impl Engine {
                     served.map_or(Vec::new(), |(services, _)| services),
                 )))
             }
-            _ => None,
+            "site" if facts.event.site.is_none() => {
+                let site = id.map_or("", |id| inventory.site_of(id));
+                Some(Several::Any(vec![site.to_owned()]))
+            }
+            other => tagged(other),
         };
         let holds = |text: &String| {
             let matcher = self.matchers.get(text);
@@ -73,7 +84,7 @@ impl Engine {
     }
 
     /// Silences and windows in force that cover an alert that begins to fire.
-    fn covers_of(&self, id: AlertId, event: &Event) -> Vec<Cover> {
+    fn covers_of(&self, id: AlertId, event: &Event, tags: &[String]) -> Vec<Cover> {
         let now = self.state.now;
         let Some(alert) = self.state.alerts.get(&id) else {
             return Vec::new();
@@ -87,7 +98,7 @@ impl Engine {
         let mut covers = Vec::new();
         for silence in self.state.silences.values() {
             let in_force = silence.from <= now && now < silence.until;
-            if in_force && self.all_match(&silence.matchers, &facts, element) {
+            if in_force && self.all_match(&silence.matchers, &facts, element, tags) {
                 covers.push(Cover::Silence(silence.id));
             }
         }
@@ -95,7 +106,7 @@ impl Engine {
             let in_force = window.from <= now && now < window.until;
             let covered = in_force
                 && (self.lists(window, element)
-                    || self.all_match(&window.matchers, &facts, element));
+                    || self.all_match(&window.matchers, &facts, element, tags));
             if covered {
                 covers.push(Cover::Window(window.id));
             }
@@ -104,8 +115,8 @@ impl Engine {
     }
 
     /// Keeps what covers an alert that begins to fire.
-    pub(super) fn cover(&mut self, id: AlertId, event: &Event) {
-        let covers = self.covers_of(id, event);
+    pub(super) fn cover(&mut self, id: AlertId, event: &Event, tags: &[String]) {
+        let covers = self.covers_of(id, event, tags);
         if let Some(alert) = self.state.alerts.get_mut(&id) {
             alert.covers = covers;
             self.state.dirty.alerts.insert(id);
@@ -188,6 +199,8 @@ impl Engine {
             .incidents
             .get(&id)
             .is_some_and(|i| i.state == IncidentState::Held && i.quiet_until.is_none());
+        let incident = self.state.incidents.get(&id);
+        let tags = incident.map_or_else(Vec::new, |incident| incident.tags.clone());
         for (alert, text) in alerts.iter().filter(|_| held) {
             let known = self.state.alerts.get(&alert.id);
             let belongs = known.is_some_and(|alert| {
@@ -195,7 +208,7 @@ impl Engine {
                 alert.state.is_active() && incident == Some(id)
             });
             if belongs {
-                self.cover(alert.id, &event_of(alert, text));
+                self.cover(alert.id, &event_of(alert, text), &tags);
             }
         }
         if held {

@@ -8,6 +8,7 @@ use crate::model::reason::Reason;
 use crate::model::severity::Severity;
 use crate::model::ticket::WantedTicket;
 use crate::model::{IncidentId, TicketId};
+use crate::rules::TAG;
 
 impl Engine {
     /// The routes by which the incident's tickets were opened; those are kept for its life. Without
@@ -83,6 +84,8 @@ impl Engine {
         fields.extend(sites.map(|site| ("site", self.state.symbols.name(*site).to_owned())));
         let accounts = incident.accounts.iter().chain(&incident.reported_by);
         fields.extend(accounts.map(|account| ("account", account.clone())));
+        let tags = incident.tags.iter();
+        fields.extend(tags.map(|tag| (TAG, tag.clone())));
         fields.extend(incident.services.iter().map(|id| ("service", id.clone())));
         matcher.matches_fields(&fields)
     }

@@ -292,6 +292,9 @@ impl Engine {
                         state.month_alerts.insert(key, counts);
                     }
                 }
+                "held_back" => {
+                    state.held_back.extend(key.parse::<IncidentId>());
+                }
                 "healthy" => {
                     state.healthy.insert(key.clone());
                 }
@@ -383,7 +386,7 @@ impl Engine {
                 .insert(alert.id);
             if alert.state.is_active() {
                 let tally = self.tallies.entry(incident).or_default();
-                tally.add_hint(alert.hint);
+                tally.add(alert.weight());
                 tally.add_element(alert.element);
             }
         }
@@ -440,6 +443,10 @@ impl Engine {
                 let at = trouble.since.plus(self.decisions.settings.fallback_after);
                 wakes.push((at, Wake::Fallback(ticket.id)));
             }
+        }
+        if !self.state.held_back.is_empty() {
+            let (began, _) = self.state.scalars.tickets_hour;
+            wakes.push((began.plus(super::cap::HOUR), Wake::TicketHour));
         }
         self.state.wakes.extend(wakes);
         for (name, every) in self.decisions.expected.clone() {

@@ -2,6 +2,7 @@
 //! and the senders' words. A worsening counts at once; an improvement once it has held.
 
 use super::state::Wake;
+use super::tally::Worst;
 use super::{Engine, Tally, next_period};
 use crate::inventory::{Condition, Impact, Lives};
 use crate::model::event::SeverityHint;
@@ -123,7 +124,11 @@ impl Engine {
                 next_failure: impact.next_failure,
             });
         }
-        let (hint, mut severity) = by_rule?;
+        let Worst {
+            hint,
+            mut severity,
+            by_rule,
+        } = by_rule?;
         let mut effect = Tally::effect(hint);
         if doubt.is_some() {
             severity = severity.max(Severity::S3);
@@ -131,13 +136,14 @@ impl Engine {
                 effect = Effect::Degraded;
             }
         }
+        let said = match by_rule {
+            true => format!("A rule says {severity}"),
+            false => format!("The sender says {}", hint.word()),
+        };
         let reason = if !known {
-            format!("The sender says {}; the impact is unknown.", hint.word())
+            format!("{said}; the impact is unknown.")
         } else {
-            format!(
-                "The sender says {}; no service is known to depend on it.",
-                hint.word()
-            )
+            format!("{said}; no service is known to depend on it.")
         };
         Some(Finding {
             severity,
@@ -192,6 +198,7 @@ impl Engine {
             self.count_severity_change(up, false);
             self.note_tickets(id, &text, false);
             if up {
+                self.give_if_urgent(id);
                 self.want_further(id);
             }
         }

@@ -56,12 +56,14 @@ pub enum Wake {
     ClosedTicket(TicketId),
     /// A call is repeated, or the next level is called.
     Page(IncidentId),
+    /// The hour is over in which the cap held tickets back.
+    TicketHour,
+    /// Those who contradict a ticket that opened in doubt may be fresh no longer.
+    Doubt(IncidentId),
     /// A window that comes again is planned, begins or ends.
     ToldRecurring,
     /// A month's report goes out.
     Reports,
-    /// Those who contradict a ticket that opened in doubt may be fresh no longer.
-    Doubt(IncidentId),
 }
 
 /// What is known of a source.
@@ -274,6 +276,8 @@ pub struct State {
     pub month_alerts: BTreeMap<(String, String), AlertCounts>,
     /// Services that were being set up and were seen healthy.
     pub healthy: BTreeSet<String>,
+    /// Incidents whose tickets the cap holds back.
+    pub held_back: BTreeSet<IncidentId>,
     /// Open incidents that a person reported.
     pub reported: BTreeSet<IncidentId>,
     /// Recently applied change ids of people, to apply each once.

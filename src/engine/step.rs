@@ -86,9 +86,10 @@ impl Engine {
                 Wake::StormEnd(id) => self.storm_may_end(id),
                 Wake::ClosedTicket(id) => self.still_closed(id),
                 Wake::Page(id) => self.page_due(id),
+                Wake::TicketHour => self.ticket_hour_over(),
+                Wake::Doubt(id) => self.doubt_due(id),
                 Wake::ToldRecurring => self.tell_recurring(),
                 Wake::Reports => self.reports_due(),
-                Wake::Doubt(id) => self.doubt_due(id),
             }
         }
     }
@@ -99,9 +100,10 @@ impl Engine {
         self.forget_early();
         for (index, event) in message.events.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let before = self.contracts_before(message, event);
             let outcome = self.apply_event(message, (seq, index), event);
             self.count(source, &message.source, outcome);
-            self.count_for_contracts(message, event, outcome);
+            self.count_for_contracts((message, event), outcome, before);
         }
         if message.events.is_empty() {
             let outcome = if message.sender == HEARTBEAT {
@@ -379,17 +381,32 @@ impl Engine {
         reason: Reason,
         source: crate::model::Sym,
     ) -> crate::model::IncidentId {
+        self.open_own_of(title, text, reason, (source, None))
+    }
+
+    /// The same with what it is found by again, which it has before its ticket is asked for.
+    pub(super) fn open_own_of(
+        &mut self,
+        title: &str,
+        text: &str,
+        reason: Reason,
+        (source, group): (crate::model::Sym, Option<u64>),
+    ) -> crate::model::IncidentId {
         let id = self.new_incident(title, source, Category::Incident);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             incident.severity = Some(crate::model::Severity::S3);
             incident.reason = text.to_owned();
             incident.reason_word = reason;
+            incident.group = group;
             super::next_period(
                 &mut incident.periods,
                 Effect::Unknown,
                 crate::model::Severity::S3,
                 incident.opened_at,
             );
+        }
+        if let Some(group) = group {
+            self.state.by_group.insert(group, id);
         }
         self.decide(id, reason, text);
         self.release(id);

@@ -485,12 +485,12 @@ impl Engine {
         }
         let source = self.state.intern("alertbridge");
         let text = format!("{what}, and nobody is on call. Set `notices.on_call`.");
-        let id = self.open_own("Nobody can be told", &text, Reason::SelfMonitoring, source);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.group = Some(group);
-        }
-        self.state.by_group.insert(group, id);
-        self.state.touch_incident(id);
+        self.open_own_of(
+            "Nobody can be told",
+            &text,
+            Reason::SelfMonitoring,
+            (source, Some(group)),
+        );
     }
 
     /// Whether customers are told of incidents of this severity.

@@ -12,7 +12,6 @@ use crate::model::ticket::{
     DeliveryReport, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
 };
 use crate::model::{AlertId, IncidentId, Sym, TicketId, Time, short_hash};
-use std::time::Duration;
 
 /// Most notes that wait for one ticket; further ones are counted, not kept.
 const NOTES_WAITING_MAX: usize = 50;
@@ -58,29 +57,6 @@ impl Engine {
             .any(|ticket| ticket.route == route && ticket.contract.as_deref() == contract)
     }
 
-    /// Past the cap of new tickets an hour only proven S1 and S2 get one.
-    pub(super) fn over_cap(&mut self, incident: &Incident) -> bool {
-        let cap = self.decisions.settings.tickets_per_hour_max;
-        let now = self.state.now;
-        let (began, count) = self.state.scalars.tickets_hour;
-        let fresh = now.since(began) >= Duration::from_secs(3600);
-        let count = if fresh { 0 } else { count };
-        let began = if fresh { now } else { began };
-        let urgent = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
-        if cap > 0 && count >= cap && !urgent {
-            let id = incident.id;
-            self.decide(
-                id,
-                Reason::TicketCap,
-                format!("No ticket: {cap} were opened this hour."),
-            );
-            return true;
-        }
-        self.state.scalars.tickets_hour = (began, count + 1);
-        self.state.dirty.scalars = true;
-        false
-    }
-
     pub(super) fn want_ticket(&mut self, incident: &Incident, route: &Route) {
         let wanted = Wanted {
             route,
@@ -95,7 +71,7 @@ impl Engine {
     }
 
     /// Asks for a ticket that does not exist yet.
-    pub(super) fn want(&mut self, incident: &Incident, wanted: Wanted<'_>) {
+    pub(super) fn want(&mut self, incident: &Incident, wanted: Wanted<'_>) -> TicketId {
         let route = wanted.route;
         self.state.scalars.next_ticket += 1;
         self.state.dirty.scalars = true;
@@ -165,6 +141,7 @@ impl Engine {
             Reason::TicketWanted
         };
         self.decide(incident.id, reason, text);
+        id
     }
 
     /// Our fields of the ticket of an incident, or of one contract's case.
