@@ -207,7 +207,7 @@ fn a_partner_gets_its_report_by_mail_once_whatever_is_killed() {
 }
 
 #[test]
-fn check_refuses_reports_that_cannot_go_out() {
+fn check_refuses_what_could_not_be_told() {
     let dir = tempfile::tempdir().unwrap();
     let sink = Sink::start();
     let path = dir.path().join("check.toml");
@@ -247,6 +247,13 @@ fn check_refuses_reports_that_cannot_go_out() {
         let (fine, said) = check(&section(line), &sink.section());
         assert!(!fine && said.contains(what), "{line}: {said}");
     }
+    let window = "[[maintenance]]\nname = \"patches\"\nmatch = [\"host=a\"]\nat = \"02:00\"\n\
+                  for = \"1h\"\n";
+    let (fine, said) = check(&window.repeat(2), &sink.section());
+    assert!(
+        !fine && said.contains("two windows are called `patches`"),
+        "{said}"
+    );
     let (_, said) = check(&section("monthly_report = {}"), &sink.section());
     assert!(
         said.contains("contract other has no contacts for report"),
@@ -530,7 +537,11 @@ fn a_window_that_comes_again_is_told_by_a_running_daemon_and_not_twice() {
     });
     let planned = to(&letters, "ops@acme.example")[0];
     let subject = planned.header("Subject");
-    assert!(subject.contains("] Planned maintenance"), "{subject}");
+    let (number, words) = subject.split_once(' ').unwrap();
+    assert!(words.starts_with("Planned maintenance"), "{subject}");
+    let listed = good(&daemon, &["window", "list"]);
+    let shown = number.trim_matches(['[', ']']);
+    assert!(listed.contains(shown), "{subject}: {listed}");
     assert!(planned.text().contains("    patches"), "{}", planned.text());
     daemon.kill();
     daemon = Daemon::start_with(dir.path(), &config(&on(near)), &[]);
@@ -540,8 +551,9 @@ fn a_window_that_comes_again_is_told_by_a_running_daemon_and_not_twice() {
             && to(letters, "noc@northwind.example").len() == 2
     });
     let cancelled = to(&letters, "ops@acme.example")[1];
-    let subject = cancelled.header("Subject");
-    assert!(subject.contains("] Maintenance cancelled"), "{subject}");
+    let off = cancelled.header("Subject");
+    let wanted = format!("{number} Maintenance cancelled");
+    assert!(off.starts_with(&wanted), "{off}");
     assert!(to(&letters, "it@shop.example").is_empty());
     assert_eq!(letters.len(), 4);
 }

@@ -1232,6 +1232,47 @@ fn while_nothing_ran_occurrences_began_and_ended_at_their_own_instants() {
 }
 
 #[test]
+fn a_person_who_ends_an_occurrence_early_ends_it_for_customers_too() {
+    let contracts = CONTRACTS.replace("maintenance_lead = \"24h\"", "");
+    let mut bench = Bench::with(plan_text(), &contracts, Ruleset::default());
+    bench.decisions.recurring = vec![sundays("")];
+    bench.reload();
+    let number = |bench: &Bench| bench.engine.state().occurrences["patches"].window;
+    let references = |bench: &Bench, kind: NoticeKind| {
+        let told = bench.of(kind);
+        let mut of: Vec<String> = told.iter().map(|n| n.facts.reference.clone()).collect();
+        of.dedup();
+        of
+    };
+    let first = number(&bench);
+    let planned = references(&bench, NoticeKind::MaintenancePlanned);
+    assert_eq!(planned, [first.to_string()], "the number of its window");
+    bench.until("2026-06-07T00:30:00Z");
+    bench.say(Command::EndWindow { window: first });
+    assert_eq!(bench.customers(NoticeKind::MaintenanceEnded), OUTSIDE);
+    bench.until("2026-06-08T00:00:00Z");
+    assert_eq!(bench.of(NoticeKind::MaintenanceEnded).len(), 3, "once");
+    // The next one does not take place. It was told under the number that its window has now.
+    let second = number(&bench);
+    assert_eq!(
+        references(&bench, NoticeKind::MaintenancePlanned),
+        [first.to_string(), second.to_string()]
+    );
+    bench.say(Command::EndWindow { window: second });
+    assert_eq!(bench.customers(NoticeKind::MaintenanceCancelled), OUTSIDE);
+    bench.until("2026-06-14T12:00:00Z");
+    assert_eq!(
+        bench.of(NoticeKind::MaintenanceStarted).len(),
+        3,
+        "the first alone"
+    );
+    bench.until("2026-06-21T03:00:00Z");
+    assert_eq!(bench.of(NoticeKind::MaintenanceStarted).len(), 6);
+    assert_eq!(bench.of(NoticeKind::MaintenanceEnded).len(), 6);
+    assert!(bench.of(NoticeKind::MaintenanceChanged).is_empty());
+}
+
+#[test]
 fn an_engine_without_a_past_tells_nothing_of_it() {
     let mut bench = Bench::new();
     bench.decisions.recurring = vec![sundays("")];

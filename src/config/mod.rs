@@ -222,6 +222,14 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     let mut recurring = Vec::new();
     for section in &file.maintenance {
         match RecurringWindow::compile(section.clone()) {
+            Ok(window)
+                if recurring
+                    .iter()
+                    .any(|w: &RecurringWindow| w.name == window.name) =>
+            {
+                let what = format!("two windows are called `{}`", window.name);
+                problems.push(Problem::of("maintenance", what));
+            }
             Ok(window) => recurring.push(window),
             Err(what) => problems.push(Problem::of("maintenance", what)),
         }

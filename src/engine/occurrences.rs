@@ -67,8 +67,10 @@ impl Engine {
         let Some((from, until)) = next else {
             return;
         };
+        let told = self.number_told(&recurring.name, from, until);
+        let id = told.unwrap_or_else(|| self.next_window());
         let window = Window {
-            id: self.next_window(),
+            id,
             matchers: recurring.matchers.clone(),
             elements: Vec::new(),
             reason,

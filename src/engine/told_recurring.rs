@@ -1,6 +1,7 @@
 //! What customers are told of windows that come again: each occurrence is planned, changed, cancelled,
 //! started, ended or overrun like work that a person plans. An occurrence is known so long before it
-//! as the longest lead time of all contracts, at least a week.
+//! as the longest lead time of all contracts, at least a week: mostly sooner than it is the next one
+//! and a window of its own. That window has the number by which it was told.
 
 use super::Engine;
 use super::recurring::RecurringWindow;
@@ -22,7 +23,7 @@ const KNOWN_MAX: usize = 100;
 const AGAIN: &str = "again\u{1f}";
 
 /// One occurrence as it is configured now.
-struct Occurrence {
+struct Planned {
     from: Time,
     until: Time,
     elements: Vec<String>,
@@ -48,13 +49,13 @@ impl Engine {
         let told: BTreeSet<String> = self
             .told_again(AGAIN)
             .into_iter()
-            .filter_map(|(key, _)| key.rsplit_once('\u{1f}').map(|(of, _)| of.to_owned()))
+            .filter_map(|(key, _)| name_in(&key).map(str::to_owned))
             .collect();
-        for of in told {
-            wanted.entry(of).or_default();
+        for name in told {
+            wanted.entry(name).or_default();
         }
-        for (of, occurrences) in wanted {
-            self.replan(&of, occurrences);
+        for (name, occurrences) in wanted {
+            self.replan(&name, occurrences);
         }
         self.wake_for_recurring();
     }
@@ -78,43 +79,57 @@ impl Engine {
         longest.clamp(AHEAD, AHEAD_MAX)
     }
 
-    /// The windows that somebody is told of, each with what its keys begin with.
+    /// The windows that somebody is told of, by their names.
     fn telling_windows(&self) -> Vec<(String, RecurringWindow)> {
         if !self.decisions.notices.mail {
             return Vec::new();
         }
-        // Windows may share a name.
-        let mut places: BTreeMap<String, u32> = BTreeMap::new();
-        let mut windows = Vec::new();
-        for window in &self.decisions.recurring {
-            let place = places.entry(window.name.clone()).or_default();
-            *place += 1;
-            if window.tell {
-                let of = format!("{AGAIN}{}\u{1f}{place}", window.name);
-                windows.push((of, window.clone()));
-            }
-        }
-        windows
+        let recurring = self.decisions.recurring.iter();
+        let told = recurring.filter(|window| window.tell);
+        told.map(|window| (window.name.clone(), window.clone()))
+            .collect()
+    }
+
+    /// What was told of an occurrence that is in force or next, by its window.
+    pub(super) fn told_of_occurrence(&self, id: WindowId) -> Option<(String, WindowTold)> {
+        let mut known = self.state.occurrences.iter();
+        let (name, known) = known.find(|(_, known)| known.window == id)?;
+        self.told_span(name, known.from, known.until)
+    }
+
+    fn told_span(&self, name: &str, from: Time, until: Time) -> Option<(String, WindowTold)> {
+        let told = self.told_again(&prefix_of(name));
+        let mut told = told.into_iter();
+        told.find(|(_, told)| (told.from, told.until) == (from, until))
+    }
+
+    /// The number by which an occurrence was told before it has a window of its own.
+    pub(super) fn number_told(&self, name: &str, from: Time, until: Time) -> Option<WindowId> {
+        self.told_span(name, from, until)
+            .map(|(_, told)| told.window)
     }
 
     /// Occurrences that customers should know of now, by their windows.
-    fn occurrences(&self) -> BTreeMap<String, Vec<Occurrence>> {
+    fn occurrences(&self) -> BTreeMap<String, Vec<Planned>> {
         let now = self.state.now;
         let known_until = now.plus(self.ahead());
         let mut wanted = BTreeMap::new();
-        for (of, window) in self.telling_windows() {
+        for (name, window) in self.telling_windows() {
             let elements = self.elements_of(&window);
             if self.touched(&elements).is_empty() {
                 continue;
             }
+            // One that a person ended is over before its end.
+            let next = self.state.occurrences.get(&name).map(|next| next.from);
             let spans = window.between(now, known_until).into_iter();
-            let occurrences = spans.take(KNOWN_MAX).map(|(from, until)| Occurrence {
+            let spans = spans.filter(|(from, _)| next.is_none_or(|next| next <= *from));
+            let occurrences = spans.take(KNOWN_MAX).map(|(from, until)| Planned {
                 from,
                 until,
                 elements: elements.clone(),
                 reason: window.reason.clone(),
             });
-            wanted.insert(of, occurrences.collect());
+            wanted.insert(name, occurrences.collect());
         }
         wanted
     }
@@ -130,10 +145,10 @@ impl Engine {
 
     /// What is told of one window's occurrences becomes what is configured: the same ones stay,
     /// those that moved are told as changed, in order, and the rest is off or new.
-    fn replan(&mut self, of: &str, mut wanted: Vec<Occurrence>) {
+    fn replan(&mut self, name: &str, mut wanted: Vec<Planned>) {
         let mut moved = Vec::new();
-        for (key, told) in self.told_again(&format!("{of}\u{1f}")) {
-            let same = |new: &Occurrence| {
+        for (key, told) in self.told_again(&prefix_of(name)) {
+            let same = |new: &Planned| {
                 (new.from, new.until) == (told.from, told.until) && new.elements == told.elements
             };
             match wanted.iter().position(same) {
@@ -158,7 +173,9 @@ impl Engine {
             self.keep_told(key, told);
         }
         for new in wanted {
-            let window = self.next_window();
+            let known = self.state.occurrences.get(name).copied();
+            let known = known.filter(|known| (known.from, known.until) == (new.from, new.until));
+            let window = known.map_or_else(|| self.next_window(), |known| known.window);
             let told = WindowTold {
                 window,
                 reference: window.to_string(),
@@ -174,7 +191,7 @@ impl Engine {
                 NoticeKind::MaintenancePlanned
             };
             self.tell_window(&told, kind);
-            self.keep_told(key_of(of, window), told);
+            self.keep_told(format!("{}{:010}", prefix_of(name), window.0), told);
         }
     }
 
@@ -199,8 +216,14 @@ impl Engine {
     }
 }
 
-fn key_of(of: &str, window: WindowId) -> String {
-    format!("{of}\u{1f}{:010}", window.0)
+/// What the keys of a window's occurrences begin with.
+fn prefix_of(name: &str) -> String {
+    format!("{AGAIN}{name}\u{1f}")
+}
+
+fn name_in(key: &str) -> Option<&str> {
+    let (name, _) = key.strip_prefix(AGAIN)?.rsplit_once('\u{1f}')?;
+    Some(name)
 }
 
 /// Whether the key is that of an occurrence.

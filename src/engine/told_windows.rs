@@ -190,8 +190,11 @@ impl Engine {
     }
 
     fn told_of(&self, id: WindowId) -> Option<(String, WindowTold)> {
+        if let Some(found) = self.told_of_occurrence(id) {
+            return Some(found);
+        }
         let mut told = self.state.telling.windows.iter();
-        told.find(|(_, told)| told.window == id)
+        told.find(|(key, told)| told.window == id && !is_recurring(key))
             .map(|(key, told)| (key.clone(), told.clone()))
     }
 
