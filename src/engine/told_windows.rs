@@ -179,7 +179,7 @@ impl Engine {
         self.forget_told(key);
         let unsent = self.drop_unsent(&told.reference);
         let kind = match done {
-            true if self.still_bad(told.window) => NoticeKind::MaintenanceOverrun,
+            true if self.still_bad(&told) => NoticeKind::MaintenanceOverrun,
             true => NoticeKind::MaintenanceEnded,
             // Nobody knew of it.
             false if unsent => return,
@@ -194,11 +194,14 @@ impl Engine {
             .map(|(key, told)| (key.clone(), told.clone()))
     }
 
-    /// Whether an alert that the window covered still fires.
-    fn still_bad(&self, id: WindowId) -> bool {
-        let cover = Cover::Window(id);
+    /// Whether an alert that began in the window, and that it covered, still fires.
+    fn still_bad(&self, told: &WindowTold) -> bool {
+        let cover = Cover::Window(told.window);
         let mut alerts = self.state.alerts.values();
-        alerts.any(|alert| alert.state.is_active() && alert.covers.contains(&cover))
+        alerts.any(|alert| {
+            let within = alert.fired_at >= told.from && alert.covers.contains(&cover);
+            within && alert.state.is_active()
+        })
     }
 
     fn element_names(&self, window: &Window) -> Vec<String> {
