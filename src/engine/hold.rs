@@ -139,7 +139,7 @@ impl Engine {
         }
         incident.held_until = None;
         self.review_votes(id);
-        if self.quiet_by_element(id) {
+        if self.begin_quiet(id).is_some() {
             return;
         }
         let text = match self.doubt_of(id) {

@@ -107,7 +107,6 @@ impl Engine {
         let alert = self.state.alerts.get(&id)?;
         let incident = self.state.survivor(alert.incident?);
         let entry = self.state.incidents.get(&incident)?;
-        let (weight, element) = (alert.weight(), alert.element);
         if entry.state == IncidentState::Resolved
             && entry.basis == Basis::Rule
             && !self.is_proven(id)
@@ -119,6 +118,19 @@ impl Engine {
             self.merge(incident, storm, Reason::Storm);
             return Some(Outcome::StormFolded);
         }
+        let entry = self.state.incidents.get(&incident)?;
+        let again = entry.state == IncidentState::Resolved && entry.basis == Basis::Rule;
+        let outcome = self.fires_again(id, incident);
+        // Many that come back at once are a storm like many that are new.
+        if again && !self.is_proven(id) && !self.is_covered(id) {
+            self.watch_storm(id, incident);
+        }
+        outcome
+    }
+
+    fn fires_again(&mut self, id: AlertId, incident: IncidentId) -> Option<Outcome> {
+        let alert = self.state.alerts.get(&id)?;
+        let (hint, element) = (alert.hint, alert.element);
         let entry = self.state.incidents.get(&incident)?;
         match entry.state {
             IncidentState::Closed => None,

@@ -10,7 +10,7 @@ use super::explain::event_of;
 use super::state::{Wake, Window};
 use crate::model::alert::{AlertText, Cover};
 use crate::model::event::Event;
-use crate::model::incident::IncidentState;
+use crate::model::incident::{Incident, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
 use crate::model::{Alert, AlertId, IncidentId, Sym, Time};
@@ -83,7 +83,8 @@ impl Engine {
         !matchers.is_empty() && matchers.iter().all(holds)
     }
 
-    /// Silences and windows in force that cover an alert that begins to fire.
+    /// Silences and windows that cover an alert that begins to fire: those in force, and those that
+    /// begin later.
     fn covers_of(&self, id: AlertId, event: &Event, tags: &[String]) -> Vec<Cover> {
         let now = self.state.now;
         let Some(alert) = self.state.alerts.get(&id) else {
@@ -103,8 +104,7 @@ impl Engine {
             }
         }
         for window in self.state.windows.values() {
-            let in_force = window.from <= now && now < window.until;
-            let covered = in_force
+            let covered = now < window.until
                 && (self.lists(window, element)
                     || self.all_match(&window.matchers, &facts, element, tags));
             if covered {
@@ -182,23 +182,29 @@ impl Engine {
             .max_by_key(|(until, planned, _)| (*planned, *until))
     }
 
-    /// A silence or window begins: does it cover what is held now? The texts of that are asked for.
-    pub(super) fn ask_held(&mut self) {
+    fn held_now(&self) -> impl Iterator<Item = IncidentId> {
         let incidents = self.state.incidents.values();
-        let held = incidents.filter(|i| {
-            i.state == IncidentState::Held && i.quiet_until.is_none() && i.active > 0 && !i.storm
-        });
-        let held = held.map(|i| i.id).take(HELD_ASKED_MAX);
+        let held = |i: &&Incident| i.state == IncidentState::Held && i.active > 0 && !i.storm;
+        incidents.filter(held).map(|i| i.id)
+    }
+
+    /// A silence or window is new: does it cover what is held or quiet now? The texts of that are
+    /// asked for.
+    pub(super) fn ask_held(&mut self) {
+        let held: Vec<IncidentId> = self.held_now().take(HELD_ASKED_MAX).collect();
         self.out.remains.extend(held);
+    }
+
+    /// A window begins: what it covers and is held is quiet from now on.
+    pub(super) fn review_held(&mut self) {
+        for id in self.held_now().collect::<Vec<_>>() {
+            self.review_quiet(id, None);
+        }
     }
 
     /// The texts of what is held: what covers it now keeps it quiet.
     pub(super) fn cover_held(&mut self, id: IncidentId, alerts: &[(Alert, AlertText)]) {
-        let held = self
-            .state
-            .incidents
-            .get(&id)
-            .is_some_and(|i| i.state == IncidentState::Held && i.quiet_until.is_none());
+        let held = self.incident_state(id) == Some(IncidentState::Held);
         let incident = self.state.incidents.get(&id);
         let tags = incident.map_or_else(Vec::new, |incident| incident.tags.clone());
         for (alert, text) in alerts.iter().filter(|_| held) {
@@ -212,7 +218,7 @@ impl Engine {
             }
         }
         if held {
-            self.begin_quiet(id);
+            self.review_quiet(id, None);
         }
     }
 
@@ -396,38 +402,5 @@ impl Engine {
         for id in quiet {
             self.review_quiet(id, None);
         }
-    }
-
-    /// At the end of a hold: a window may have begun that lists the elements meanwhile.
-    pub(super) fn quiet_by_element(&mut self, id: IncidentId) -> bool {
-        let now = self.state.now;
-        let windows: Vec<Window> = self
-            .state
-            .windows
-            .values()
-            .filter(|w| w.from <= now && now < w.until && !w.elements.is_empty())
-            .cloned()
-            .collect();
-        if windows.is_empty() {
-            return false;
-        }
-        let members = self.state.members.get(&id).cloned().unwrap_or_default();
-        for member in members {
-            let Some(alert) = self.state.alerts.get(&member) else {
-                continue;
-            };
-            let element = alert.element;
-            for window in &windows {
-                let cover = Cover::Window(window.id);
-                if self.lists(window, element)
-                    && let Some(alert) = self.state.alerts.get_mut(&member)
-                    && !alert.covers.contains(&cover)
-                {
-                    alert.covers.push(cover);
-                    self.state.dirty.alerts.insert(member);
-                }
-            }
-        }
-        self.begin_quiet(id).is_some()
     }
 }

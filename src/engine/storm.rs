@@ -9,6 +9,7 @@ use crate::model::incident::IncidentState;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
 use crate::model::{AlertId, IncidentId, Sym};
+use std::collections::BTreeSet;
 
 impl Engine {
     fn storm_key(&self, id: AlertId) -> Option<(u64, String)> {
@@ -80,7 +81,11 @@ impl Engine {
             watch.recent.pop_front();
         }
         self.storm_moved(key);
-        let recent = self.state.storms.get(&key).map_or(0, |w| w.recent.len());
+        // What opens again and again is one problem.
+        let recent = self.state.storms.get(&key).map_or(0, |watch| {
+            let incidents = watch.recent.iter().map(|(_, id)| self.state.survivor(*id));
+            incidents.collect::<BTreeSet<_>>().len()
+        });
         if from > 0 && recent >= from as usize {
             self.begin_storm(key, &place);
         }

@@ -198,9 +198,10 @@ impl Engine {
             .map(|(key, told)| (key.clone(), told.clone()))
     }
 
-    /// Whether an alert that the window covered still fires.
+    /// Whether an alert that began in the window, and that it covered, still fires.
     fn still_bad(&self, key: &str, told: &WindowTold) -> bool {
-        let mut active = self.state.alerts.values().filter(|a| a.state.is_active());
+        let alerts = self.state.alerts.values();
+        let mut active = alerts.filter(|a| a.state.is_active() && a.fired_at >= told.from);
         if !is_recurring(key) {
             let cover = Cover::Window(told.window);
             return active.any(|alert| alert.covers.contains(&cover));

@@ -130,12 +130,9 @@ impl Engine {
             self.wake(window.from, Wake::WindowEdge(id));
         }
         self.compile_matchers(&window.matchers);
-        let begun = window.from <= self.state.now;
         self.save_thing("window", format!("{:010}", id.0), &window);
         self.state.windows.insert(id, window);
-        if begun {
-            self.ask_held();
-        }
+        self.ask_held();
     }
 
     pub(super) fn window_edge(&mut self, id: WindowId) {
@@ -152,7 +149,7 @@ impl Engine {
             self.next_occurrence(id);
         } else if window.from <= now {
             self.tell_started(id);
-            self.ask_held();
+            self.review_held();
         }
         self.review_maintenance();
     }

@@ -51,6 +51,8 @@ pub enum Act {
     Answered(usize),
     Alive(usize),
     ClockStep,
+    /// From now on monitors tell times by a clock that is off by so many seconds, or none.
+    Skew(Option<i64>),
 }
 
 fn hint() -> impl Strategy<Value = SeverityHint> {
@@ -117,5 +119,6 @@ pub fn acts() -> impl Strategy<Value = Act> {
         1 => some().prop_map(Act::Answered),
         2 => source().prop_map(Act::Alive),
         1 => Just(Act::ClockStep),
+        1 => prop::option::of(-4_000..4_000_i64).prop_map(Act::Skew),
     ]
 }

@@ -98,6 +98,7 @@ pub struct World {
     /// Whether a person opened something again.
     pub reopened: bool,
     restarts: bool,
+    skew: Option<i64>,
     now: Time,
     seq: u64,
 }
@@ -112,6 +113,7 @@ impl World {
             miscounted: Vec::new(),
             reopened: false,
             restarts,
+            skew: None,
             now: Time::parse_rfc3339("2026-03-02T00:30:00Z").unwrap(),
             seq: 0,
         };
@@ -207,6 +209,7 @@ impl World {
             Act::Notice(target, sequence, seconds, cancelled) => {
                 self.notice(TARGETS[*target], *sequence, *seconds, *cancelled);
             }
+            Act::Skew(skew) => self.skew = *skew,
             Act::Delivered => self.deliver(),
             Act::InTracker(nth, status) => self.in_tracker(*nth, PersonDid::Status(*status)),
             Act::Answered(nth) => {
@@ -303,6 +306,11 @@ impl World {
         event.component = component.map(str::to_owned);
         event.severity_hint = hint;
         event.site = Some("ams".to_owned());
+        let told = self.skew.map(|skew| Time(self.now.0 + skew * 1000));
+        match state {
+            EventState::Resolved => event.ends_at = told,
+            _ => event.starts_at = told,
+        }
         let message = Message::new(SOURCES[source], "native", vec![event]);
         self.input(Input::Message(message));
     }
