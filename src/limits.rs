@@ -212,6 +212,12 @@ pub const HOLIDAY_NAME_BYTES_MAX: usize = 200;
 pub const HOLIDAY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Years for which recurring holidays are expanded: the same whenever a configuration is read.
 pub const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
+/// Most clocks that the metrics show by themselves.
+pub const CLOCKS_SHOWN_MAX: usize = 20;
+/// Most pairs of severity and target in all policies: each is some twenty series of the metrics.
+pub const SLA_PAIRS_MAX: usize = 100;
+/// Largest file of a monthly report that goes by mail, bytes: servers take ten million.
+pub const REPORT_FILE_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Oldest SNS message that is believed, seconds.
 pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
 /// Furthest that an SNS message may be ahead of our clock, seconds.

@@ -9,7 +9,7 @@ use alertbridge::model::incident::Case;
 use alertbridge::model::input::{Generation, GenerationOf, Message};
 use alertbridge::model::saved::StateDelta;
 use alertbridge::model::{Command, Identity, IncidentId, Input, Reason, Sequenced, Severity, Time};
-use alertbridge::model::{DeliveryReport, WantedTicket};
+use alertbridge::model::{DeliveryReport, PersonRequest, RequestKind, WantedTicket};
 use alertbridge::sla::{CaseLog, ClockState, Sla, SlaSections, TargetName, View, evaluate};
 use jiff::tz::TimeZoneDatabase;
 use std::sync::Arc;
@@ -571,4 +571,70 @@ fn both_scales_follow_the_same_facts_and_a_persons_severity_is_no_new_period() {
     bench.alert("psu2", EventState::Firing);
     assert_eq!(severities(&bench), [Some(1), Some(1)], "several customers");
     assert_eq!(periods(&bench), (2, 2));
+}
+
+#[test]
+fn what_is_being_set_up_has_no_clock_and_a_high_priority_where_the_policy_says_so() {
+    let five = std::fs::read_to_string(format!(
+        "{}/config/policies/five-level.toml",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    let three = std::fs::read_to_string(format!(
+        "{}/config/policies/three-level.toml",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    let agreements = format!(
+        "{}\n{}\n[contract.acme]\npolicy = \"three-level\"\n[contract.globex]\npolicy = \
+         \"five-level\"\n",
+        three.unwrap(),
+        five.unwrap()
+    );
+    for (account, priority) in [("acme", Some(Severity::S2)), ("globex", None)] {
+        let mut bench = Bench::with(&agreements);
+        bench.say(Command::Request(PersonRequest {
+            account: account.to_owned(),
+            service: None,
+            kind: RequestKind::Provisioning,
+            reported_at: bench.now,
+            summary: "a second line".to_owned(),
+            text: "please".to_owned(),
+            sensitive: false,
+        }));
+        let incident = &bench.engine.state().incidents[&IncidentId(1)];
+        assert_eq!(incident.severity, None);
+        let wanted = bench
+            .engine
+            .state()
+            .tickets
+            .values()
+            .next()
+            .unwrap()
+            .clone();
+        assert_eq!(wanted.wanted.severity, priority, "{account}");
+        let clocks = bench.view(account).clocks;
+        let apply = clocks
+            .iter()
+            .filter(|clock| clock.state != ClockState::None);
+        let names: Vec<TargetName> = apply.map(|clock| clock.target).collect();
+        let triage = [TargetName::Triage];
+        assert_eq!(
+            names,
+            if account == "acme" {
+                &[][..]
+            } else {
+                &triage[..]
+            }
+        );
+        bench.step(Input::Delivery(delivered(&wanted)));
+        let created = bench.count(Family::TicketsCreated, &["request", "none"]);
+        assert_eq!(created, 1, "a priority is no severity");
+        // A person gives it a severity after all: that counts.
+        bench.say(Command::SetSeverity {
+            incident: IncidentId(1),
+            severity: Some(Severity::S4),
+            text: String::new(),
+        });
+        let ticket = bench.engine.state().tickets.values().next().unwrap();
+        assert_eq!(ticket.wanted.severity, Some(Severity::S4));
+    }
 }

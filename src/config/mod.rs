@@ -15,7 +15,7 @@ mod trackers;
 mod watch;
 
 use crate::delivery::presentation::{self, Requested};
-use crate::engine::{Decisions, RecurringWindow, Reopen, Route};
+use crate::engine::{DeadMan, Decisions, RecurringWindow, Reopen, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::senders::MailTrust;
 use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
@@ -259,12 +259,14 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         .filter(|source| source.baseline)
         .map(|source| source.name.clone())
         .collect();
+    let dead_men = file.source.iter().flat_map(dead_men).collect();
     let decisions = Decisions {
         settings: file.engine.clone(),
         inventory: Arc::new(inventory.built),
         rules: Arc::new(rules),
         routes,
         expected,
+        dead_men,
         baseline,
         recurring,
         acknowledges,
@@ -303,6 +305,21 @@ fn expectations(source: &SourceConfig) -> Vec<(String, Duration)> {
         (name, heartbeat.every)
     });
     own.into_iter().chain(beats).collect()
+}
+
+/// The dead-man alerts of a source; conditions that cannot be read were told.
+fn dead_men(source: &SourceConfig) -> Vec<DeadMan> {
+    let beats = source.heartbeats.iter();
+    let beats = beats.filter(|heartbeat| !heartbeat.matchers.is_empty());
+    beats
+        .filter_map(|heartbeat| {
+            Some(DeadMan {
+                source: source.name.clone(),
+                heartbeat: heartbeat_source(&source.name, &heartbeat.name),
+                matcher: Matcher::all(&heartbeat.matchers).ok()?,
+            })
+        })
+        .collect()
 }
 
 /// Gives each source whose kind is a mapping that mapping, compiled.
@@ -358,6 +375,12 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
                 heartbeat.name
             );
             problems.push(Problem::of(key.clone(), what));
+        }
+        for heartbeat in &source.heartbeats {
+            if let Err(error) = Matcher::all(&heartbeat.matchers) {
+                let what = format!("heartbeat `{}`: match: {error}", heartbeat.name);
+                problems.push(Problem::of(key.clone(), what));
+            }
         }
         let topicless = source
             .credentials

@@ -375,8 +375,10 @@ impl Daemon {
                 break;
             }
         }
+        let config = self.config();
         Ok(Standing {
-            targets: targets(&self.config()),
+            targets: targets(&config),
+            soonest_clocks: config.file.operators.soonest_clocks,
             gauges,
             backlog,
             backlog_oldest,
@@ -558,13 +560,8 @@ fn generation(
 
 /// Targets of the policies in force.
 fn targets(config: &Config) -> Vec<(String, &'static str, u8)> {
-    let mut targets = BTreeSet::new();
-    for contract in config.decisions.sla.contracts.values() {
-        for (severity, table) in &contract.severities {
-            for target in table.keys() {
-                targets.insert((contract.policy.clone(), target.word(), *severity));
-            }
-        }
-    }
-    targets.into_iter().collect()
+    let targets = config.decisions.sla.targets().into_iter();
+    targets
+        .map(|(policy, target, severity)| (policy, target.word(), severity))
+        .collect()
 }

@@ -121,7 +121,7 @@ impl Engine {
         );
         let lasted = ended.since(entry.opened_at);
         let doubted = self.state.alerts.get(&id).is_some_and(|a| a.doubted);
-        if doubted {
+        if doubted && !self.was_confirmed(incident) {
             self.add_figure(Family::Voids, &["false_alarm"], 1);
             let text =
                 "Cleared without being confirmed: fresh watchers said all along that it works.";
@@ -141,6 +141,9 @@ impl Engine {
                 ),
                 None => (Ended::Transient, Reason::ClearedInHold, Outcome::Transient),
             };
+            if how == Ended::Transient {
+                self.add_figure(Family::Voids, &["transient"], 1);
+            }
             self.finish(incident, how, reason, ended, &text);
             return outcome;
         }
@@ -284,15 +287,9 @@ impl Engine {
         if self.begin_quiet(id).is_some() {
             return;
         }
-        let member = self.state.members.get(&id).and_then(|m| {
-            let active = |a: &&AlertId| {
-                let alert = self.state.alerts.get(a);
-                alert.is_some_and(|a| a.state.is_active())
-            };
-            m.iter().find(active).copied()
-        });
-        match member {
-            Some(member) if untold => {
+        match self.active_member(id) {
+            // What was told before and is contradicted now waits like a first word.
+            Some(member) if untold || self.doubt_of(id).is_some() => {
                 self.hold_or_release(id, member, None);
                 self.release_flapping(id);
             }

@@ -109,6 +109,7 @@ impl Engine {
         if entry.state == IncidentState::Resolved
             && entry.basis == Basis::Rule
             && !self.is_proven(id)
+            && !self.is_covered(id)
             && let Some(storm) = self.storm_of(id)
             && storm != incident
         {
@@ -201,12 +202,20 @@ impl Engine {
     fn open_for(&mut self, id: AlertId, event: &Event, judged: &Judged) -> Outcome {
         let source = self.state.alerts.get(&id).map_or(Sym(0), |a| a.source);
         let proven = self.is_proven(id);
-        if !proven && let Some(storm) = self.storm_of(id) {
+        // What is planned or silenced is no part of a storm.
+        let covered = self.is_covered(id);
+        if !proven
+            && !covered
+            && let Some(storm) = self.storm_of(id)
+        {
             self.enter(id, storm);
             self.state.touch_incident(storm);
             return Outcome::StormFolded;
         }
-        if !proven && let Some(list) = self.baseline_of(id) {
+        if !proven
+            && !covered
+            && let Some(list) = self.baseline_of(id)
+        {
             self.enter(id, list);
             self.state.touch_incident(list);
             return Outcome::Grouped;

@@ -282,7 +282,13 @@ impl Engine {
         Ok(())
     }
 
-    fn answered(&mut self, id: IncidentId, text: &str, author: &str, promise: Option<Time>) {
+    pub(super) fn answered(
+        &mut self,
+        id: IncidentId,
+        text: &str,
+        author: &str,
+        promise: Option<Time>,
+    ) {
         let now = self.state.now;
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.answered_at.get_or_insert(now);
@@ -334,6 +340,10 @@ impl Engine {
         let text = format!("Severity {shown} by {author}. {text}");
         self.decide_by(id, Reason::PersonSeverity, text.clone(), author);
         self.note_tickets(id, &text, false);
+        if up {
+            self.give_if_urgent(id);
+            self.want_further(id);
+        }
         match (severity, after) {
             (Some(severity), _) => self.reassess_cases(id, |_| severity),
             // Lifted: what each contract feels counts again, from the start.
@@ -341,6 +351,9 @@ impl Engine {
             (None, None) => {}
         }
         self.evaluate(id);
+        if let Some(alert) = self.active_member(id) {
+            self.review_quiet(id, Some(alert));
+        }
     }
 
     fn escalate(&mut self, id: IncidentId, reason: &str, author: &str) -> Result<String, String> {
@@ -443,6 +456,9 @@ impl Engine {
                 self.person_status(id, ticket, TicketStatus::Closed, author);
             }
             PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::Promised { value } => {
+                self.promised_alone(id, (Some(ticket), None), value, author);
+            }
             PersonDid::ConditionEnded => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Where an incident's tickets go: the routes that match, and those that stand in for one whose
 //! tracker cannot be written.
 
-use super::ticketing::{Wanted, fields_of};
+use super::ticketing::Wanted;
 use super::{Engine, Route};
 use crate::model::incident::{Incident, IncidentState};
 use crate::model::reason::Reason;
@@ -149,7 +149,7 @@ impl Engine {
             alert: None,
             stands_in_for: Some(id),
             language: "en".to_owned(),
-            fields: fields_of(&incident, &fallback.queue),
+            fields: self.operations_fields(&incident, &fallback.queue),
         };
         self.want(&incident, wanted);
     }

@@ -1,15 +1,30 @@
-//! Silences and maintenance windows themselves: made, ended, announced by carriers, and warned of
-//! when two together would be too much. What they keep quiet is decided in `quiet`.
+//! Silences and maintenance windows themselves: made, ended, announced by carriers. What they keep
+//! quiet is decided in `quiet`, and in `overlaps` what is too much together.
 
 use super::Engine;
 use super::correlate::belongs_to;
 use super::state::{Silence, Wake, Window};
 use crate::inventory::{ElementId, Inventory};
 use crate::model::input::Message;
-use crate::model::notice::{MaintenanceNotice, MaintenanceStatus};
+use crate::model::notice::{MaintenanceImpact, MaintenanceNotice, MaintenanceStatus};
 use crate::model::reason::Reason;
 use crate::model::{SilenceId, Time, WindowId};
 use crate::rules::Matcher;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long the newest notice of a work is remembered.
+const NOTICES_REMEMBERED: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// The newest notice of a work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeSeen {
+    /// Its number in the order of the sender.
+    pub sequence: i64,
+    /// When it came.
+    pub at: Time,
+}
 
 impl Engine {
     pub(super) fn add_silence(
@@ -43,6 +58,7 @@ impl Engine {
         self.compile_matchers(matchers);
         self.state.silences.insert(id, silence);
         self.wake(until, Wake::SilenceEnd(id));
+        self.ask_held();
         Ok(format!("{id} until {until}"))
     }
 
@@ -101,21 +117,25 @@ impl Engine {
         Ok(format!("{id} from {from} until {until}{warning}{late}"))
     }
 
-    fn next_window(&mut self) -> WindowId {
+    pub(super) fn next_window(&mut self) -> WindowId {
         self.state.scalars.next_window += 1;
         self.state.dirty.scalars = true;
         WindowId(self.state.scalars.next_window)
     }
 
-    fn keep_window(&mut self, window: Window) {
+    pub(super) fn keep_window(&mut self, window: Window) {
         let id = window.id;
         self.wake(window.until, Wake::WindowEdge(id));
         if window.from > self.state.now {
             self.wake(window.from, Wake::WindowEdge(id));
         }
         self.compile_matchers(&window.matchers);
+        let begun = window.from <= self.state.now;
         self.save_thing("window", format!("{:010}", id.0), &window);
         self.state.windows.insert(id, window);
+        if begun {
+            self.ask_held();
+        }
     }
 
     pub(super) fn window_edge(&mut self, id: WindowId) {
@@ -128,8 +148,11 @@ impl Engine {
             self.drop_thing("window", format!("{:010}", id.0));
             self.review_all_quiet();
             self.tell_window_over(id);
+            self.review_overlaps();
+            self.next_occurrence(id);
         } else if window.from <= now {
             self.tell_started(id);
+            self.ask_held();
         }
         self.review_maintenance();
     }
@@ -164,9 +187,13 @@ impl Engine {
             .filter(|w| w.notice.as_ref() == Some(&name))
             .map(|w| (w.id, w.sequence))
             .collect();
-        if old.iter().any(|(_, sequence)| *sequence > notice.sequence) {
+        if old.iter().any(|(_, sequence)| *sequence > notice.sequence)
+            || !self.is_newest_notice(&name, notice.sequence)
+        {
             return;
         }
+        // The same work keeps its windows' numbers: what they cover stays covered.
+        let mut numbers: VecDeque<WindowId> = old.iter().map(|(id, _)| *id).collect();
         for (id, _) in old {
             if let Some(window) = self.state.windows.remove(&id) {
                 self.state
@@ -194,13 +221,17 @@ impl Engine {
         if over {
             let done = notice.status == MaintenanceStatus::Completed;
             self.tell_replanned(&name, &[], Some(done));
+            self.review_overlaps();
+            self.review_all_quiet();
+            self.review_maintenance();
             return;
         }
         let mut kept = Vec::new();
         let inventory = self.decisions.inventory.clone();
-        let named = notice
-            .objects
-            .iter()
+        // What the work does not touch it does not explain.
+        let touched = notice.objects.iter();
+        let named = touched
+            .filter(|object| object.impact != MaintenanceImpact::NoImpact)
             .filter_map(|object| inventory.resolve_name(&object.id).element);
         let (own, others): (Vec<_>, Vec<_>) = named.partition(|id| {
             let account = message.account.as_deref();
@@ -220,7 +251,7 @@ impl Engine {
                 continue;
             }
             let window = Window {
-                id: self.next_window(),
+                id: numbers.pop_front().unwrap_or_else(|| self.next_window()),
                 matchers: Vec::new(),
                 elements: elements.clone(),
                 reason: format!("{} {}", notice.provider, notice.summary),
@@ -232,12 +263,35 @@ impl Engine {
             };
             let id = window.id;
             self.keep_window(window);
-            self.warn_of_overlap(id);
             kept.push(id);
+        }
+        self.review_overlaps();
+        for id in &kept {
+            self.warn_of_overlap(*id);
         }
         self.tell_replanned(&name, &kept, None);
         self.review_all_quiet();
         self.review_maintenance();
+    }
+
+    /// Whether no newer notice of the same work was seen, also of work that is cancelled or over.
+    fn is_newest_notice(&mut self, name: &(String, String), sequence: i64) -> bool {
+        let known = self.state.notices_seen.get(name);
+        if known.is_some_and(|known| known.sequence > sequence) {
+            return false;
+        }
+        let now = self.state.now;
+        let since = now.minus(NOTICES_REMEMBERED);
+        let seen = &self.state.notices_seen;
+        let old = seen.iter().filter(|(_, seen)| seen.at < since);
+        for name in old.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.state.notices_seen.remove(&name);
+            self.drop_thing("notice_seen", notice_key(&name));
+        }
+        let newest = NoticeSeen { sequence, at: now };
+        self.save_thing("notice_seen", notice_key(name), &newest);
+        self.state.notices_seen.insert(name.clone(), newest);
+        true
     }
 
     /// A notice of an account about what is not its own keeps nothing quiet; a person looks.
@@ -261,45 +315,6 @@ impl Engine {
         }
     }
 
-    /// Two maintenances that overlap and together take a group below its need are told of at
-    /// once, in advance: a sentence, and an incident for a person.
-    fn warn_of_overlap(&mut self, id: WindowId) -> String {
-        let Some(new) = self.state.windows.get(&id).cloned() else {
-            return String::new();
-        };
-        let inventory = self.decisions.inventory.clone();
-        let mine = self.planned_elements(&new);
-        let others: Vec<Window> = self.state.windows.values().cloned().collect();
-        let mut sentences = Vec::new();
-        for other in others {
-            let overlaps = other.id != id && other.from < new.until && new.from < other.until;
-            if !overlaps || (other.notice.is_some() && other.notice == new.notice) {
-                continue;
-            }
-            let found =
-                crate::inventory::overlap(&inventory, &mine, &self.planned_elements(&other));
-            if let Some(found) = found {
-                let (from, until) = (new.from.max(other.from), new.until.min(other.until));
-                sentences.push(format!(
-                    "{id} ({}) and {} ({}) overlap from {from} until {until}: {found}",
-                    new.reason, other.id, other.reason
-                ));
-            }
-        }
-        if sentences.is_empty() {
-            return String::new();
-        }
-        let text = sentences.join(" ");
-        let source = self.state.intern("maintenance");
-        let title = format!("Overlapping maintenances: {}", new.reason);
-        let incident = self.open_own(&title, &text, Reason::MaintenanceOverlap, source);
-        if let Some(entry) = self.state.incidents.get_mut(&incident) {
-            entry.needs_triage = true;
-        }
-        self.state.touch_incident(incident);
-        format!("; warning: {text}")
-    }
-
     /// Elements that a window names: in its list, or by exact `element=` and `host=` matchers.
     pub(super) fn planned_elements(&self, window: &Window) -> Vec<ElementId> {
         let inventory = &self.decisions.inventory;
@@ -310,6 +325,10 @@ impl Engine {
             .chain(matchers.filter_map(|text| named_by(inventory, text)))
             .collect()
     }
+}
+
+fn notice_key(name: &(String, String)) -> String {
+    format!("{}\u{1f}{}", name.0, name.1)
 }
 
 /// The element that an exact `element=` or `host=` matcher names.

@@ -188,7 +188,7 @@ fn all_names(inventory: &Inventory) -> impl Iterator<Item = (&str, u32)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::default())]
 
     #[test]
     fn following_changes_agrees_with_an_evaluation_from_nothing(

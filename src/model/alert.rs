@@ -88,7 +88,7 @@ pub enum Cover {
     Silence(SilenceId),
     /// A maintenance window.
     Window(WindowId),
-    /// One occurrence of a recurring window.
+    /// One occurrence of a recurring window, as earlier versions kept it.
     Recurring {
         /// Its name.
         name: Sym,

@@ -86,11 +86,13 @@ pub enum NoticeKind {
     Page,
     /// A call is over.
     PageEnded,
+    /// The report of a contract's month.
+    Report,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [NoticeKind; 19] = [
+    pub const ALL: [NoticeKind; 20] = [
         NoticeKind::Opened,
         NoticeKind::Updated,
         NoticeKind::Promised,
@@ -110,6 +112,7 @@ impl NoticeKind {
         NoticeKind::PromiseUnclear,
         NoticeKind::Page,
         NoticeKind::PageEnded,
+        NoticeKind::Report,
     ];
 
     /// The word in templates, API and keys.
@@ -134,6 +137,7 @@ impl NoticeKind {
             NoticeKind::PromiseUnclear => "promise_unclear",
             NoticeKind::Page => "page",
             NoticeKind::PageEnded => "page_ended",
+            NoticeKind::Report => "report",
         }
     }
 }
@@ -244,7 +248,7 @@ pub struct NoticeFacts {
     pub sender_name: String,
     /// Where the reader gets help.
     pub support: String,
-    /// `INC-12`, `MW-3`, `SEC-1`.
+    /// `INC-12`, `MW-3`, `SEC-1`; a report's month, like `2026-06`.
     pub reference: String,
     /// The contract; empty: none.
     pub contract: String,

@@ -112,17 +112,21 @@ impl Mailer {
         if !notice.facts.sender_name.is_empty() {
             from.name = Some(crate::model::text::one_line(&notice.facts.sender_name));
         }
-        self.relay
-            .send(&Letter {
-                from,
-                to,
-                reply_to: self.reply_to.clone(),
-                subject: worded.subject,
-                body: worded.body,
-                message_id: format!("<{}@{}>", notice.key, self.domain),
-                thread: Some(format!("<{}@{}>", notice.thread, self.domain)),
-                automatic: true,
-            })
-            .await
+        let letter = Letter {
+            from,
+            to,
+            reply_to: self.reply_to.clone(),
+            subject: worded.subject,
+            body: worded.body,
+            message_id: format!("<{}@{}>", notice.key, self.domain),
+            thread: Some(format!("<{}@{}>", notice.thread, self.domain)),
+            automatic: true,
+        };
+        let files: Vec<(&str, &str)> = worded
+            .files
+            .iter()
+            .map(|file| (file.name.as_str(), file.text.as_str()))
+            .collect();
+        self.relay.send_with(&letter, &files).await
     }
 }
