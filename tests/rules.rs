@@ -249,14 +249,24 @@ fn a_rules_severity_outlives_a_restart_and_ends_with_its_alert() {
     let config = "[[rule]]\nname = \"one\"\nmatch = [\"host=t-1\"]\ngroup = \"trio\"\n\
                   severity = \"S1\"\ntags = [\"t\"]\n\
                   [[rule]]\nname = \"rest\"\nmatch = [\"host~t-?\"]\ngroup = \"trio\"\n\
-                  hint = \"degradation\"\n[engine]\nlower_after = \"0s\"\n";
+                  hint = \"degradation\"\ntags = [\"rest\"]\n[engine]\nlower_after = \"0s\"\n";
     let daemon = Daemon::start_with(dir.path(), config, &[]);
     daemon.post(&problem("t-1", "ping")).unwrap();
-    daemon.post(&problem("t-2", "ping")).unwrap();
     daemon.until("an S1", |tickets| {
         tickets.len() == 1 && tickets[0]["severity"] == "S1"
     });
+    // A tag that comes later is noted in the ticket.
+    daemon.post(&problem("t-2", "ping")).unwrap();
     let before = incident_of(&daemon, "t-2");
+    let began = Instant::now();
+    loop {
+        let comments = api(&daemon, "/api/v1/desk/tickets/1")["comments"].to_string();
+        if comments.contains("Tags: rest, t.") {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{comments}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     daemon.kill();
     let daemon = Daemon::start_with(dir.path(), config, &[]);
     let after = incident_of(&daemon, "t-2");
@@ -265,7 +275,7 @@ fn a_rules_severity_outlives_a_restart_and_ends_with_its_alert() {
     }
     assert_eq!(
         (&after["severity"], &after["tags"]),
-        (&json!("S1"), &json!(["t"]))
+        (&json!("S1"), &json!(["rest", "t"]))
     );
     let mut well = problem("t-1", "ping");
     well["state"] = json!("recovery");

@@ -270,9 +270,14 @@ impl Engine {
     /// Gives an incident the tags that rules gave to an alert of it.
     pub(super) fn tag_incident(&mut self, incident: IncidentId, judged: &Judged) {
         let incident = self.state.survivor(incident);
-        let entry = self.state.incidents.get_mut(&incident);
-        if entry.is_some_and(|entry| entry.tag(&judged.tags)) {
+        let Some(entry) = self.state.incidents.get_mut(&incident) else {
+            return;
+        };
+        if entry.tag(&judged.tags) {
+            // A ticket that is there already has not got them in its text.
+            let text = format!("Tags: {}.", entry.tags.join(", "));
             self.state.touch_incident(incident);
+            self.note_tickets(incident, &text, false);
         }
     }
 
