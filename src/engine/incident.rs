@@ -130,7 +130,7 @@ impl Engine {
 
     fn fires_again(&mut self, id: AlertId, incident: IncidentId) -> Option<Outcome> {
         let alert = self.state.alerts.get(&id)?;
-        let (hint, element) = (alert.hint, alert.element);
+        let (weight, element) = (alert.weight(), alert.element);
         let entry = self.state.incidents.get(&incident)?;
         match entry.state {
             IncidentState::Closed => None,
