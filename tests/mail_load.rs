@@ -4,10 +4,13 @@
 
 mod daemon_support;
 
+use alertbridge::limits::SMTP_CONNECTIONS_MAX;
 use daemon_support::Daemon;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -165,4 +168,72 @@ fn thousands_of_slow_clients_cost_little_and_keep_nobody_out_for_long() {
             .iter()
             .any(|t| t["subject"].as_str().unwrap().contains("after-all"))
     });
+}
+
+/// Clients of many addresses, each of which begins a mail and never ends it.
+const SLOW_CLIENTS: usize = 10_000;
+/// What they come from: together they may have far more than the door holds.
+const SLOW_ADDRESSES: usize = 250;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_slow_clients_of_many_addresses_stay_in_the_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(dir.path());
+    assert!(send_large(&daemon, 1, "first").starts_with("250"));
+    let before = peak(&daemon);
+    let door: SocketAddr = daemon.addresses["smtp"].as_str().unwrap().parse().unwrap();
+    let mut held = Vec::new();
+    let mut told = 0;
+    for number in 0..SLOW_CLIENTS {
+        let from = format!("127.0.1.{}:0", 1 + number % SLOW_ADDRESSES);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(from.parse().unwrap()).unwrap();
+        let mut stream = socket.connect(door).await.unwrap();
+        let mut first = [0; 3];
+        match stream.read_exact(&mut first).await {
+            Ok(_) if first == *b"220" => {
+                let begun = b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: slow";
+                stream.write_all(begun).await.unwrap();
+                held.push(stream);
+            }
+            // Told to come again, or closed.
+            _ => told += 1,
+        }
+    }
+    assert_eq!(held.len() + told, SLOW_CLIENTS);
+    assert!(
+        !held.is_empty() && held.len() <= SMTP_CONNECTIONS_MAX,
+        "{}",
+        held.len()
+    );
+    // All that are in are in the middle of their mail, and say one more byte.
+    for stream in &mut held {
+        stream.write_all(b"!").await.unwrap();
+    }
+    let cost = peak(&daemon) - before;
+    assert!(cost < 64 * MIB, "{} MiB for slow clients", cost / MIB);
+    // Once they let go the door is open again.
+    drop(held);
+    let alert = "From: nagios@mon.example\r\n\
+                 Subject: ** PROBLEM Host Alert: after-them is DOWN **\r\n\r\n\
+                 Notification Type: PROBLEM\r\nHost: after-them\r\nState: DOWN\r\n";
+    tokio::task::spawn_blocking(move || {
+        let began = std::time::Instant::now();
+        loop {
+            let mut stream = BufReader::new(daemon.connect("smtp").unwrap());
+            if reply(&mut stream).starts_with("220") {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "kept out");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        daemon.mail("alerts@noc.example", "nagios@mon.example", alert);
+        daemon.until("a ticket", |tickets| {
+            tickets
+                .iter()
+                .any(|t| t["subject"].as_str().unwrap().contains("after-them"))
+        });
+    })
+    .await
+    .unwrap();
 }

@@ -17,7 +17,8 @@
 //! | `unfold` | when a storm is over, and what remains of it |
 //! | `baseline` | what fires already at a source's first contact |
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
-//! | `windows` | silences, maintenance windows, notices of carriers |
+//! | `windows` | silences and maintenance windows |
+//! | `carrier` | which notice of a carrier counts, and the windows that it becomes |
 //! | `recurring` | windows that come again |
 //! | `vote` | when monitors contradict each other |
 //! | `maintenance` | when planned work pauses the clocks of an open incident |
@@ -32,6 +33,7 @@
 //! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions, existing tickets |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
+//! | `receipt` | that a person's mail is heard once, and who is told its number |
 //! | `people` | what operators and people in trackers do |
 //! | `moments` | what falls due of clocks, told once each |
 //! | `telling` | notices: wanted, sent, given up |
@@ -48,6 +50,7 @@ mod acknowledge;
 mod agreements;
 mod alert;
 mod baseline;
+mod carrier;
 mod case_tickets;
 mod cases;
 mod correlate;
@@ -65,6 +68,7 @@ mod names;
 mod paging;
 mod people;
 mod quiet;
+mod receipt;
 mod recurring;
 mod reopening;
 mod request;

@@ -329,6 +329,13 @@ impl Engine {
                     let incident: IncidentId = decode("a mark", value)?;
                     self.state.telling.marked.insert(incident);
                 }
+                super::carrier::NOTICE_SEEN => {
+                    self.restore_notice_seen(key, decode("a carrier's notice", value)?);
+                }
+                super::receipt::HEARD => {
+                    let at = decode("a mail that was heard", value)?;
+                    self.restore_heard(key, at);
+                }
                 "window_told" => self.restore_window_told(key, decode("a told window", value)?),
                 _ => {}
             }

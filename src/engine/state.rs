@@ -4,6 +4,7 @@
 //! ordered, so that a replay emits the same bytes. Every entry has a deadline or an owner that
 //! removes it.
 
+use super::carrier::{NoticeName, NoticeSeen};
 use super::telling::Telling;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::figure::Stored;
@@ -218,6 +219,8 @@ pub struct State {
     pub by_element: BTreeMap<Sym, BTreeSet<AlertId>>,
     /// Live incidents with alerts about parts of a host, without an inventory.
     pub by_host: BTreeMap<u64, BTreeSet<IncidentId>>,
+    /// The last notice of each maintenance that carriers announced.
+    pub carrier_notices: BTreeMap<NoticeName, NoticeSeen>,
     /// Live incidents by what they are grouped by.
     pub by_group: BTreeMap<u64, IncidentId>,
     /// Sources.

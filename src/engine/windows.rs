@@ -1,12 +1,9 @@
-//! Silences and maintenance windows themselves: made, ended, announced by carriers, and warned of
-//! when two together would be too much. What they keep quiet is decided in `quiet`.
+//! Silences and maintenance windows themselves: made, ended, and warned of when two together would
+//! be too much. What carriers announce is in `carrier`, what they keep quiet is decided in `quiet`.
 
 use super::Engine;
-use super::correlate::belongs_to;
 use super::state::{Silence, Wake, Window};
 use crate::inventory::{ElementId, Inventory};
-use crate::model::input::Message;
-use crate::model::notice::{MaintenanceNotice, MaintenanceStatus};
 use crate::model::reason::Reason;
 use crate::model::{SilenceId, Time, WindowId};
 use crate::rules::Matcher;
@@ -101,13 +98,13 @@ impl Engine {
         Ok(format!("{id} from {from} until {until}{warning}{late}"))
     }
 
-    fn next_window(&mut self) -> WindowId {
+    pub(super) fn next_window(&mut self) -> WindowId {
         self.state.scalars.next_window += 1;
         self.state.dirty.scalars = true;
         WindowId(self.state.scalars.next_window)
     }
 
-    fn keep_window(&mut self, window: Window) {
+    pub(super) fn keep_window(&mut self, window: Window) {
         let id = window.id;
         self.wake(window.until, Wake::WindowEdge(id));
         if window.from > self.state.now {
@@ -148,122 +145,9 @@ impl Engine {
         Ok(format!("{id} ended"))
     }
 
-    /// A carrier's notice becomes windows on the inventory's circuits; an older sequence never
-    /// wins, and what is unclear goes to a person.
-    pub(super) fn apply_notice(&mut self, message: &Message, notice: &MaintenanceNotice) {
-        // What one account announces neither moves nor ends what another does.
-        let provider = match &message.account {
-            Some(account) => format!("{account}/{}", notice.provider),
-            None => notice.provider.clone(),
-        };
-        let name = (provider, notice.maintenance_id.clone());
-        let old: Vec<_> = self
-            .state
-            .windows
-            .values()
-            .filter(|w| w.notice.as_ref() == Some(&name))
-            .map(|w| (w.id, w.sequence))
-            .collect();
-        if old.iter().any(|(_, sequence)| *sequence > notice.sequence) {
-            return;
-        }
-        for (id, _) in old {
-            if let Some(window) = self.state.windows.remove(&id) {
-                self.state
-                    .wakes
-                    .remove(&(window.until, Wake::WindowEdge(id)));
-                self.state
-                    .wakes
-                    .remove(&(window.from, Wake::WindowEdge(id)));
-            }
-            self.drop_thing("window", format!("{:010}", id.0));
-        }
-        let source = self.state.intern(&message.source);
-        if !notice.unclear.is_empty() {
-            let title = format!("Unclear maintenance notice from {}", notice.provider);
-            let text = format!("{}: {}", notice.summary, notice.unclear.join("; "));
-            let id = self.open_own(&title, &text, Reason::Quarantined, source);
-            if let Some(incident) = self.state.incidents.get_mut(&id) {
-                incident.needs_triage = true;
-            }
-        }
-        let over = matches!(
-            notice.status,
-            MaintenanceStatus::Cancelled | MaintenanceStatus::Completed
-        );
-        if over {
-            let done = notice.status == MaintenanceStatus::Completed;
-            self.tell_replanned(&name, &[], Some(done));
-            return;
-        }
-        let mut kept = Vec::new();
-        let inventory = self.decisions.inventory.clone();
-        let named = notice
-            .objects
-            .iter()
-            .filter_map(|object| inventory.resolve_name(&object.id).element);
-        let (own, others): (Vec<_>, Vec<_>) = named.partition(|id| {
-            let account = message.account.as_deref();
-            account.is_none_or(|account| belongs_to(&inventory, *id, account))
-        });
-        let names = |ids: &[ElementId]| -> Vec<String> {
-            let names = ids.iter().map(|id| inventory.element_name(*id));
-            names.map(str::to_owned).collect()
-        };
-        let elements = names(&own);
-        if !others.is_empty() {
-            self.claims_others(message, notice, &names(&others));
-        }
-        for span in &notice.windows {
-            let Some(until) = span.ends_at else { continue };
-            if until <= self.state.now {
-                continue;
-            }
-            let window = Window {
-                id: self.next_window(),
-                matchers: Vec::new(),
-                elements: elements.clone(),
-                reason: format!("{} {}", notice.provider, notice.summary),
-                author: message.source.clone(),
-                from: span.starts_at,
-                until,
-                notice: Some(name.clone()),
-                sequence: notice.sequence,
-            };
-            let id = window.id;
-            self.keep_window(window);
-            self.warn_of_overlap(id);
-            kept.push(id);
-        }
-        self.tell_replanned(&name, &kept, None);
-        self.review_all_quiet();
-        self.review_maintenance();
-    }
-
-    /// A notice of an account about what is not its own keeps nothing quiet; a person looks.
-    fn claims_others(
-        &mut self,
-        message: &Message,
-        notice: &MaintenanceNotice,
-        elements: &[String],
-    ) {
-        let account = message.account.as_deref().unwrap_or_default();
-        let source = self.state.intern(&message.source);
-        let title = format!("Maintenance notice of {account} about what is not theirs");
-        let text = format!(
-            "{}: {} is not {account}'s alone; nothing is kept quiet there.",
-            notice.summary,
-            elements.join(", ")
-        );
-        let id = self.open_own(&title, &text, Reason::Quarantined, source);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.needs_triage = true;
-        }
-    }
-
     /// Two maintenances that overlap and together take a group below its need are told of at
     /// once, in advance: a sentence, and an incident for a person.
-    fn warn_of_overlap(&mut self, id: WindowId) -> String {
+    pub(super) fn warn_of_overlap(&mut self, id: WindowId) -> String {
         let Some(new) = self.state.windows.get(&id).cloned() else {
             return String::new();
         };

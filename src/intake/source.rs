@@ -259,6 +259,7 @@ impl Source {
             problems: decoded.problems,
             replay_of: None,
             sensitive,
+            answerable: decoded.answerable,
         }
     }
 

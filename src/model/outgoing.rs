@@ -14,7 +14,8 @@ pub struct WantedNotice {
     pub id: NoticeId,
     /// The idempotency key, at most 40 characters of `[a-z0-9-]`; letters are named by it.
     pub key: String,
-    /// What ties the notices of one matter to one reader together, like a key.
+    /// What ties the notices of one matter to one reader together, like a key; the message id of
+    /// the mail that it answers, if it answers one.
     pub thread: String,
     /// What it tells.
     pub kind: NoticeKind,
@@ -86,11 +87,13 @@ pub enum NoticeKind {
     Page,
     /// A call is over.
     PageEnded,
+    /// What somebody wrote was received, under this number.
+    Received,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [NoticeKind; 19] = [
+    pub const ALL: [NoticeKind; 20] = [
         NoticeKind::Opened,
         NoticeKind::Updated,
         NoticeKind::Promised,
@@ -110,6 +113,7 @@ impl NoticeKind {
         NoticeKind::PromiseUnclear,
         NoticeKind::Page,
         NoticeKind::PageEnded,
+        NoticeKind::Received,
     ];
 
     /// The word in templates, API and keys.
@@ -134,6 +138,7 @@ impl NoticeKind {
             NoticeKind::PromiseUnclear => "promise_unclear",
             NoticeKind::Page => "page",
             NoticeKind::PageEnded => "page_ended",
+            NoticeKind::Received => "received",
         }
     }
 }

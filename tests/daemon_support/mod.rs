@@ -183,6 +183,28 @@ impl Daemon {
         }
     }
 
+    /// Whether the one alert about a host has come to a stage of its story: it fires, it is
+    /// repeated, it is acknowledged, it is over.
+    pub fn is_at(&self, host: &str, stage: usize) -> bool {
+        let (status, body) = self.ask("operators", "GET", "/api/v1/alerts", "").unwrap();
+        assert_eq!(status, 200, "{body}");
+        let page: Value = serde_json::from_str(&body).unwrap();
+        let about = |alert: &&Value| alert.to_string().contains(host);
+        let alerts: Vec<&Value> = page["alerts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(about)
+            .collect();
+        assert!(alerts.len() < 2, "{alerts:#?}");
+        alerts.first().is_some_and(|alert| match stage {
+            0 => alert["state"] == "firing",
+            1 => alert["count"].as_u64() >= Some(2),
+            2 => alert["state"] == "acknowledged",
+            _ => alert["state"] == "resolved",
+        })
+    }
+
     pub fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
