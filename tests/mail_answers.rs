@@ -505,7 +505,7 @@ fn a_mail_is_heard_once_and_a_matter_stays_one_over_a_restart() {
     bench.write("acme", "Question 1", "When?", Some("q1@acme.example"));
     bench.write(
         "acme",
-        "Re: Question 2",
+        "Question 2",
         "And where?",
         Some("q2@acme.example"),
     );

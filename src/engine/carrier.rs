@@ -5,7 +5,9 @@ use super::correlate::{belongs_to, group_hash};
 use super::state::{Wake, Window};
 use crate::inventory::ElementId;
 use crate::model::input::Message;
-use crate::model::notice::{MaintenanceImpact, MaintenanceNotice, MaintenanceStatus};
+use crate::model::notice::{
+    MaintenanceImpact, MaintenanceNotice, MaintenanceStatus, NO_OBJECT, NO_WINDOW,
+};
 use crate::model::reason::Reason;
 use crate::model::{IncidentId, Time};
 use serde::{Deserialize, Serialize};
@@ -43,18 +45,28 @@ impl Engine {
         if !self.is_newest(&name, notice.sequence) {
             return;
         }
-        if !notice.unclear.is_empty() {
-            let title = format!("Unclear maintenance notice from {}", notice.provider);
-            let text = format!("{}: {}", notice.summary, notice.unclear.join("; "));
-            self.ask_person(message, ("unclear notice", &name), &title, &text);
-        }
         let over = matches!(
             notice.status,
             MaintenanceStatus::Cancelled | MaintenanceStatus::Completed
         );
         let moved = notice.status == MaintenanceStatus::Rescheduled;
-        if notice.windows.is_empty() && !over && !moved {
-            // A reminder, a beginning: what was announced stands.
+        // A reminder, a beginning: what was announced stands.
+        let keeps = notice.windows.is_empty() && !over && !moved;
+        let mut announced = self.state.windows.values();
+        let known = announced.any(|window| window.notice.as_ref() == Some(&name));
+        let is_known = |why: &str| known && (why == NO_OBJECT || (why == NO_WINDOW && keeps));
+        let unclear: Vec<&str> = notice
+            .unclear
+            .iter()
+            .map(String::as_str)
+            .filter(|why| !is_known(why))
+            .collect();
+        if !unclear.is_empty() {
+            let title = format!("Unclear maintenance notice from {}", notice.provider);
+            let text = format!("{}: {}", notice.summary, unclear.join("; "));
+            self.ask_person(message, ("unclear notice", &name), &title, &text);
+        }
+        if keeps {
             return;
         }
         let before = self.take_away(&name);
