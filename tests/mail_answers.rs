@@ -503,12 +503,7 @@ fn a_mail_is_heard_once_and_a_matter_stays_one_over_a_restart() {
     assert_eq!(bench.notices[0].thread, "q1@acme.example");
     bench.restart();
     bench.write("acme", "Question 1", "When?", Some("q1@acme.example"));
-    bench.write(
-        "acme",
-        "Question 2",
-        "And where?",
-        Some("q2@acme.example"),
-    );
+    bench.write("acme", "Question 2", "And where?", Some("q2@acme.example"));
     assert_eq!(bench.engine.state().incidents.len(), 1);
     assert_eq!(bench.receipts(), 1);
     // The same id with other words is another mail: some programs give all of theirs one id.
