@@ -446,3 +446,22 @@ pub(super) fn read_raw(seq: u64, row: &Row<'_>, keys: &Keyring) -> Result<Vec<u8
     }
     lz4_flex::block::decompress(body, size).map_err(|error| unreadable(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Message;
+
+    #[test]
+    fn an_input_of_the_first_version_is_read_as_if_zeros_followed() {
+        let input = Input::Message(Message::new("mail", "person", Vec::new()));
+        let mut payload = postcard::to_stdvec(&input).unwrap();
+        // The first version knew nothing of what may be answered.
+        assert_eq!(payload.pop(), Some(0));
+        let keys = Keyring::default();
+        let read =
+            |version, payload: &[u8]| decode((0, "message", version), KEY_NONE, payload, &keys);
+        assert_eq!(read(1, &payload), Ok(input));
+        assert!(read(i64::from(ENCODING_VERSION), &payload).is_err());
+    }
+}
