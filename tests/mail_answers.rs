@@ -315,7 +315,11 @@ fn an_answer_to_a_notice_is_the_customers_word_on_its_incident() {
     ];
     for (number, refers) in ids.iter().enumerate() {
         let words = format!("Still dark, {number}.\r\n\r\nOn Monday NOC wrote:\r\n> restored");
-        write(&daemon, "lea@acme.example", &re, refers, &words);
+        let subject = match refers.as_str() {
+            "" => re.as_str(),
+            _ => "Re: your letter",
+        };
+        write(&daemon, "lea@acme.example", subject, refers, &words);
     }
     daemon.until("all words", |_| {
         shown(&daemon, "INC-1").contains("Still dark, 2.")
@@ -350,6 +354,7 @@ struct Bench {
     saved: LoadedState,
     things: BTreeMap<(String, String), Vec<u8>>,
     notices: Vec<WantedNotice>,
+    timeline: Vec<String>,
 }
 
 impl Bench {
@@ -380,6 +385,7 @@ impl Bench {
             saved: LoadedState::default(),
             things: BTreeMap::new(),
             notices: Vec::new(),
+            timeline: Vec::new(),
         }
     }
 
@@ -396,6 +402,8 @@ impl Bench {
     }
 
     fn save(&mut self, delta: &StateDelta) {
+        let lines = delta.timeline.iter().map(|line| line.text.clone());
+        self.timeline.extend(lines);
         for row in &delta.things {
             if row.kind == "notice_wanted" && !row.value.is_empty() {
                 let notice: WantedNotice = alertbridge::store::codec::decode(&row.value).unwrap();
@@ -506,6 +514,14 @@ fn a_mail_is_heard_once_and_a_matter_stays_one_over_a_restart() {
     bench.write("acme", "Question 2", "And where?", Some("q2@acme.example"));
     assert_eq!(bench.engine.state().incidents.len(), 1);
     assert_eq!(bench.receipts(), 1);
+    let told = |words: &str| {
+        bench
+            .timeline
+            .iter()
+            .filter(|line| line.contains(words))
+            .count()
+    };
+    assert_eq!((told("When?"), told("And where?")), (1, 1));
     // The same id with other words is another mail: some programs give all of theirs one id.
     bench.write("acme", "Another matter", "Why?", Some("q1@acme.example"));
     assert_eq!(bench.engine.state().incidents.len(), 2);

@@ -94,7 +94,8 @@ impl Daemon {
 
     pub fn connect(&self, door: &str) -> std::io::Result<TcpStream> {
         let stream = TcpStream::connect(self.addresses[door].as_str().unwrap())?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // A loaded machine may need a while; a daemon that hangs is still found out.
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(stream)
     }
 
