@@ -2,16 +2,21 @@
 //! site feed that 100,000 elements hang from.
 //!
 //! `cargo bench --bench inventory` prints a table of the growth first, with the 99th percentile of
-//! single changes, which the statistics of the benchmark library do not show.
+//! single changes, which the statistics of the benchmark library do not show. `benches/run inventory`
+//! measures the loading of whole files as well.
 
+use alertbridge::engine::{Decisions, Engine, Route};
 use alertbridge::inventory::{
     AccountEntry, Condition, ElementEntry, ElementId, GroupEntry, Health, Inventory, InventoryFile,
     Lives, ServiceEntry,
 };
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use alertbridge::model::event::{Event, EventState, SeverityHint};
+use alertbridge::model::{Identity, Input, Message, Sequenced, Time};
+use criterion::{BenchmarkId, Criterion, criterion_group};
 use std::fmt::Write;
 use std::hint::black_box;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -105,6 +110,31 @@ fn text(file: &InventoryFile) -> String {
     }
     for entry in &file.account {
         let _ = writeln!(text, "[[account]]\nid = {:?}", entry.id);
+    }
+    text
+}
+
+/// The same as CSV.
+fn rows(file: &InventoryFile) -> String {
+    let mut text = String::from("kind,id,parent,members,needs,accounts\n");
+    for entry in &file.element {
+        let depends_on = entry.depends_on.join(" ");
+        let _ = writeln!(
+            text,
+            "element,{},{},{depends_on},,",
+            entry.id, entry.part_of
+        );
+    }
+    for entry in &file.group {
+        let members = entry.members.join(" ");
+        let _ = writeln!(text, "group,{},,{members},{},", entry.id, entry.needs);
+    }
+    for entry in &file.service {
+        let (on, of) = (entry.depends_on.join(" "), entry.accounts.join(" "));
+        let _ = writeln!(text, "service,{},,{on},,{of}", entry.id);
+    }
+    for entry in &file.account {
+        let _ = writeln!(text, "account,{},,,,", entry.id);
     }
     text
 }
@@ -217,6 +247,38 @@ fn growth() {
             start.elapsed()
         ));
     }
+    engine_on_a_feed();
+}
+
+/// The same as an alert to the engine, which asks for causes, effects, services and accounts too.
+fn engine_on_a_feed() {
+    let decisions = Decisions {
+        inventory: Arc::new(below_a_feed()),
+        routes: vec![Route::desk()],
+        ..Decisions::default()
+    };
+    let mut engine = Engine::new(decisions);
+    for (seq, state) in (1..).zip([EventState::Firing, EventState::Resolved]) {
+        let Some(identity) = Identity::key("feed") else {
+            return;
+        };
+        let mut event = Event::new(state, identity, "the feed is down");
+        event.host = Some("feed".to_owned());
+        event.severity_hint = SeverityHint::Outage;
+        let input = Sequenced {
+            seq,
+            at: Time::from_seconds(i64::try_from(seq).unwrap_or_default()),
+            input: Input::Message(Message::new("bench", "native", vec![event])),
+        };
+        let start = Instant::now();
+        engine.step(&input);
+        black_box(engine.take_delta());
+        say(&format!(
+            "the engine, that feed {}: {:.2?}",
+            state.word(),
+            start.elapsed()
+        ));
+    }
 }
 
 fn changes(criterion: &mut Criterion) {
@@ -258,4 +320,17 @@ fn feed(criterion: &mut Criterion) {
 }
 
 criterion_group!(inventory, changes, feed);
-criterion_main!(inventory);
+
+/// With `INVENTORY_FILES` the largest inventory is written there as TOML and as CSV, and nothing is
+/// measured.
+fn main() -> std::io::Result<()> {
+    if let Some(folder) = std::env::var_os("INVENTORY_FILES") {
+        let folder = std::path::PathBuf::from(folder);
+        let file = entries(SIZES.into_iter().max().unwrap_or_default());
+        std::fs::write(folder.join("inventory.toml"), text(&file))?;
+        return std::fs::write(folder.join("inventory.csv"), rows(&file));
+    }
+    inventory();
+    Criterion::default().configure_from_args().final_summary();
+    Ok(())
+}

@@ -212,6 +212,12 @@ pub const HOLIDAY_NAME_BYTES_MAX: usize = 200;
 pub const HOLIDAY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Years for which recurring holidays are expanded: the same whenever a configuration is read.
 pub const HOLIDAY_YEARS: std::ops::RangeInclusive<i16> = 2000..=2100;
+/// Most clocks that the metrics show by themselves.
+pub const CLOCKS_SHOWN_MAX: usize = 20;
+/// Most pairs of severity and target in all policies: each is some twenty series of the metrics.
+pub const SLA_PAIRS_MAX: usize = 100;
+/// Largest file of a monthly report that goes by mail, bytes: servers take ten million.
+pub const REPORT_FILE_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Oldest SNS message that is believed, seconds.
 pub const SNS_AGE_SECONDS_MAX: u64 = 60 * 60;
 /// Furthest that an SNS message may be ahead of our clock, seconds.
@@ -233,6 +239,9 @@ pub const STORM_REMAINS_MAX: u32 = 200;
 
 /// Most names told of a list in one sentence.
 pub const NAMES_TOLD_MAX: usize = 5;
+/// Longest inventory file whose text the journal keeps with a configuration, bytes; of a longer one
+/// size and hash.
+pub const INVENTORY_TEXT_KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// A new inventory without more services than this needs a person's word, percent of those in use.
 pub const INVENTORY_SERVICES_LOST_PERCENT_MAX: usize = 10;
 /// The same for elements and groups.

@@ -251,11 +251,21 @@ pub fn compose(letter: &Letter, files: &[(&str, &str)]) -> Result<Message, Strin
         let mut parts = MultiPart::mixed().singlepart(SinglePart::plain(letter.body.clone()));
         for (name, text) in files {
             let enclosed = Attachment::new((*name).to_owned());
-            parts = parts.singlepart(enclosed.body((*text).to_owned(), ContentType::TEXT_PLAIN));
+            parts = parts.singlepart(enclosed.body((*text).to_owned(), kind_of(name)));
         }
         builder.multipart(parts)
     };
     made.map_err(|error| format!("the letter could not be put together: {error}"))
+}
+
+/// What a file is, by the end of its name.
+fn kind_of(name: &str) -> ContentType {
+    let kind = match name.rsplit_once('.') {
+        Some((_, "html")) => return ContentType::TEXT_HTML,
+        Some((_, "csv")) => ContentType::parse("text/csv; charset=utf-8"),
+        _ => return ContentType::TEXT_PLAIN,
+    };
+    kind.unwrap_or(ContentType::TEXT_PLAIN)
 }
 
 fn tls_parameters(config: &RelayConfig) -> Result<TlsParameters, String> {

@@ -9,7 +9,7 @@ use alertbridge::model::incident::Case;
 use alertbridge::model::input::{Generation, GenerationOf, Message};
 use alertbridge::model::saved::StateDelta;
 use alertbridge::model::{Command, Identity, IncidentId, Input, Reason, Sequenced, Severity, Time};
-use alertbridge::model::{DeliveryReport, WantedTicket};
+use alertbridge::model::{DeliveryReport, PersonRequest, RequestKind, WantedTicket};
 use alertbridge::sla::{CaseLog, ClockState, Sla, SlaSections, TargetName, View, evaluate};
 use jiff::tz::TimeZoneDatabase;
 use std::sync::Arc;
@@ -520,5 +520,121 @@ fn a_contract_may_count_from_the_ticket_or_from_the_alert() {
         let view = bench.view("acme");
         let restore = view.clock(TargetName::Restore).unwrap();
         assert_eq!(restore.start, start.seconds() + from, "{word}");
+    }
+}
+
+/// The same facts on the scales of both policies; and a person who sees them otherwise, and takes
+/// that back: no new period begins, and each contract has its own severity again.
+#[test]
+fn both_scales_follow_the_same_facts_and_a_persons_severity_is_no_new_period() {
+    let folder = format!("{}/config/policies", env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(format!("{folder}/{name}.toml")).unwrap();
+    let agreements = read("three-level") + &read("five-level");
+    let contracts = "[contract.acme]\npolicy = \"three-level\"\n\
+                     [contract.globex]\npolicy = \"five-level\"\n";
+    let mut bench = Bench::with(&(agreements + contracts));
+    let severities = |bench: &Bench| ["acme", "globex"].map(|of| bench.view(of).severity);
+    let periods = |bench: &Bench| {
+        let view = bench.view("acme");
+        let of_incident = bench.engine.state().incidents[&IncidentId(1)].periods.len();
+        (
+            view.clocks.iter().map(|c| c.period).max().unwrap(),
+            of_incident,
+        )
+    };
+    bench.alert("psu1", EventState::Firing);
+    bench.after(2);
+    assert_eq!(severities(&bench), [Some(3), Some(4)], "redundancy lost");
+    let restore = |bench: &Bench| bench.view("acme").clock(TargetName::Restore).unwrap().due;
+    let due = restore(&bench);
+
+    bench.after(5);
+    let set = |bench: &mut Bench, severity: Option<Severity>| {
+        bench.say(Command::SetSeverity {
+            incident: IncidentId(1),
+            severity,
+            text: String::new(),
+        });
+    };
+    set(&mut bench, Some(Severity::S3));
+    assert_eq!(severities(&bench), [Some(2), Some(3)], "seen otherwise");
+    assert_eq!(periods(&bench), (1, 1), "the same facts");
+    bench.after(5);
+    set(&mut bench, None);
+    assert_eq!(severities(&bench), [Some(3), Some(4)], "lifted");
+    assert_eq!(periods(&bench), (1, 1), "the same facts still");
+    assert_eq!(restore(&bench), due, "as if it had not been");
+
+    // A person's severity stands until the facts get worse: that is a period of its own.
+    set(&mut bench, Some(Severity::S3));
+    bench.after(5);
+    bench.alert("psu2", EventState::Firing);
+    assert_eq!(severities(&bench), [Some(1), Some(1)], "several customers");
+    assert_eq!(periods(&bench), (2, 2));
+}
+
+#[test]
+fn what_is_being_set_up_has_no_clock_and_a_high_priority_where_the_policy_says_so() {
+    let five = std::fs::read_to_string(format!(
+        "{}/config/policies/five-level.toml",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    let three = std::fs::read_to_string(format!(
+        "{}/config/policies/three-level.toml",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    let agreements = format!(
+        "{}\n{}\n[contract.acme]\npolicy = \"three-level\"\n[contract.globex]\npolicy = \
+         \"five-level\"\n",
+        three.unwrap(),
+        five.unwrap()
+    );
+    for (account, priority) in [("acme", Some(Severity::S2)), ("globex", None)] {
+        let mut bench = Bench::with(&agreements);
+        bench.say(Command::Request(PersonRequest {
+            account: account.to_owned(),
+            service: None,
+            kind: RequestKind::Provisioning,
+            reported_at: bench.now,
+            summary: "a second line".to_owned(),
+            text: "please".to_owned(),
+            sensitive: false,
+        }));
+        let incident = &bench.engine.state().incidents[&IncidentId(1)];
+        assert_eq!(incident.severity, None);
+        let wanted = bench
+            .engine
+            .state()
+            .tickets
+            .values()
+            .next()
+            .unwrap()
+            .clone();
+        assert_eq!(wanted.wanted.severity, priority, "{account}");
+        let clocks = bench.view(account).clocks;
+        let apply = clocks
+            .iter()
+            .filter(|clock| clock.state != ClockState::None);
+        let names: Vec<TargetName> = apply.map(|clock| clock.target).collect();
+        let triage = [TargetName::Triage];
+        assert_eq!(
+            names,
+            if account == "acme" {
+                &[][..]
+            } else {
+                &triage[..]
+            }
+        );
+        bench.step(Input::Delivery(delivered(&wanted)));
+        let created = bench.count(Family::TicketsCreated, &["request", "none"]);
+        assert_eq!(created, 1, "a priority is no severity");
+        // A person gives it a severity after all: that counts.
+        bench.say(Command::SetSeverity {
+            incident: IncidentId(1),
+            severity: Some(Severity::S4),
+            text: String::new(),
+        });
+        let ticket = bench.engine.state().tickets.values().next().unwrap();
+        assert_eq!(ticket.wanted.severity, Some(Severity::S4));
     }
 }

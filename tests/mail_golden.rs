@@ -179,7 +179,7 @@ fn invented(identity: &str, mail: &Mail) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::default())]
     #[test]
     fn damaged_mails_never_panic_and_invent_no_identity(
         which in any::<prop::sample::Index>(),

@@ -935,3 +935,514 @@ fn of_something_sensitive_the_number_alone_is_told() {
         assert!(facts.services.is_empty() && facts.accounts.is_empty());
     }
 }
+
+/// `CONTRACTS` with reports on a day and at a time, for those who get one of their own.
+fn with_reports(acme: &str, northwind: &str) -> String {
+    CONTRACTS
+        .replace(
+            "maintenance_lead = \"24h\"",
+            &format!("maintenance_lead = \"24h\"\nmonthly_report = {acme}"),
+        )
+        .replace(
+            "account = \"partner\"\ncontacts = { ",
+            &format!(
+                "account = \"partner\"\nmonthly_report = {northwind}\ncontacts = {{ report = \
+                 [\"sla@northwind.example\"], "
+            ),
+        )
+}
+
+impl Bench {
+    /// Comes into force with its input, as the daemon does it.
+    fn reload(&mut self) {
+        self.engine.replace_decisions(self.decisions.clone());
+        self.generation();
+    }
+
+    fn generation(&mut self) {
+        use alertbridge::model::input::{Generation, GenerationOf};
+        self.step(Input::Generation(Generation {
+            of: GenerationOf::Configuration,
+            digest: format!("d{}", self.seq),
+            note: String::new(),
+            elements: vec![],
+        }));
+    }
+
+    /// Lets the deadlines up to an instant pass, as a daemon that is awake does.
+    fn until(&mut self, at: &str) {
+        let end = Time::parse_rfc3339(at).unwrap();
+        while let Some(next) = self.engine.next_wake().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.step(Input::Due);
+        }
+        self.now = end;
+        self.step(Input::Due);
+    }
+}
+
+#[test]
+fn the_months_report_goes_out_once_by_each_contracts_clock_and_language() {
+    let contracts = with_reports("{ day = 2, at = \"08:00\" }", "{}");
+    let mut bench = Bench::with(plan_text(), &contracts, Ruleset::default());
+    bench.generation();
+    assert!(
+        bench.of(NoticeKind::Report).is_empty(),
+        "nothing to tell of the time before"
+    );
+    // It is nine in the morning of the second in Tokyo: that of May is due since an hour.
+    bench.until("2026-07-01T07:59:59Z");
+    assert!(bench.of(NoticeKind::Report).is_empty());
+    bench.until("2026-07-01T23:00:00Z");
+    let to = |bench: &Bench, month: &str| {
+        let of = bench.of(NoticeKind::Report);
+        let mut of: Vec<_> = of.iter().filter(|n| n.facts.reference == month).collect();
+        of.sort_by_key(|n| n.to.clone());
+        of.iter()
+            .map(|n| (n.to.clone(), n.facts.at.to_string()))
+            .collect::<Vec<_>>()
+    };
+    let june = [
+        // Eight in Tokyo, in the contract's language; no address for reports: that for incidents.
+        ("ops@acme.example", "2026-07-01T23:00:00Z"),
+        // The partner has an address for reports. Managed accounts get none of their own.
+        ("sla@northwind.example", "2026-07-01T08:00:00Z"),
+    ]
+    .map(|(to, at)| (to.to_owned(), at.to_owned()));
+    assert_eq!(to(&bench, "2026-06"), june);
+    let acme = bench.of(NoticeKind::Report);
+    let acme = acme.iter().find(|n| n.to == "ops@acme.example").unwrap();
+    assert_eq!(
+        (acme.facts.locale.as_str(), acme.facts.contract.as_str()),
+        ("ja", "acme")
+    );
+    assert_eq!(
+        acme.facts.since.unwrap().to_string(),
+        "2026-05-31T15:00:00Z"
+    );
+    // Restarts and reloads tell nothing again, and a month that passes meanwhile is caught up on.
+    bench.restart();
+    bench.generation();
+    assert_eq!(bench.of(NoticeKind::Report).len(), 2);
+    bench.restart();
+    bench.now = Time::parse_rfc3339("2026-09-05T00:00:00Z").unwrap();
+    bench.step(Input::Due);
+    assert_eq!(bench.of(NoticeKind::Report).len(), 6);
+    for month in ["2026-07", "2026-08"] {
+        assert_eq!(to(&bench, month).len(), 2, "{month}");
+    }
+    bench.generation();
+    bench.until("2026-09-30T00:00:00Z");
+    assert_eq!(bench.of(NoticeKind::Report).len(), 6, "once each");
+}
+
+#[test]
+fn a_report_that_is_nobodys_calls_and_one_that_is_not_wanted_any_more_is_forgotten() {
+    let contracts = with_reports("{ day = 31 }", "{ day = 31 }")
+        .replace("contacts = { incidents = [\"ops@acme.example\"] }", "");
+    let mut bench = Bench::with(plan_text(), &contracts, Ruleset::default());
+    bench.generation();
+    bench.until("2026-06-30T08:00:00Z");
+    let reports = bench.of(NoticeKind::Report);
+    assert_eq!(reports.len(), 1, "the last day of June");
+    assert_eq!(reports[0].facts.reference, "2026-05");
+    let unaddressed = bench.of(NoticeKind::Unaddressed);
+    let words = "contract acme has no contacts for report";
+    assert!(unaddressed.iter().any(|n| n.facts.reason.contains(words)));
+    // Off for two months, then on again: what lies between was not wanted.
+    let wanted = bench.decisions.sla.clone();
+    let without = Bench::new().decisions.sla;
+    bench.decisions.sla = without;
+    bench.reload();
+    bench.until("2026-09-01T00:00:00Z");
+    bench.decisions.sla = wanted;
+    bench.reload();
+    bench.until("2026-09-29T00:00:00Z");
+    assert_eq!(bench.of(NoticeKind::Report).len(), 1);
+    bench.until("2026-09-30T08:00:00Z");
+    let months: Vec<String> = bench
+        .of(NoticeKind::Report)
+        .iter()
+        .map(|n| n.facts.reference.clone())
+        .collect();
+    assert_eq!(months, ["2026-05", "2026-08"]);
+}
+
+/// A window that comes again every Sunday, in Paris.
+fn sundays(more: &str) -> alertbridge::engine::RecurringWindow {
+    let text = format!(
+        "name = \"patches\"\nreason = \"firmware of Globex\"\nmatch = [\"element=sw1\"]\n\
+         days = [\"sunday\"]\nat = \"02:00\"\nfor = \"2h\"\nzone = \"Europe/Paris\"\n{more}"
+    );
+    let config = toml::from_str(&text).unwrap();
+    alertbridge::engine::RecurringWindow::compile(config).unwrap()
+}
+
+#[test]
+fn a_window_that_comes_again_is_told_at_each_of_its_occurrences() {
+    let mut text = plan_text();
+    let wants = PartnerSection {
+        managed_users_get_incidents: true,
+        ..PartnerSection::default()
+    };
+    text.partners.insert("northwind".to_owned(), wants);
+    let mut bench = Bench::with(text, CONTRACTS, Ruleset::default());
+    bench.decisions.recurring = vec![sundays("")];
+    bench.reload();
+    // Tuesday: the next Sunday is known, each contract hears of it at its lead time.
+    assert_eq!(bench.customers(NoticeKind::MaintenancePlanned), OUTSIDE);
+    let planned = bench.of(NoticeKind::MaintenancePlanned);
+    let of = |to: &str| planned.iter().find(|n| n.to == to).unwrap();
+    let acme = of("ops@acme.example");
+    assert_eq!(
+        acme.send_at.to_string(),
+        "2026-06-06T00:00:00Z",
+        "a day before"
+    );
+    assert_eq!(acme.waits_for, Some(WaitsFor::LeadTime));
+    assert!(!acme.facts.text.contains("Globex"), "{}", acme.facts.text);
+    let globex = of("ops@globex.example");
+    assert_eq!(globex.waits_for, None, "at once");
+    assert_eq!(
+        globex.facts.since.unwrap().to_string(),
+        "2026-06-07T00:00:00Z"
+    );
+    // A restart and the same configuration tell nothing new.
+    bench.restart();
+    bench.reload();
+    assert_eq!(bench.of(NoticeKind::MaintenancePlanned).len(), 3);
+    bench.until("2026-06-07T00:30:00Z");
+    assert_eq!(bench.customers(NoticeKind::MaintenanceStarted), OUTSIDE);
+    // The second Sunday is known a week before it begins.
+    let planned = bench.of(NoticeKind::MaintenancePlanned);
+    assert_eq!(planned.len(), 6);
+    let references: std::collections::BTreeSet<_> =
+        planned.iter().map(|n| n.facts.reference.as_str()).collect();
+    assert_eq!(references.len(), 2, "each occurrence has its own");
+    // Planned work is no incident, and it is over in time.
+    bench.outage();
+    bench.recovery();
+    bench.until("2026-06-07T02:00:00Z");
+    assert!(bench.of(NoticeKind::Opened).is_empty());
+    assert_eq!(bench.customers(NoticeKind::MaintenanceEnded), OUTSIDE);
+    assert!(bench.of(NoticeKind::MaintenanceOverrun).is_empty());
+    // The next time something is left broken.
+    bench.until("2026-06-14T00:30:00Z");
+    bench.outage();
+    bench.until("2026-06-14T02:00:00Z");
+    assert_eq!(bench.customers(NoticeKind::MaintenanceOverrun), OUTSIDE);
+    assert_eq!(
+        bench.of(NoticeKind::MaintenanceEnded).len(),
+        3,
+        "not this one"
+    );
+    assert_eq!(bench.customers(NoticeKind::Opened).len(), OUTSIDE.len() + 2);
+    let users = ["it@shop.example", "it@bakery.example"];
+    let maintenance = bench
+        .notices
+        .values()
+        .filter(|n| n.kind.word().starts_with("maintenance"));
+    assert!(maintenance.clone().count() > 12);
+    for notice in maintenance {
+        assert!(!users.contains(&notice.to.as_str()), "managed users never");
+    }
+}
+
+#[test]
+fn an_occurrence_that_moves_is_changed_and_one_that_goes_is_cancelled() {
+    let contracts = CONTRACTS.replace("maintenance_lead = \"24h\"", "");
+    let mut bench = Bench::with(plan_text(), &contracts, Ruleset::default());
+    bench.decisions.recurring = vec![sundays("")];
+    bench.reload();
+    let text = "name = \"patches\"\nmatch = [\"element=sw1\"]\ndays = [\"monday\"]\nat = \"03:00\"\n\
+                for = \"1h\"\nzone = \"Europe/Paris\"";
+    let monday = toml::from_str(text).unwrap();
+    let monday = alertbridge::engine::RecurringWindow::compile(monday).unwrap();
+    bench.decisions.recurring = vec![monday];
+    bench.reload();
+    assert_eq!(bench.customers(NoticeKind::MaintenanceChanged), OUTSIDE);
+    let changed = bench.of(NoticeKind::MaintenanceChanged);
+    let planned = bench.of(NoticeKind::MaintenancePlanned);
+    assert_eq!(
+        changed[0].facts.reference, planned[0].facts.reference,
+        "the same work"
+    );
+    assert_eq!(
+        changed[0].facts.since.unwrap().to_string(),
+        "2026-06-08T01:00:00Z"
+    );
+    bench.decisions.recurring = Vec::new();
+    bench.reload();
+    assert_eq!(bench.customers(NoticeKind::MaintenanceCancelled), OUTSIDE);
+    bench.until("2026-07-01T00:00:00Z");
+    assert!(bench.of(NoticeKind::MaintenanceStarted).is_empty());
+    assert!(bench.state_is_clean());
+    // One of which nobody is to hear, and one that touches nobody.
+    let elsewhere =
+        toml::from_str("name = \"lab\"\nmatch = [\"host=lab-1\"]\nat = \"02:00\"\nfor = \"1h\"");
+    let elsewhere = alertbridge::engine::RecurringWindow::compile(elsewhere.unwrap()).unwrap();
+    bench.decisions.recurring = vec![sundays("tell = false"), elsewhere];
+    let before = bench.notices.len();
+    bench.reload();
+    bench.until("2026-08-01T00:00:00Z");
+    assert_eq!(bench.notices.len(), before);
+}
+
+impl Bench {
+    /// Nothing is kept of windows that are gone.
+    fn state_is_clean(&self) -> bool {
+        let told = self.things.keys().any(|(kind, _)| kind == "window_told");
+        !told && self.engine.next_wake().is_none_or(|at| at > self.now)
+    }
+}
+
+#[test]
+fn while_nothing_ran_occurrences_began_and_ended_at_their_own_instants() {
+    let contracts = CONTRACTS.replace("maintenance_lead = \"24h\"", "maintenance_lead = \"240h\"");
+    let mut bench = Bench::with(plan_text(), &contracts, Ruleset::default());
+    bench.decisions.recurring = vec![sundays("")];
+    bench.reload();
+    // Ten days ahead: one Sunday.
+    assert_eq!(bench.of(NoticeKind::MaintenancePlanned).len(), 3);
+    bench.restart();
+    bench.now = Time::parse_rfc3339("2026-06-16T00:00:00Z").unwrap();
+    bench.step(Input::Due);
+    // The Sunday of which they knew; that of which nobody was told came and went meanwhile.
+    let at = |kind: NoticeKind| {
+        let of = bench.of(kind);
+        let mut at: Vec<String> = of.iter().map(|n| n.facts.at.to_string()).collect();
+        at.dedup();
+        at
+    };
+    assert_eq!(at(NoticeKind::MaintenanceStarted), ["2026-06-07T00:00:00Z"]);
+    assert_eq!(at(NoticeKind::MaintenanceEnded), ["2026-06-07T02:00:00Z"]);
+    let planned = bench.of(NoticeKind::MaintenancePlanned);
+    let acme = planned.iter().filter(|n| n.to == "ops@acme.example");
+    let begins: Vec<(String, bool)> = acme
+        .map(|n| (n.facts.since.unwrap().to_string(), n.facts.short_notice))
+        .collect();
+    // Ten days before were agreed: on Tuesday it was too late for the first, the last is in time.
+    assert_eq!(
+        begins,
+        [
+            ("2026-06-07T00:00:00Z".to_owned(), true),
+            ("2026-06-21T00:00:00Z".to_owned(), false)
+        ]
+    );
+}
+
+#[test]
+fn an_engine_without_a_past_tells_nothing_of_it() {
+    let mut bench = Bench::new();
+    bench.decisions.recurring = vec![sundays("")];
+    let fresh = LoadedState::default();
+    bench.engine = Engine::load(bench.decisions.clone(), fresh).unwrap();
+    bench.generation();
+    let begins = |bench: &Bench| {
+        let planned = bench.of(NoticeKind::MaintenancePlanned);
+        let mut begins: Vec<String> = planned
+            .iter()
+            .map(|n| n.facts.since.unwrap().to_string())
+            .collect();
+        begins.dedup();
+        begins
+    };
+    assert_eq!(begins(&bench), ["2026-06-07T00:00:00Z"]);
+    // A window that was configured while nothing ran.
+    let mut bench = Bench::new();
+    bench.generation();
+    bench.decisions.recurring = vec![sundays("")];
+    bench.restart();
+    bench.now = Time::parse_rfc3339("2026-07-14T00:00:00Z").unwrap();
+    bench.generation();
+    assert_eq!(begins(&bench), ["2026-07-19T00:00:00Z"]);
+    assert!(bench.of(NoticeKind::MaintenanceEnded).is_empty());
+}
+
+impl Bench {
+    fn ticket_is_there(&mut self) -> alertbridge::model::TicketId {
+        let ticket = self.engine.state().tickets.keys().next().copied().unwrap();
+        self.step(Input::Delivery(alertbridge::model::DeliveryReport {
+            ticket,
+            version_done: 1,
+            written: None,
+            read: None,
+            remote: Some(alertbridge::model::ticket::RemoteRef {
+                key: "7".to_owned(),
+                url: String::new(),
+            }),
+            origin: None,
+            notes_done: vec![],
+            trouble: None,
+            twins_closed: vec![],
+        }));
+        ticket
+    }
+
+    fn field(&mut self, value: &str) {
+        self.step(Input::Person(alertbridge::model::PersonChange {
+            tracker: "desk".to_owned(),
+            remote: "7".to_owned(),
+            change_id: format!("f{}", self.seq),
+            at: self.now,
+            author: "sato@noc.example".to_owned(),
+            what: alertbridge::model::PersonDid::Promised {
+                value: value.to_owned(),
+            },
+        }));
+    }
+
+    fn promise_of(&self, contract: &str) -> Option<String> {
+        let key = (IncidentId(1), contract.to_owned());
+        let case = &self.engine.state().cases[&key];
+        let contract = &self.decisions.sla.contracts[contract];
+        let view = alertbridge::sla::evaluate(&case.log, contract, self.now.seconds())?;
+        let at = view.update.promise?;
+        Some(Time::from_seconds(at).to_string())
+    }
+}
+
+#[test]
+fn a_promise_in_a_trackers_field_is_read_by_each_contracts_clock() {
+    let mut bench = Bench::new();
+    bench.outage();
+    bench.ticket_is_there();
+    bench.after(5);
+    bench.field("2026-06-02 14:00");
+    let promised = bench.of(NoticeKind::Promised);
+    assert_eq!(promised.len(), 3);
+    let until = |to: &str| {
+        let found = promised.iter().find(|n| n.to == to).unwrap();
+        assert_eq!(found.facts.text, "", "the time alone");
+        found.facts.until.unwrap().to_string()
+    };
+    assert_eq!(until("ops@acme.example"), "2026-06-02T05:00:00Z");
+    assert_eq!(until("ops@globex.example"), "2026-06-02T12:00:00Z");
+    // The clocks of each case follow it, and the answer is given.
+    assert_eq!(
+        bench.promise_of("acme").as_deref(),
+        Some("2026-06-02T05:00:00Z")
+    );
+    assert_eq!(
+        bench.promise_of("globex").as_deref(),
+        Some("2026-06-02T12:00:00Z")
+    );
+    bench.after(30);
+    assert!(
+        bench.of(NoticeKind::Breach).is_empty(),
+        "it was answered in time"
+    );
+    // An instant is the same for all.
+    bench.field("2026-06-02T10:00:00Z");
+    assert_eq!(
+        bench.promise_of("acme").as_deref(),
+        Some("2026-06-02T10:00:00Z")
+    );
+    // Emptied: what was promised stands. Unclear: back to its author, and nothing moves.
+    bench.field(" ");
+    assert!(bench.of(NoticeKind::PromiseUnclear).is_empty());
+    bench.field("tomorrow");
+    assert_eq!(bench.to(NoticeKind::PromiseUnclear), ["sato@noc.example"]);
+    assert_eq!(bench.of(NoticeKind::Promised).len(), 6);
+    assert_eq!(
+        bench.promise_of("acme").as_deref(),
+        Some("2026-06-02T10:00:00Z")
+    );
+    let notes = &bench.engine.state().tickets.values().next().unwrap().notes;
+    assert!(
+        notes
+            .iter()
+            .any(|n| !n.public && n.text.contains("`tomorrow` cannot be read"))
+    );
+    assert!(
+        !notes.iter().any(|n| n.text.contains("14:00")),
+        "it stands in that ticket already"
+    );
+}
+
+impl Bench {
+    fn mail_of(&mut self, from: &str, speaker: alertbridge::model::notice::Speaker, text: &str) {
+        use alertbridge::model::notice::{Author, Reply};
+        self.step(Input::Message(Message {
+            author: Some(Author {
+                address: from.to_owned(),
+                speaker,
+                ..Author::default()
+            }),
+            replies: vec![Reply {
+                from: from.to_owned(),
+                subject: "Re: [INC-1] x".to_owned(),
+                text: text.to_owned(),
+                refers_to: vec!["t1.x@noc.example".to_owned()],
+                ticket_tag: None,
+                message_id: None,
+            }],
+            ..Message::new("mail", "mail", vec![])
+        }));
+    }
+
+    fn staff_mail(&mut self, text: &str) {
+        let engineer = alertbridge::model::notice::Speaker::Engineer;
+        self.mail_of("sato@noc.example", engineer, text);
+    }
+}
+
+#[test]
+fn staff_answer_promise_wait_and_resolve_by_mail() {
+    use alertbridge::model::incident::IncidentState;
+    let mut bench = Bench::new();
+    bench.outage();
+    let opened = bench.now;
+    bench.after(5);
+    bench.staff_mail("I look at the console. Next update: soon, I think");
+    assert!(
+        bench.of(NoticeKind::Updated).is_empty(),
+        "internal unless it says otherwise"
+    );
+    let incident = |bench: &Bench| bench.engine.state().incidents[&IncidentId(1)].clone();
+    assert_eq!(incident(&bench).answered_at, None);
+    assert!(incident(&bench).acknowledged_at.is_some());
+    // The first answer, with a question: the customer is waited for.
+    bench.staff_mail("Public: yes\nStatus: waiting\n\nMay we restart it?\nNext update: 14:00");
+    let promised = bench.of(NoticeKind::Promised);
+    assert_eq!(promised.len(), 3);
+    assert!(
+        promised
+            .iter()
+            .all(|n| n.facts.text.starts_with("May we restart it?"))
+    );
+    assert_eq!(
+        incident(&bench).answered_at,
+        Some(opened.plus(Duration::from_secs(300)))
+    );
+    assert!(incident(&bench).waiting);
+    assert_eq!(
+        bench.promise_of("globex").as_deref(),
+        Some("2026-06-02T12:00:00Z")
+    );
+    // A promise in an internal mail: customers read the time alone.
+    bench.after(5);
+    bench.staff_mail("Status: open\nThe carrier is slow.\nNext update: 15:00");
+    assert!(!incident(&bench).waiting);
+    let promised = bench.of(NoticeKind::Promised);
+    assert_eq!(promised.len(), 6);
+    assert!(!promised.iter().any(|n| n.facts.text.contains("carrier")));
+    assert_eq!(
+        bench.promise_of("globex").as_deref(),
+        Some("2026-06-02T13:00:00Z")
+    );
+    // Unclear: back by mail.
+    bench.staff_mail("Public: yes\nNext update: 03/04/2026 10:00");
+    assert_eq!(bench.to(NoticeKind::PromiseUnclear), ["sato@noc.example"]);
+    // Others cannot: a customer's lines are a customer's words.
+    let customer = alertbridge::model::notice::Speaker::Unknown;
+    bench.mail_of(
+        "ops@acme.example",
+        customer,
+        "Public: yes\nStatus: resolved",
+    );
+    assert!(incident(&bench).state.is_open());
+    bench.staff_mail("Status: resolved\nThe supply was replaced.");
+    assert_eq!(incident(&bench).state, IncidentState::Resolved);
+    assert_eq!(bench.customers(NoticeKind::Resolved), OUTSIDE);
+}

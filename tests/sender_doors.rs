@@ -302,6 +302,7 @@ async fn a_heartbeat_is_heard_by_its_name_and_its_key_in_every_way_that_clients_
     let mut source = SourceConfig::new("team", "opsgenie");
     source.keys.push("genie".into());
     source.heartbeats = vec![HeartbeatConfig {
+        matchers: Vec::new(),
         name: "nightly-backup".to_owned(),
         every: Duration::from_secs(3600),
     }];

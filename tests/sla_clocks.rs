@@ -355,6 +355,76 @@ fn the_level_rises_on_silence_once_in_ten_minutes_and_stops_with_the_case() {
     assert_eq!(rises(&at(&three(), &over, 600)), [(2, 20)]);
 }
 
+fn escalated(reason: &str) -> CaseDid {
+    CaseDid::Escalated {
+        reason: reason.to_owned(),
+    }
+}
+
+/// Level, minute and reason of each step.
+fn steps(view: &View) -> Vec<(u8, i64, &'static str)> {
+    let of =
+        |rise: &alertbridge::sla::escalation::Rise| (rise.level, rise.at / 60 - T0, rise.reason);
+    view.rises.iter().map(of).collect()
+}
+
+#[test]
+fn the_level_rises_for_each_of_its_three_reasons_and_for_each_missed_target() {
+    let levels = "[[policy.five-level.escalation]]\nlevel = 1\n\
+                  [[policy.five-level.escalation]]\nlevel = 2\n\
+                  [[policy.five-level.escalation]]\nlevel = 3\n";
+    let five = contract_of(&format!("{FIVE}\n{levels}"), "five-level", "");
+    // Nobody triaged within five minutes, though that is soft; no engineer came within four hours.
+    let silent = at(&five, &[(0, opened(1))], 300);
+    assert_eq!(steps(&silent), [(2, 5, "slow"), (3, 240, "slow")]);
+    let triaged = at(&five, &[(0, opened(1)), (4, CaseDid::Ack)], 300);
+    assert_eq!(steps(&triaged), [(2, 240, "slow")]);
+    // An answer that comes too late.
+    let late = at(&three(), &[(0, opened(1)), (16, reply())], 20);
+    assert_eq!(steps(&late), [(2, 15, "slow")]);
+    // A late update raises once another interval has passed without one.
+    let answered = [(0, opened(1)), (5, reply())];
+    assert_eq!(steps(&at(&three(), &answered, 64)), []);
+    assert_eq!(steps(&at(&three(), &answered, 66)), [(2, 65, "slow")]);
+    let updated = [&answered[..], &[(64, reply())]].concat();
+    assert_eq!(steps(&at(&three(), &updated, 90)), [], "late, but it came");
+    // Three quarters of the restore target, of which a wait is no part.
+    let kept_up: Vec<(i64, CaseDid)> = (0..40).map(|n| (5 + n * 29, reply())).collect();
+    let working = [&[(0, opened(1))], &kept_up[..]].concat();
+    assert_eq!(steps(&at(&three(), &working, 271)), [(2, 270, "slow")]);
+    let waits = [(100, CaseDid::WaitStart), (160, CaseDid::WaitEnd)];
+    let waiting = [&working[..], &waits].concat();
+    assert_eq!(steps(&at(&three(), &waiting, 329)), []);
+    assert_eq!(steps(&at(&three(), &waiting, 331)), [(2, 330, "slow")]);
+    // It got worse: to severity 1 or 2, not to 3.
+    let worse = |from: u8, to: u8| {
+        let events = [
+            (0, opened(from)),
+            (5, reply()),
+            (7, CaseDid::Severity { to }),
+        ];
+        steps(&at(&three(), &events, 9))
+    };
+    assert_eq!(worse(3, 2), [(2, 7, "impact")]);
+    assert_eq!(worse(1, 3), []);
+    // Somebody says so, with each of the three words; of an inquiry nothing else raises.
+    for reason in ["impact", "slow", "expectations"] {
+        let said = [(0, opened(3)), (5, reply()), (6, escalated(reason))];
+        assert_eq!(steps(&at(&three(), &said, 9)), [(2, 6, reason)]);
+    }
+    let inquiry = CaseDid::Opened {
+        category: Category::Inquiry,
+        severity: None,
+        reported_at: None,
+    };
+    let asked = [(0, inquiry), (900, escalated("expectations"))];
+    assert_eq!(steps(&at(&three(), &asked[..1], 899)), []);
+    assert_eq!(
+        steps(&at(&three(), &asked, 901)),
+        [(2, 900, "expectations")]
+    );
+}
+
 #[test]
 fn a_missed_soft_target_is_missed_and_the_engineers_answer_by_hours() {
     let contract = contract_of(FIVE, "five-level", "");

@@ -80,6 +80,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_key() {
         pause_on = ["weather"]
         [policy.p.category]
         incident = { severity = "set", targets = ["triage", "coffee"] }
+        provisioning = { severity = "none", priority = "soon" }
         [policy.p.severity.1]
         initial_response = { within = "0s" }
         update = { within = "5m" }
@@ -110,6 +111,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_key() {
         "policy.p.pause_on: `weather`",
         "policy.p.category.incident.targets: the policy has no target `triage`",
         "policy.p.category.incident.targets: `coffee`",
+        "policy.p.category.provisioning.priority: `soon`",
         "policy.p.severity.1.initial_response: `0s` is no time",
         "policy.p.severity.1.update: `every` belongs to update",
         "policy.p.severity.1.restore: there is no calendar `nowhere`",
@@ -148,6 +150,14 @@ fn what_only_looks_wrong_is_a_warning() {
             "the update interval is longer than the restore target"
         ]
     );
+    let text = THREE.replacen("every  = \"30m\"", "every  = \"90m\"", 1);
+    let (_, warnings) = compiled(&text).unwrap();
+    let told: Vec<(&str, &str)> = warnings
+        .iter()
+        .map(|warning| (warning.key.as_str(), warning.what.as_str()))
+        .collect();
+    let worse = "update is longer than that of severity 2";
+    assert_eq!(told, [("policy.three-level.severity.1", worse)]);
 }
 
 #[test]
@@ -176,5 +186,96 @@ fn holiday_files_close_dates_and_a_file_that_cannot_be_read_is_told() {
     assert_eq!(
         closed,
         [date(2026, 7, 13), date(2026, 7, 14), date(2026, 7, 20)]
+    );
+}
+
+/// Both shipped policies, and a contract with a target and a calendar of its own.
+#[test]
+fn sla_explain_prints_what_a_contract_resolves_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/config/policies");
+    let config = dir.path().join("config.toml");
+    let text = format!(
+        "sla = [\"{policies}/three-level.toml\", \"{policies}/five-level.toml\"]\n\
+         [calendar.paris-office]\ntz = \"Europe/Paris\"\n\
+         week = {{ mon = [[\"08:30\", \"18:00\"]] }}\n\
+         [contract.acme]\npolicy = \"three-level\"\naccount = \"managed\"\npartner = \"northwind\"\n\
+         locale = \"fr\"\ntz = \"Europe/Paris\"\n\
+         severity.1.restore = {{ within = \"4h\", pausable = true }}\n\
+         calendars.provider-local = \"paris-office\"\n\
+         [contract.cloudy]\npolicy = \"five-level\"\ncloud = true\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let explain = |contract: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+            .args(["sla", "explain", contract, "--config"])
+            .arg(&config)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, said) = explain("acme");
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<Vec<&str>> = said
+        .lines()
+        .map(|l| l.split_whitespace().collect())
+        .collect();
+    let line = |text: &str| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(lines.contains(&words), "no line `{text}` in\n{said}");
+    };
+    assert!(
+        said.starts_with("contract acme: policy three-level, version "),
+        "{said}"
+    );
+    assert!(
+        said.contains("managed account, for acme, in fr and Europe/Paris"),
+        "{said}"
+    );
+    let pauses = "waiting for the customer does not count";
+    line("1 initial_response within 15m from policy");
+    line("1 update every 30m from policy");
+    line(&format!("1 restore within 4h from contract; {pauses}"));
+    line(&format!("2 restore within 24h from policy; {pauses}"));
+    line(&format!(
+        "3 restore within 48h, calendar paris-office from policy; {pauses}"
+    ));
+    let (_, said) = explain("cloudy");
+    for part in [
+        "within 5m",
+        "soft: 0.9 of them",
+        // Engineers of cloud contracts are there at all hours.
+        "2h in hours, 4h out of hours, calendar always",
+        "08:00 on the next working day",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let (code, said) = explain("nobody");
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("there is no contract `nobody`; there are: acme, cloudy"),
+        "{said}"
+    );
+}
+
+#[test]
+fn more_targets_than_the_metrics_may_have_are_refused() {
+    let policies = |count: usize| -> String {
+        let policy = |n: usize| {
+            let renamed = THREE.replace("three-level", &format!("p{n}"));
+            let (_, policy) = renamed.split_once("[policy.").unwrap();
+            format!("[policy.{policy}\n[contract.c{n}]\npolicy = \"p{n}\"\n")
+        };
+        let calendar = THREE.split_once("[policy.").unwrap().0;
+        format!("{calendar}\n{}", (0..count).map(policy).collect::<String>())
+    };
+    // Nine targets each.
+    assert!(compiled(&policies(11)).is_ok());
+    let problems = compiled(&policies(12)).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].what.contains("have 108 targets"),
+        "{problems:?}"
     );
 }

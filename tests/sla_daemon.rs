@@ -580,3 +580,164 @@ fn a_reload_says_which_terms_are_new_and_which_due_instants_moved() {
     assert_eq!(clock(&daemon, &incident, "restore")["due"], after);
     assert_eq!(version(&daemon, &incident), first);
 }
+
+#[test]
+fn each_verb_moves_the_clocks_of_the_case_as_its_word_says() {
+    let dir = tempfile::tempdir().unwrap();
+    write_inventory(dir.path());
+    let config = short("1h", "6h").replace("\"2s\"", "\"1h\"");
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    let incident = opened(&daemon, "a1");
+    let say = |words: &[&str]| {
+        let (good, said) = daemon.verb(words);
+        assert!(good, "{words:?}: {said}");
+        said
+    };
+    let refused = |words: &[&str], why: &str| {
+        let (good, said) = daemon.verb(words);
+        assert!(!good && said.contains(why), "{words:?}: {said}");
+    };
+    let state = |target: &str| clock(&daemon, &incident, target)["state"].clone();
+    assert_eq!(state("initial_response"), "running");
+    // An internal note is no answer; one with a promise that is not clear is not taken.
+    say(&["note", &incident, "I look at the console."]);
+    assert_eq!(state("initial_response"), "running");
+    refused(
+        &["note", &incident, "Next update: soon", "--public"],
+        "`soon` cannot be read",
+    );
+    say(&["note", &incident, "We look at it.", "--public"]);
+    assert_eq!(state("initial_response"), "met");
+    let in_hours = |hours: i64| {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+        at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    };
+    refused(
+        &["promise", &incident, &in_hours(-1)],
+        "is not in the future",
+    );
+    let at = in_hours(2);
+    say(&["promise", &incident, &at, "The part arrives then."]);
+    assert_eq!(clock(&daemon, &incident, "update")["promise"], at);
+    say(&["wait", &incident]);
+    assert_eq!(state("restore"), "paused");
+    assert_eq!(clock(&daemon, &incident, "restore")["due"], Value::Null);
+    say(&["wait", &incident, "--end"]);
+    assert_eq!(state("restore"), "running");
+    refused(
+        &["escalate", &incident, "--reason", "weather"],
+        "impact, slow or expectations",
+    );
+    say(&["escalate", &incident, "--reason", "expectations"]);
+    let rises = told(&daemon, &incident, "escalated");
+    assert_eq!(rises.len(), 1, "{rises:?}");
+    assert!(
+        rises[0].contains("level 2 (expectations), to manager"),
+        "{rises:?}"
+    );
+    // Clocks count whole seconds: what was answered in an earlier one keeps its severity.
+    std::thread::sleep(Duration::from_millis(1100));
+    say(&["severity", &incident, "S3", "works again in part"]);
+    assert_eq!(clock(&daemon, &incident, "restore")["severity"], 3);
+    assert_eq!(clock(&daemon, &incident, "initial_response")["severity"], 2);
+    // No incident after all: nothing is to be restored. And one again, from its report on.
+    let started = clock(&daemon, &incident, "restore")["started_at"].clone();
+    say(&["category", &incident, "inquiry"]);
+    assert_eq!(state("restore"), "void");
+    say(&["category", &incident, "incident"]);
+    assert_eq!(state("restore"), "running");
+    assert_eq!(clock(&daemon, &incident, "restore")["started_at"], started);
+    say(&["resolve", &incident, "Replaced."]);
+    assert_eq!(state("restore"), "met");
+    // Within the window it goes on; the answer was given.
+    say(&["reopen", &incident]);
+    assert_eq!(state("initial_response"), "met");
+    assert_eq!(state("restore"), "running");
+}
+
+#[test]
+fn the_desk_and_engineers_mail_move_the_clocks_as_the_verbs_do() {
+    let dir = tempfile::tempdir().unwrap();
+    write_inventory(dir.path());
+    let sender = "[[mail.sender]]\naddress = \"sato@noc.example\"\nrole = \"engineer\"\n\
+                  hosts = [\"127.0.0.1/32\"]\n";
+    let config = short("1h", "6h").replace("\"2s\"", "\"1h\"") + sender;
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    let say = |words: &[&str]| {
+        let (good, said) = daemon.verb(words);
+        assert!(good, "{words:?}: {said}");
+    };
+    let state = |incident: &str, target: &str| clock(&daemon, incident, target)["state"].clone();
+    let becomes = |incident: &str, target: &str, wanted: &str| {
+        until(&format!("{target} of {incident} is {wanted}"), 60, || {
+            (state(incident, target) == wanted).then_some(())
+        });
+    };
+    // At the desk.
+    let incident = opened(&daemon, "a1");
+    until("the ticket", 60, || {
+        (!daemon.tickets().is_empty()).then_some(())
+    });
+    say(&["desk", "comment", "1", "I look."]);
+    let words = "We work on it.\nNext update: 2099-06-02 18:00";
+    say(&["desk", "comment", "1", words, "--public"]);
+    becomes(&incident, "initial_response", "met");
+    until("the promise", 60, || {
+        let promise = clock(&daemon, &incident, "update")["promise"].clone();
+        (promise == "2099-06-02T18:00:00Z").then_some(())
+    });
+    say(&["desk", "status", "1", "waiting_customer"]);
+    becomes(&incident, "restore", "paused");
+    say(&[
+        "desk",
+        "comment",
+        "1",
+        "Yes, restart it.",
+        "--customer",
+        "bob",
+    ]);
+    becomes(&incident, "restore", "running");
+    say(&["desk", "comment", "1", "Next update: tonight", "--public"]);
+    until("it goes back to its author", 60, || {
+        let back = told(&daemon, &incident, "promise_unclear");
+        (back.len() == 1 && back[0].contains("`tonight` cannot be read")).then_some(())
+    });
+    let promise = clock(&daemon, &incident, "update")["promise"].clone();
+    assert_eq!(promise, "2099-06-02T18:00:00Z", "what was promised stands");
+    say(&["desk", "status", "1", "resolved"]);
+    becomes(&incident, "restore", "met");
+    // By mail.
+    let incident = opened(&daemon, "g1");
+    let number = incident.strip_prefix("INC-").unwrap();
+    let mut count = 0;
+    let mut mail = |text: &str| {
+        count += 1;
+        let letter = format!(
+            "From: sato@noc.example\r\nTo: alerts@bridge.example\r\nSubject: Re: it\r\n\
+             Message-ID: <m{count}@noc.example>\r\nIn-Reply-To: <t{number}.x@bridge.example>\r\n\
+             Date: Tue, 02 Jun 2026 09:00:00 +0000\r\n\r\n{text}\r\n"
+        );
+        let said = daemon.mail("alerts@bridge.example", "sato@noc.example", &letter);
+        assert!(said.starts_with("250"), "{said}");
+    };
+    mail("Looks like the card.");
+    until("it is a note", 60, || {
+        let notes = told(&daemon, &incident, "note");
+        notes
+            .iter()
+            .any(|note| note.contains("Looks like the card."))
+            .then_some(())
+    });
+    assert_eq!(state(&incident, "initial_response"), "running");
+    mail(
+        "Public: yes\r\nStatus: waiting\r\n\r\nMay we restart it?\r\nNext update: 2099-06-02 18:00",
+    );
+    becomes(&incident, "initial_response", "met");
+    becomes(&incident, "restore", "paused");
+    assert_eq!(
+        clock(&daemon, &incident, "update")["promise"],
+        "2099-06-02T18:00:00Z"
+    );
+    mail("Status: resolved");
+    becomes(&incident, "restore", "met");
+}

@@ -171,7 +171,7 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
     let rule = |severity, targets: &[TargetName]| CategoryRule {
         severity,
         targets: targets.to_vec(),
-        priority: String::new(),
+        high_priority: false,
     };
     let answers = [TargetName::InitialResponse, TargetName::Update];
     let all = [
@@ -212,6 +212,7 @@ fn contract(policy: &Value, calendars: &Calendars) -> Contract {
         levels: vec![],
         contacts: Default::default(),
         maintenance_lead: None,
+        monthly_report: None,
     }
 }
 
@@ -374,4 +375,46 @@ fn the_shipped_policies_compile() {
         assert!(warnings.is_empty(), "{warnings:?}");
         assert!(sla.contracts["acme"].severities.len() >= 3);
     }
+}
+
+/// Further files are read beside the public one, each of them, and a wrong answer in one is told with
+/// its name: this very program, run with that variable.
+#[test]
+fn further_files_of_vectors_count_each() {
+    if std::env::var_os("ALERTBRIDGE_SLA_VECTORS").is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let public = std::fs::read_to_string(format!(
+        "{}/tests/data/sla/public.json",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let run = |names: &[&str]| {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["due_and_elapsed_are_as_the_vectors_say", "--exact"])
+            .env("ALERTBRIDGE_SLA_VECTORS", names.join(":"))
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let good = file("good.json", &public);
+    let mut wrong: Value = serde_json::from_str(&public).unwrap();
+    let case = wrong["cases"].as_array_mut().unwrap().first_mut().unwrap();
+    case["expect"] = serde_json::json!({ "due": "2001-01-01T00:00:00Z", "seconds": 1 });
+    let wrong = file("wrong.json", &wrong.to_string());
+    let (fine, said) = run(&[&good, &good]);
+    assert!(fine, "{said}");
+    for names in [[&good, &wrong], [&wrong, &good]] {
+        let (fine, said) = run(&names.map(String::as_str));
+        assert!(!fine && said.contains("wrong.json"), "{said}");
+    }
+    let (fine, said) = run(&[&good, "/nowhere.json"]);
+    assert!(!fine && said.contains("/nowhere.json"), "{said}");
 }

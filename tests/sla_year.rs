@@ -10,7 +10,8 @@ use alertbridge::model::event::{Event, EventState, SeverityHint};
 use alertbridge::model::input::Message;
 use alertbridge::model::ticket::RemoteRef;
 use alertbridge::model::{
-    Command, DeliveryReport, Identity, IncidentId, Input, Severity, TicketId, Time, WantedTicket,
+    Command, DeliveryReport, Identity, IncidentId, Input, PersonChange, PersonDid, Severity,
+    TicketId, Time, WantedTicket,
 };
 use alertbridge::sla::report::Month;
 use alertbridge::sla::{Sla, SlaSections};
@@ -117,6 +118,7 @@ fn decisions() -> Decisions {
 enum Happens {
     Alert(EventState, SeverityHint),
     Person(Person),
+    Ticket(InTicket),
 }
 
 #[derive(Clone)]
@@ -129,6 +131,14 @@ enum Person {
     Severity(Severity),
     Escalate,
     Resolve(bool),
+}
+
+/// What people do in the incident's ticket.
+#[derive(Clone)]
+enum InTicket {
+    CustomerWrote,
+    /// The field of promises is set to this wall time of each contract.
+    Field(i64),
 }
 
 type Script = Vec<(i64, u64, String, Happens)>;
@@ -152,16 +162,24 @@ fn life(dice: &mut Dice, from: i64, element: &str, script: &mut Script) -> i64 {
     at += 130;
     for _ in 0..dice.below(7) {
         at += 1 + i64::try_from(dice.below(14_400)).unwrap();
-        let what = match dice.below(10) {
-            0 => Person::Ack,
-            1 => Person::Assign,
-            2 => Person::Promise(at + 7200),
-            3 => Person::Wait(true),
-            4 => Person::Wait(false),
-            5 => Person::Severity(
+        let what = match dice.below(12) {
+            0 => {
+                push(at, Happens::Ticket(InTicket::CustomerWrote));
+                continue;
+            }
+            1 => {
+                push(at, Happens::Ticket(InTicket::Field(at + 90_000)));
+                continue;
+            }
+            2 => Person::Ack,
+            3 => Person::Assign,
+            4 => Person::Promise(at + 7200),
+            5 => Person::Wait(true),
+            6 => Person::Wait(false),
+            7 => Person::Severity(
                 [Severity::S1, Severity::S2, Severity::S3][usize::try_from(dice.below(3)).unwrap()],
             ),
-            6 => Person::Escalate,
+            8 => Person::Escalate,
             _ => Person::Answer,
         };
         push(at, Happens::Person(what));
@@ -312,6 +330,7 @@ impl<'a> Run<'a> {
     fn input(&self, element: &str, what: &Happens) -> Option<Input> {
         match what {
             Happens::Alert(state, hint) => Some(alert(element, *state, *hint)),
+            Happens::Ticket(what) => self.in_ticket(self.incident_of(element)?, what),
             Happens::Person(person) => {
                 let incident = self.incident_of(element)?;
                 Some(Input::Command {
@@ -320,6 +339,32 @@ impl<'a> Run<'a> {
                 })
             }
         }
+    }
+
+    /// What people do in the incident's ticket, if it has one.
+    fn in_ticket(&self, incident: IncidentId, what: &InTicket) -> Option<Input> {
+        let state = self.engine.state();
+        let ticket = state.tickets_of.get(&incident)?.first()?;
+        let remote = state.tickets.get(ticket)?.remote.clone()?;
+        let (author, what) = match what {
+            InTicket::Field(at) => {
+                let at = Time::from_seconds(*at).timestamp();
+                let value = at.strftime("%Y-%m-%d %H:%M").to_string();
+                ("mori", PersonDid::Promised { value })
+            }
+            InTicket::CustomerWrote => {
+                let text = "Here you are.".to_owned();
+                ("customer", PersonDid::CustomerWrote { text })
+            }
+        };
+        Some(Input::Person(PersonChange {
+            tracker: "desk".to_owned(),
+            remote: remote.key,
+            change_id: format!("{}-{author}", self.now.0),
+            at: self.now,
+            author: author.to_owned(),
+            what,
+        }))
     }
 
     /// The newest incident whose root is the element.

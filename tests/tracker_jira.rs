@@ -404,3 +404,28 @@ async fn every_incident_ends_with_one_issue_whatever_the_network_and_the_index_d
     .passes()
     .await;
 }
+
+#[tokio::test]
+async fn a_promise_in_the_declared_field_is_told_as_an_instant_or_as_written() {
+    for declared in ["Next update", "customfield_10050"] {
+        let server = server(true, Duration::ZERO);
+        let address = serve(server.clone(), Server::answer).await;
+        let config = format!("{CLOUD}promise_field = \"{declared}\"\n");
+        let tracker = tracker(address, &config);
+        let ticket = done(tracker.open(&draft(&fresh_key(), "fan failed")).await);
+        let cursor = tracker_contract::cursor_now(&tracker).await;
+        let set = |id: &str, name: &str, to: &str, shown: &str| {
+            let history = json!({
+                "id": format!("9{id}{shown}"), "author": person("agent"), "created": stamp(),
+                "items": [{ "field": name, "fieldId": id, "to": to, "toString": shown }],
+            });
+            server.lock().unwrap().issues[0].histories.push(history);
+        };
+        let iso = "2026-06-02T18:00:00.000+0900";
+        set("customfield_10050", "Next update", iso, "02/Jun/26 6:00 PM");
+        set("customfield_10051", "Other", iso, "02/Jun/26 6:00 PM");
+        set("customfield_10050", "Next update", "", "2026-06-02 19:00");
+        let told = tracker_contract::promises(&tracker, &cursor, &ticket, 2).await;
+        assert_eq!(told, ["2026-06-02T09:00:00Z", "2026-06-02 19:00"]);
+    }
+}

@@ -191,3 +191,29 @@ async fn a_file_travels_with_its_issue() {
     assert_eq!(file.get("filename").unwrap(), "ab-1.txt");
     assert_eq!(file.get("filesize").unwrap(), one.attachments[0].text.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_in_the_declared_field_is_told_also_by_a_bridge_that_wrote_nothing_yet() {
+    let Some(service) = service("promises in a field of Redmine") else {
+        return;
+    };
+    let ticket = done(tracker(&service, "").open(&draft(&fresh_key(), "x")).await);
+    let fresh = tracker(&service, "promise_field = \"NextUpdate\"");
+    let cursor = tracker_contract::cursor_now(&fresh).await;
+    let read = reqwest::Client::new()
+        .get(format!("{}/issues/{}.json", service.url, ticket.key))
+        .header("X-Redmine-API-Key", &service.agent);
+    let issue: Value = read.send().await.unwrap().json().await.unwrap();
+    let fields = issue["issue"]["custom_fields"].as_array().unwrap().iter();
+    let id = |name: &str| {
+        let mut named = fields.clone().filter(|field| field["name"] == name);
+        named.next().unwrap()["id"].clone()
+    };
+    for (name, value) in [("AlertSeverity", "2"), ("NextUpdate", "2030-06-02 18:00")] {
+        let field = json!([{ "id": id(name), "value": value }]);
+        let issue = json!({ "custom_fields": field });
+        service.put(&service.agent, &ticket, issue).await;
+    }
+    let told = tracker_contract::promises(&fresh, &cursor, &ticket, 1).await;
+    assert_eq!(told, ["2030-06-02 18:00"]);
+}

@@ -330,3 +330,45 @@ async fn a_file_travels_with_its_ticket() {
         .await;
     assert!(list.to_string().contains("ab-1.txt"), "{list}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_in_the_declared_field_is_told_also_by_a_bridge_that_wrote_nothing_yet() {
+    let Some(service) = service("promises in a field of RT") else {
+        return;
+    };
+    let ticket = done(
+        tracker(&service, "queue = \"Monitoring\"")
+            .open(&draft(&fresh_key(), "x"))
+            .await,
+    );
+    let text = tracker(
+        &service,
+        "queue = \"Monitoring\"\npromise_field = \"NextUpdate\"",
+    );
+    let instant = tracker(
+        &service,
+        "queue = \"Monitoring\"\npromise_field = { name = \"NextUpdateAt\", utc = true }",
+    );
+    let cursor = tracker_contract::cursor_now(&text).await;
+    let path = format!("/ticket/{}", ticket.key);
+    for (name, value) in [
+        ("NextUpdate", "2030-06-02 18:00"),
+        ("AlertSeverity", "2"),
+        ("NextUpdateAt", "2030-06-02 18:00:00"),
+    ] {
+        let body = json!({ "CustomFields": { name: value } });
+        service.call(&service.agent, "PUT", &path, body).await;
+    }
+    let told = tracker_contract::promises(&text, &cursor, &ticket, 1).await;
+    assert_eq!(told, ["2030-06-02 18:00"]);
+    // What RT keeps of a date and time is UTC, whatever zone its people have.
+    let told = tracker_contract::promises(&instant, &cursor, &ticket, 1).await;
+    let shown = service.call(&service.root, "GET", &path, Value::Null).await;
+    let fields = shown["CustomFields"].as_array().unwrap().iter();
+    let mut kept = fields.filter(|field| field["name"] == "NextUpdateAt");
+    let kept = kept.next().unwrap()["values"][0]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(kept.replace('T', " ").replace('Z', " UTC"), told[0]);
+}

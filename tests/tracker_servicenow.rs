@@ -91,7 +91,10 @@ impl Server {
                     "sys_id": format!("j{}", self.journal.len()), "element_id": format!("id{n}"),
                     "element": name, "value": value, "sys_created_by": by, "sys_created_on": stamp(),
                 }));
-            } else if COLUMNS.contains(&name.as_str()) || name == "assigned_to" {
+            } else if COLUMNS.contains(&name.as_str())
+                || name == "assigned_to"
+                || name.starts_with("u_")
+            {
                 if name == "state" && self.frozen_state {
                     continue;
                 }
@@ -145,7 +148,16 @@ impl Server {
                 .filter(|e| matches(e))
                 .cloned()
                 .collect(),
-            _ => self.audit.iter().filter(|e| matches(e)).cloned().collect(),
+            _ => {
+                let mut parts = query.split('^');
+                let named = parts.find_map(|part| part.strip_prefix("fieldnameIN"));
+                let asked = |e: &Value| {
+                    let mut names = named.unwrap_or_default().split(',');
+                    named.is_none() || names.any(|name| e["fieldname"] == name)
+                };
+                let audit = self.audit.iter().filter(|e| matches(e) && asked(e));
+                audit.cloned().collect()
+            }
         };
         let limit: usize = asked.query("sysparm_limit").parse().unwrap();
         let found: Vec<_> = found.into_iter().take(limit).collect();
@@ -317,4 +329,25 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_and_the_index_
     }
     .passes()
     .await;
+}
+
+#[tokio::test]
+async fn a_promise_in_the_declared_column_is_told_and_only_if_it_is_declared() {
+    let server = server(Duration::ZERO);
+    let address = serve(server.clone(), Server::answer).await;
+    let promising = tracker(address, "promise_field = { name = \"u_next\", utc = true }");
+    let ticket = done(promising.open(&draft(&fresh_key(), "fan failed")).await);
+    let cursor = tracker_contract::cursor_now(&promising).await;
+    let set = |name: &str, value: &str| {
+        let mut server = server.lock().unwrap();
+        server.write(0, "agent", &json!({ name: value }));
+    };
+    set("u_other", "2026-06-02 08:00:00");
+    set("u_next", "2026-06-02 09:00:00");
+    let told = tracker_contract::promises(&promising, &cursor, &ticket, 1).await;
+    assert_eq!(told, ["2026-06-02 09:00:00 UTC"]);
+    // Undeclared, it is not even asked for.
+    let plain = tracker(address, "");
+    let (told, _) = done(plain.changes(&cursor, &|_| true).await);
+    assert_eq!(told, Vec::new());
 }

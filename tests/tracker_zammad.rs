@@ -304,3 +304,20 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
     .passes()
     .await;
 }
+
+#[tokio::test]
+async fn a_promise_in_the_declared_attribute_is_told() {
+    let server = server(true);
+    let address = serve(server.clone(), Server::answer).await;
+    let tracker = tracker(address, "promise_field = \"next_update\"");
+    let ticket = done(tracker.open(&draft(&fresh_key(), "fan failed")).await);
+    let cursor = tracker_contract::cursor_now(&tracker).await;
+    let set = |name: &str, value: &str| {
+        let mut server = server.lock().unwrap();
+        server.change(0, AGENT, name, &json!(value));
+    };
+    set("other", "2026-06-02 08:00:00 UTC");
+    set("next_update", "2026-06-02 09:00:00 UTC");
+    let told = tracker_contract::promises(&tracker, &cursor, &ticket, 1).await;
+    assert_eq!(told, ["2026-06-02 09:00:00 UTC"]);
+}

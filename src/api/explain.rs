@@ -3,7 +3,7 @@
 use super::door::Held;
 use super::read::path_id;
 use super::{Answer, Api, Failure, absent, wrong};
-use crate::engine::{Explained, Recorded, explain, explain_alert, explain_event};
+use crate::engine::{Explained, Recorded, explain, explain_alert, explain_around, explain_event};
 use crate::limits;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::incident::Incident;
@@ -23,15 +23,38 @@ impl Api {
     }
 
     fn explain_incident(&self, id: IncidentId) -> Result<Explained, Failure> {
+        self.explain_by(id, explain)
+    }
+
+    /// The incident that an alert belongs to now, beneath what was told of the alert.
+    fn explain_around(&self, alert: &Alert) -> Result<Vec<Explained>, Failure> {
+        let Some(mut id) = alert.incident else {
+            return Ok(Vec::new());
+        };
+        while let Some(into) = self.incident(id)?.merged_into {
+            id = into;
+        }
+        Ok(vec![self.explain_by(id, explain_around)?])
+    }
+
+    fn incident(&self, id: IncidentId) -> Result<Incident, Failure> {
         let body = self.state.incident(id)?;
         let body = body.ok_or_else(|| absent(format!("there is no {id}")))?;
-        let incident: Incident = codec::decode(&body)?;
+        Ok(codec::decode(&body)?)
+    }
+
+    fn explain_by(
+        &self,
+        id: IncidentId,
+        how: fn(&Recorded) -> Explained,
+    ) -> Result<Explained, Failure> {
+        let incident = self.incident(id)?;
         let alerts = self.alerts_to_explain(id)?;
         let timeline = self
             .state
             .timeline(id, 0, limits::TIMELINE_LINES_SHOWN_MAX)?;
         let age = self.operations.inventory_age();
-        Ok(explain(&Recorded {
+        Ok(how(&Recorded {
             incident: &incident,
             alerts: &alerts,
             timeline: &timeline,
@@ -81,6 +104,7 @@ impl Api {
                     .incident
                     .map_or_else(|| "no incident".to_owned(), |incident| incident.to_string());
                 known.text = format!("It speaks of {} It belongs to {part}.", known.text + ".");
+                known.because.extend(self.explain_around(&alert)?);
                 known
             }
         });
@@ -148,7 +172,9 @@ pub(super) async fn one(State(api): Held, Path(id): Path<String>) -> Answer {
         let bytes = bytes.ok_or_else(|| absent(format!("there is no {id}")))?;
         let gone = || absent(format!("what {id} said is not kept any more"));
         let (alert, text) = both(&bytes).ok_or_else(gone)??;
-        explain_alert(&alert, &text, &api.operations.decisions())
+        let mut tree = explain_alert(&alert, &text, &api.operations.decisions());
+        tree.because.extend(api.explain_around(&alert)?);
+        tree
     } else if upper.starts_with("T-") {
         let id: TicketId = path_id(&upper)?;
         let body = api.state.ticket(id)?;

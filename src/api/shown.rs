@@ -78,6 +78,7 @@ impl Api {
             "sites": sites,
             "accounts": incident.accounts,
             "services": incident.services,
+            "tags": incident.tags,
             "services_hit": incident.services_hit,
             "parties_hit": incident.parties_hit,
             "next_failure": incident.next_failure,

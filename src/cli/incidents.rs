@@ -100,6 +100,11 @@ fn print(incident: &Value) {
             .cloned()
             .unwrap_or_default()
     };
+    let tags = list("tags");
+    if !tags.is_empty() {
+        let tags: Vec<&str> = tags.iter().filter_map(Value::as_str).collect();
+        say(&format!("  tags: {}", tags.join(", ")));
+    }
     for alert in list("alerts") {
         say(&format!(
             "  {} {} {} ({} times): {}",

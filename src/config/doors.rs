@@ -3,6 +3,7 @@
 use super::read::Problem;
 use super::sections::ConfigFile;
 use crate::intake::source::SourceConfig;
+use crate::limits;
 use std::net::SocketAddr;
 
 /// What is wrong with the doors together.
@@ -47,6 +48,10 @@ pub(super) fn check(file: &ConfigFile, problems: &mut Vec<Problem>) {
                 "a door off loopback needs at least one token",
             ));
         }
+    }
+    if file.operators.soonest_clocks > limits::CLOCKS_SHOWN_MAX {
+        let what = format!("at most {} was expected", limits::CLOCKS_SHOWN_MAX);
+        problems.push(Problem::of("operators.soonest_clocks", what));
     }
     let open = file.http.listen.is_some_and(|a| !a.ip().is_loopback());
     let proven = |source: &SourceConfig| {

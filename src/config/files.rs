@@ -1,6 +1,8 @@
 //! Files that the configuration names: mail templates, service levels, inventories. Each problem is
 //! told with its file.
 
+use super::inventory::read_inventory;
+use super::inventory_digest;
 use super::read::{self, Problem};
 use super::sections::ConfigFile;
 use crate::formats::mail::{Own, Templates};
@@ -17,6 +19,9 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Most rows of inventory files that are told one by one to be left out.
+const WARNINGS_MAX: usize = 20;
 
 /// How mails are read: templates, operators' own ones first.
 #[derive(Default)]
@@ -216,10 +221,14 @@ pub(super) fn bounded_text(path: &Path, bytes_max: u64) -> Result<String, String
 pub(super) struct InventoryRead {
     /// As graph.
     pub(super) built: Inventory,
-    /// As entries.
+    /// As entries, if what is pulled is to be added.
     pub(super) parts: InventoryFile,
+    /// Tells these entries from others.
+    pub(super) digest: String,
     /// The files, and when they were written.
     pub(super) files: Vec<(String, Time)>,
+    /// What was left out.
+    pub(super) warnings: Vec<Problem>,
 }
 
 /// The inventory out of its files.
@@ -229,54 +238,41 @@ pub(super) fn inventory(
     texts: &mut Vec<(String, String)>,
     problems: &mut Vec<Problem>,
 ) -> InventoryRead {
-    let mut written = Vec::new();
-    let mut parts = InventoryFile::default();
-    let before = problems.len();
-    for name in &file.inventory {
-        let path = folder.join(name);
-        let shown = path.display().to_string();
-        let mut tell = |what: String| {
-            problems.push(Problem {
-                file: shown.clone(),
-                ..Problem::of("", what)
-            });
-        };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) => {
-                tell(format!("cannot be read: {error}"));
-                continue;
-            }
-        };
-        if name.ends_with(".csv") {
-            match InventoryFile::from_csv(&text) {
-                Ok(part) => parts.extend(part),
-                Err(found) => found.iter().for_each(|what| tell(what.to_string())),
-            }
-        } else {
-            let (_, found) = read::file::<InventoryFile>(&shown, &text, folder);
-            problems.extend(found);
-            if let Ok(part) = InventoryFile::from_toml(&text) {
-                parts.extend(part);
-            }
-        }
-        let at = std::fs::metadata(&path).and_then(|file| file.modified());
-        let at = at.ok().and_then(|at| jiff::Timestamp::try_from(at).ok());
-        written.extend(at.map(|at| (name.clone(), Time::from_timestamp(at))));
-        texts.push((shown, text));
-    }
-    if problems.len() > before {
+    let found = read_inventory(&file.inventory, folder);
+    texts.extend(found.texts);
+    if !found.wrong.is_empty() {
+        problems.extend(found.wrong);
         return InventoryRead::default();
     }
-    let built = Inventory::build(parts.clone()).unwrap_or_else(|found| {
+    let pulled = !file.netbox.is_empty();
+    let digest = inventory_digest(&found.entries);
+    let parts = match pulled {
+        true => found.entries.clone(),
+        false => InventoryFile::default(),
+    };
+    let built = Inventory::build(found.entries).unwrap_or_else(|found| {
         // What a file names may be in what is pulled: it is told once both are together.
-        let found = found.iter().filter(|_| file.netbox.is_empty());
+        let found = found.iter().filter(|_| !pulled);
         problems.extend(found.map(|problem| Problem::of("inventory", problem.to_string())));
         Inventory::default()
     });
     InventoryRead {
         built,
         parts,
-        files: written,
+        digest,
+        files: found.written,
+        warnings: few(found.left_out),
     }
+}
+
+/// The first of many warnings, and how many more there are.
+fn few(mut warnings: Vec<Problem>) -> Vec<Problem> {
+    let more = warnings.len().saturating_sub(WARNINGS_MAX);
+    warnings.truncate(WARNINGS_MAX);
+    if more > 0 {
+        let what =
+            format!("{more} more rows were left out; `alertbridge inventory check` lists all");
+        warnings.push(Problem::of("inventory", what));
+    }
+    warnings
 }

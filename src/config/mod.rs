@@ -5,6 +5,7 @@
 
 mod doors;
 mod files;
+mod inventory;
 mod notices;
 mod pulled;
 pub mod read;
@@ -14,17 +15,19 @@ mod trackers;
 mod watch;
 
 use crate::delivery::presentation::{self, Requested};
-use crate::engine::{Decisions, RecurringWindow, Reopen, Route};
+use crate::engine::{DeadMan, Decisions, RecurringWindow, Reopen, Route};
 use crate::formats::mapped::Mappings;
 use crate::intake::redact::Redactor;
 use crate::intake::senders::MailTrust;
 use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
 use crate::inventory::InventoryFile;
+use crate::limits::NAMES_TOLD_MAX;
 use crate::model::Time;
 use crate::notices::Ways;
 use crate::rules::{Matcher, Ruleset};
 use crate::store::sealing::Keyring;
 pub use files::MailReading;
+pub use inventory::{InventoryFiles, read_inventory};
 pub use pulled::{NetboxSection, Pulled, PulledByName, kept_copies};
 use read::Lists;
 pub use read::Problem;
@@ -159,18 +162,9 @@ fn hex(hash: &[u8]) -> String {
 
 /// Tells the entries of an inventory from others.
 fn inventory_digest(entries: &InventoryFile) -> String {
-    use std::fmt::Write;
-    struct Hashed(Sha256);
-    impl Write for Hashed {
-        fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            self.0.update(text);
-            Ok(())
-        }
-    }
-    let mut hashed = Hashed(Sha256::new());
-    // Writing to a hash cannot fail.
-    let _ = write!(hashed, "{entries:?}");
-    hex(&hashed.0.finalize())
+    let mut hash = Sha256::new();
+    entries.each_part(|bytes| hash.update(bytes));
+    hex(&hash.finalize())
 }
 
 fn files(path: Option<&Path>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
@@ -251,6 +245,11 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     for warning in &told.warnings {
         tracing::warn!(key = warning.key, what = warning.what, "notices_look_wrong");
     }
+    for odd in inventory.warnings.iter().take(NAMES_TOLD_MAX) {
+        tracing::warn!(%odd, "netbox_left_out");
+    }
+    let mut warnings = told.warnings;
+    warnings.extend(inventory.warnings);
     let expected = file.source.iter().flat_map(expectations).collect();
     let acknowledges = file
         .source
@@ -268,12 +267,14 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         .filter(|source| source.baseline)
         .map(|source| source.name.clone())
         .collect();
+    let dead_men = file.source.iter().flat_map(dead_men).collect();
     let decisions = Decisions {
         settings: file.engine.clone(),
         inventory: Arc::new(inventory.built),
         rules: Arc::new(rules),
         routes,
         expected,
+        dead_men,
         baseline,
         recurring,
         acknowledges,
@@ -292,11 +293,11 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         trust: Arc::new(trust),
         redactor: Arc::new(redactor),
         ways: Arc::new(told.ways),
-        warnings: told.warnings,
+        warnings,
         read_at: Time::from_timestamp(jiff::Timestamp::now()),
         texts,
         digest: String::new(),
-        inventory_digest: inventory_digest(&inventory.parts),
+        inventory_digest: inventory.digest,
         inventory_parts: Arc::new(inventory.parts),
         inventory_files: inventory.files,
         inventory_pulls: Vec::new(),
@@ -313,6 +314,21 @@ fn expectations(source: &SourceConfig) -> Vec<(String, Duration)> {
         (name, heartbeat.every)
     });
     own.into_iter().chain(beats).collect()
+}
+
+/// The dead-man alerts of a source; conditions that cannot be read were told.
+fn dead_men(source: &SourceConfig) -> Vec<DeadMan> {
+    let beats = source.heartbeats.iter();
+    let beats = beats.filter(|heartbeat| !heartbeat.matchers.is_empty());
+    beats
+        .filter_map(|heartbeat| {
+            Some(DeadMan {
+                source: source.name.clone(),
+                heartbeat: heartbeat_source(&source.name, &heartbeat.name),
+                matcher: Matcher::all(&heartbeat.matchers).ok()?,
+            })
+        })
+        .collect()
 }
 
 /// Gives each source whose kind is a mapping that mapping, compiled.
@@ -368,6 +384,12 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
                 heartbeat.name
             );
             problems.push(Problem::of(key.clone(), what));
+        }
+        for heartbeat in &source.heartbeats {
+            if let Err(error) = Matcher::all(&heartbeat.matchers) {
+                let what = format!("heartbeat `{}`: match: {error}", heartbeat.name);
+                problems.push(Problem::of(key.clone(), what));
+            }
         }
         let topicless = source
             .credentials

@@ -167,6 +167,9 @@ pub struct OperatorsSection {
     pub url: Option<url::Url>,
     /// Who may do what over TCP.
     pub token: Vec<TokenSection>,
+    /// How many of the clocks that are due soonest `/metrics` shows by themselves, each with the number
+    /// of its incident; 0 to 20.
+    pub soonest_clocks: usize,
 }
 
 /// `[[operators.token]]`.

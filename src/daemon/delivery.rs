@@ -1,11 +1,12 @@
 //! Delivery's workers: one for each tracker, started and ended as the configuration names them.
 
+use super::reports::StoredReports;
 use super::{keeping, now};
 use crate::config::Config;
 use crate::delivery::presentation::Manner;
 use crate::delivery::{Gate, Ledger, Pace, Presentation, Worker};
 use crate::engine::telling::BELL;
-use crate::notices::{NoticeLedger, NoticeWorker, Ways};
+use crate::notices::{NoticeLedger, NoticeWorker};
 use crate::store::sqlite::SqliteStore;
 use crate::telemetry::metrics::Metrics;
 use crate::trackers::Tracker;
@@ -126,14 +127,18 @@ impl Workers {
             };
             running.insert(name, Running { stop, task });
         }
-        let notices = self.start_notices(&config.ways);
+        let notices = self.start_notices(config);
         running.insert(BELL.to_owned(), notices);
     }
 
     /// The worker of notices.
-    fn start_notices(&self, ways: &Arc<Ways>) -> Running {
+    fn start_notices(&self, config: &Config) -> Running {
         let worker = NoticeWorker {
-            ways: ways.clone(),
+            ways: config.ways.clone(),
+            reports: Arc::new(StoredReports {
+                state: self.store.state.clone(),
+                sla: config.decisions.sla.clone(),
+            }),
             journal: self.store.journal.clone(),
             state: self.store.state.clone(),
             bell: self.bells.of(BELL),

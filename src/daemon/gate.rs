@@ -11,6 +11,7 @@ use crate::model::alert::{Alert, AlertText};
 use crate::model::{AlertId, IncidentId, Sym};
 use crate::store::{StoreError, codec};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a person types to take it all the same.
 pub(super) const ACCEPT: &str = "`alertbridge reload --accept`";
@@ -75,7 +76,11 @@ impl Daemon {
     /// What it would mean to decide by `new` instead of what is in force.
     pub(super) fn consequences(&self, new: &Decisions) -> Result<Consequences, StoreError> {
         let old = self.config();
-        let difference = Difference::between(&old.decisions.inventory, &new.inventory);
+        let known = &old.decisions.inventory;
+        let difference = match Arc::ptr_eq(known, &new.inventory) {
+            true => Difference::default(),
+            false => Difference::between(known, &new.inventory),
+        };
         let mut moved = Vec::new();
         let mut incidents: BTreeMap<IncidentId, (bool, bool)> = BTreeMap::new();
         let mut after: Option<AlertId> = None;

@@ -25,6 +25,7 @@ mod keeping;
 mod mailboxes;
 mod operations;
 mod pull;
+mod reports;
 mod watch;
 
 use crate::api::{Accepted, Api};

@@ -266,7 +266,9 @@ impl Daemon {
             doors::sources(new.file.source.clone()).map_err(|error| vec![error.to_string()])?;
         let mut changes = changes(&old, &new);
         if new.digest != old.digest || new.inventory_digest != old.inventory_digest {
-            let consequences = self.judge(&new, accepted)?;
+            // A large inventory is compared for seconds.
+            let judged = tokio::task::block_in_place(|| self.judge(&new, accepted));
+            let consequences = judged?;
             for told in consequences.told() {
                 changes.push_str("; ");
                 changes.push_str(&told);
@@ -373,8 +375,10 @@ impl Daemon {
                 break;
             }
         }
+        let config = self.config();
         Ok(Standing {
-            targets: targets(&self.config()),
+            targets: targets(&config),
+            soonest_clocks: config.file.operators.soonest_clocks,
             gauges,
             backlog,
             backlog_oldest,
@@ -556,13 +560,8 @@ fn generation(
 
 /// Targets of the policies in force.
 fn targets(config: &Config) -> Vec<(String, &'static str, u8)> {
-    let mut targets = BTreeSet::new();
-    for contract in config.decisions.sla.contracts.values() {
-        for (severity, table) in &contract.severities {
-            for target in table.keys() {
-                targets.insert((contract.policy.clone(), target.word(), *severity));
-            }
-        }
-    }
-    targets.into_iter().collect()
+    let targets = config.decisions.sla.targets().into_iter();
+    targets
+        .map(|(policy, target, severity)| (policy, target.word(), severity))
+        .collect()
 }

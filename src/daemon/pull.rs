@@ -188,7 +188,8 @@ impl Daemon {
             self.config.store(Arc::new(new));
             return Ok(PullOutcome::Unchanged);
         }
-        let consequences = match self.judge(&new, Accepted::No) {
+        let judged = tokio::task::block_in_place(|| self.judge(&new, Accepted::No));
+        let consequences = match judged {
             Ok(consequences) => consequences,
             Err(losses) => {
                 let why = losses.join("; ");

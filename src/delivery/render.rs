@@ -54,6 +54,7 @@ pub(super) fn body(
     for (name, list) in [
         ("Services", &incident.services),
         ("Accounts", &incident.accounts),
+        ("Tags", &incident.tags),
     ] {
         if !list.is_empty() {
             let shown: Vec<&str> = list.iter().take(20).map(String::as_str).collect();

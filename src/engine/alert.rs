@@ -3,13 +3,12 @@
 use super::Engine;
 use super::correlate::{Judged, group_hash};
 use super::state::Wake;
-use crate::model::alert::{Alert, AlertState, AlertText};
+use crate::model::alert::{Alert, AlertState, AlertText, Weight};
 use crate::model::event::{Event, EventState, SeverityHint, Suppressed};
 use crate::model::identity::{AlertKey, ENCODING_VERSION};
 use crate::model::input::Message;
 use crate::model::reason::{Outcome, Reason};
-use crate::model::saved::TO_SEAL;
-use crate::model::{AlertId, IncidentState, Sym, Time};
+use crate::model::{AlertId, IncidentId, IncidentState, Sym, Time};
 
 impl Engine {
     /// Applies one event and names its outcome.
@@ -23,6 +22,9 @@ impl Engine {
             return Outcome::Test;
         }
         let key = AlertKey::of(&message.scope, &event.identity);
+        if let Some(outcome) = self.dead_man(key, message, event) {
+            return outcome;
+        }
         let outcome = self.apply_event_of(key, message, place, event);
         self.keep_secret(place.0, message, key);
         outcome
@@ -47,7 +49,10 @@ impl Engine {
         }
         self.note_delay(event);
         match (known, event.state) {
-            (None, EventState::Resolved) => Outcome::OrphanRecovery,
+            (None, EventState::Resolved) => {
+                self.keep_early(key, event);
+                Outcome::OrphanRecovery
+            }
             (None, _) => {
                 let judged = self.judge(message, event);
                 if judged.drop {
@@ -55,44 +60,14 @@ impl Engine {
                 }
                 let id = self.new_alert(key, message, event, &judged);
                 self.keep_text(id, message, place, event, judged.sensitive);
-                self.begin_firing(id, event, &judged, true)
+                let outcome = self.begin_firing(id, event, &judged, true);
+                match self.early_end(key, event) {
+                    Some(end) => self.recovery(id, &end),
+                    None => outcome,
+                }
             }
             (Some(id), EventState::Resolved) => self.recovery(id, event),
             (Some(id), _) => self.known_firing(id, message, place, event),
-        }
-    }
-
-    /// What is sensitive is sealed: the texts, the incident, and the journal's row if it was written
-    /// before anybody could know.
-    fn keep_secret(&mut self, seq: u64, message: &Message, key: AlertKey) {
-        let Some(alert) = self.state.by_key.get(&key) else {
-            return;
-        };
-        let Some(alert) = self.state.alerts.get(alert) else {
-            return;
-        };
-        let (id, own) = (alert.id, alert.sensitive);
-        let incident = alert.incident.map(|incident| self.state.survivor(incident));
-        let entry = incident.and_then(|id| self.state.incidents.get(&id));
-        let whole = entry.is_some_and(|incident| incident.sensitive);
-        if !own && !whole {
-            return;
-        }
-        if let Some(alert) = self.state.alerts.get_mut(&id) {
-            alert.sensitive = true;
-        }
-        if let Some(text) = self.state.dirty.texts.get_mut(&id) {
-            text.sensitive = true;
-        }
-        if !message.sensitive {
-            self.save_thing(TO_SEAL, format!("{seq:020}"), &true);
-        }
-        if let Some(incident) = incident.filter(|_| !whole) {
-            if message.sensitive {
-                self.mark_sensitive(incident);
-            } else {
-                self.turn_sensitive(incident);
-            }
         }
     }
 
@@ -165,6 +140,7 @@ impl Engine {
             covers: Vec::new(),
             doubted: false,
             sensitive: judged.sensitive,
+            severity: judged.severity,
         };
         self.state.alerts.insert(id, alert);
         self.state.by_key.insert(key, id);
@@ -221,21 +197,45 @@ impl Engine {
         alert.fired_at = event.starts_at.filter(|at| *at <= now).unwrap_or(now);
         alert.resolved_at = None;
         alert.hint = judged.hint;
+        alert.severity = judged.severity;
         alert.kind = judged.kind;
         self.note_event(id, event);
-        let covers = self.covers_of(id, event);
-        if let Some(alert) = self.state.alerts.get_mut(&id) {
-            alert.covers = covers;
-        }
+        self.cover(id, event, &judged.tags);
         self.join_element(id);
+        self.begin_problem(id, event, judged, new)
+    }
+
+    /// An active alert is about a problem from now on; one that only informs has no incident.
+    fn begin_problem(&mut self, id: AlertId, event: &Event, judged: &Judged, new: bool) -> Outcome {
         if judged.hint == SeverityHint::Info {
             return Outcome::Info;
         }
         let outcome = self.attach(id, event, judged, new);
+        // Also where the alert went back to an incident, or into a storm.
+        if let Some(incident) = self.state.alerts.get(&id).and_then(|a| a.incident) {
+            self.tag_incident(incident, judged);
+        }
         if event.state == EventState::Acknowledged
             && let Some(incident) = self.state.alerts.get(&id).and_then(|a| a.incident)
         {
             self.acknowledged_at_sender(incident, id);
+        }
+        outcome
+    }
+
+    /// Only information by its sender's own word: what was wrong is over, and it is no firing. The
+    /// same episode may get worse again.
+    fn only_informs(&mut self, id: AlertId, event: &Event) -> Outcome {
+        let active = self.state.alerts.get(&id).map(|a| a.state.is_active());
+        let outcome = if active == Some(true) {
+            self.recovery(id, event)
+        } else {
+            Outcome::Info
+        };
+        if let Some(alert) = self.state.alerts.get_mut(&id) {
+            alert.starts_at = None;
+            alert.last_seen = self.state.now;
+            self.state.dirty.alerts.insert(id);
         }
         outcome
     }
@@ -304,7 +304,11 @@ impl Engine {
             return Outcome::Failed;
         };
         alert.sensitive |= judged.sensitive;
-        let (was, was_hint) = (alert.state, alert.hint);
+        let (was, was_weight) = (alert.state, alert.weight());
+        let had_incident = alert.incident.is_some();
+        if had_incident && judged.hint == SeverityHint::Info {
+            return self.only_informs(id, event);
+        }
         let new_start = event.starts_at > alert.starts_at && alert.starts_at.is_some();
         let element = self.state.symbols.name(alert.element).to_owned();
         if !was.is_active() {
@@ -320,25 +324,37 @@ impl Engine {
         if element != judged.element {
             self.change_element(id, &judged.element);
         }
-        if was_hint != judged.hint {
-            self.change_hint(id, judged.hint);
+        if was_weight != judged.weight() {
+            self.change_weight(id, judged.weight());
+        }
+        if !had_incident {
+            // It only informed until now.
+            self.cover(id, event, &judged.tags);
+            return self.begin_problem(id, event, &judged, true);
         }
         let incident = self.state.alerts.get(&id).and_then(|a| a.incident);
+        if let Some(incident) = incident {
+            self.tag_incident(incident, &judged);
+        }
+        let changed = was_weight != judged.weight() || element != judged.element;
         if event.state == EventState::Acknowledged {
-            if was != AlertState::Acknowledged {
-                if let Some(alert) = self.state.alerts.get_mut(&id) {
-                    alert.state = AlertState::Acknowledged;
-                }
-                if let Some(incident) = incident {
-                    self.acknowledged_at_sender(incident, id);
-                }
-                return Outcome::Acknowledged;
+            if let Some(incident) = incident.filter(|_| changed) {
+                self.evaluate_for(incident, id);
             }
-            return Outcome::Deduplicated;
+            if was == AlertState::Acknowledged {
+                return Outcome::Deduplicated;
+            }
+            if let Some(alert) = self.state.alerts.get_mut(&id) {
+                alert.state = AlertState::Acknowledged;
+            }
+            if let Some(incident) = incident {
+                self.acknowledged_at_sender(incident, id);
+            }
+            return Outcome::Acknowledged;
         }
         // A worse word breaks an acknowledgement; an equal or milder one does not.
         if was == AlertState::Acknowledged
-            && worse(judged.hint, was_hint)
+            && worse(judged.hint, was_weight.hint)
             && let Some(alert) = self.state.alerts.get_mut(&id)
         {
             alert.state = AlertState::Firing;
@@ -347,7 +363,7 @@ impl Engine {
             if new_start {
                 self.count_firing(incident);
             }
-            if was_hint != judged.hint {
+            if changed {
                 self.evaluate_for(incident, id);
                 return Outcome::Updated;
             }
@@ -393,12 +409,12 @@ impl Engine {
             .unwrap_or(now);
         alert.resolved_at = Some(ended);
         self.health_moved = true;
-        let (incident, hint) = (alert.incident, alert.hint);
+        let (incident, weight) = (alert.incident, alert.weight());
         self.note_event(id, event);
         self.leave_element(id);
-        match incident.map(|i| self.state.survivor(i)) {
+        match incident.and_then(|id| self.live_incident(id)) {
             Some(incident) => {
-                let outcome = self.member_ended(incident, id, hint, ended);
+                let outcome = self.member_ended(incident, id, weight, ended);
                 self.sync_acknowledgement(incident, id);
                 outcome
             }
@@ -423,12 +439,16 @@ impl Engine {
         alert.state = AlertState::Resolved;
         alert.resolved_at = Some(now);
         self.health_moved = true;
-        let (incident, hint, expires) = (alert.incident, alert.hint, alert.expires_at.take());
+        let (incident, weight) = (alert.incident, alert.weight());
+        let expires = alert.expires_at.take();
         self.state.rewake(expires, None, Wake::Stale(id));
         self.state.dirty.alerts.insert(id);
         self.leave_element(id);
-        if let Some(incident) = incident.map(|i| self.state.survivor(i)) {
-            self.member_ended(incident, id, hint, now);
+        match incident.and_then(|id| self.live_incident(id)) {
+            Some(incident) => {
+                self.member_ended(incident, id, weight, now);
+            }
+            None => self.forget_alert(id),
         }
         Ok(format!("{id} ended"))
     }
@@ -499,21 +519,27 @@ impl Engine {
         }
     }
 
-    fn change_hint(&mut self, id: AlertId, hint: SeverityHint) {
+    fn change_weight(&mut self, id: AlertId, new: Weight) {
         let Some(alert) = self.state.alerts.get_mut(&id) else {
             return;
         };
-        let (old, element) = (alert.hint, alert.element);
-        alert.hint = hint;
+        let (old, element) = (alert.weight(), alert.element);
+        (alert.hint, alert.severity) = (new.hint, new.severity);
         let incident = alert.incident;
         self.state.dirty.alerts.insert(id);
         if let Some(incident) = incident.map(|i| self.state.survivor(i)) {
             let tally = self.tallies.entry(incident).or_default();
-            tally.move_hint(old, hint);
+            tally.change(old, new);
         }
         if element != Sym(0) {
             self.refresh_health(element);
         }
+    }
+
+    /// What stands for an incident, if that is not closed for good.
+    fn live_incident(&self, id: IncidentId) -> Option<IncidentId> {
+        let id = self.state.survivor(id);
+        self.state.incidents.contains_key(&id).then_some(id)
     }
 
     /// The state of an incident, for outcomes.

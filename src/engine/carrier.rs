@@ -9,27 +9,17 @@ use crate::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceStatus, NO_OBJECT, NO_WINDOW,
 };
 use crate::model::reason::Reason;
-use crate::model::{IncidentId, Time};
-use serde::{Deserialize, Serialize};
-use std::time::Duration;
-
-/// The kind of rows that remember the order of notices.
-pub(super) const NOTICE_SEEN: &str = "carrier_notice";
-/// How long the order of a maintenance's notices is remembered after the last of them.
-const REMEMBERED: Duration = Duration::from_secs(120 * 86_400);
-/// Most maintenances whose order is remembered.
-const REMEMBERED_MAX: usize = 20_000;
+use crate::model::{IncidentId, WindowId};
+use std::collections::VecDeque;
 
 /// Provider and maintenance id.
-pub type NoticeName = (String, String);
+type NoticeName = (String, String);
 
-/// The last notice of a maintenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NoticeSeen {
-    /// Its sequence.
-    pub sequence: i64,
-    /// When it came.
-    pub at: Time,
+/// What the windows of a maintenance were before a notice.
+#[derive(Default)]
+struct Before {
+    elements: Vec<String>,
+    numbers: VecDeque<WindowId>,
 }
 
 impl Engine {
@@ -42,7 +32,11 @@ impl Engine {
             None => notice.provider.clone(),
         };
         let name = (provider, notice.maintenance_id.clone());
-        if !self.is_newest(&name, notice.sequence) {
+        let mut announced = self.state.windows.values();
+        let moved_on = announced.any(|window| {
+            window.notice.as_ref() == Some(&name) && window.sequence > notice.sequence
+        });
+        if moved_on || !self.is_newest_notice(&name, notice.sequence) {
             return;
         }
         let over = matches!(
@@ -73,6 +67,7 @@ impl Engine {
         if over {
             let done = notice.status == MaintenanceStatus::Completed;
             self.tell_replanned(&name, &[], Some(done));
+            self.review_overlaps();
         } else {
             self.plan(message, notice, name, before);
         }
@@ -80,45 +75,14 @@ impl Engine {
         self.review_maintenance();
     }
 
-    /// Whether no later notice of a maintenance came before, be its windows still there or not.
-    fn is_newest(&mut self, name: &NoticeName, sequence: i64) -> bool {
-        let announced = self.state.windows.values();
-        let mut announced = announced.filter(|w| w.notice.as_ref() == Some(name));
-        let seen = self.state.carrier_notices.get(name);
-        if seen.is_some_and(|seen| seen.sequence > sequence)
-            || announced.any(|window| window.sequence > sequence)
-        {
-            return false;
-        }
-        let now = self.state.now;
-        let known = &self.state.carrier_notices;
-        let mut gone: Vec<NoticeName> = known
-            .iter()
-            .filter(|(_, seen)| now.since(seen.at) > REMEMBERED)
-            .map(|(name, _)| name.clone())
-            .collect();
-        if known.len() - gone.len() >= REMEMBERED_MAX {
-            let oldest = known.iter().min_by_key(|(_, seen)| seen.at);
-            gone.extend(oldest.map(|(name, _)| name.clone()));
-        }
-        for name in gone {
-            self.state.carrier_notices.remove(&name);
-            self.drop_thing(NOTICE_SEEN, notice_key(&name));
-        }
-        let seen = NoticeSeen { sequence, at: now };
-        self.save_thing(NOTICE_SEEN, notice_key(name), &seen);
-        self.state.carrier_notices.insert(name.clone(), seen);
-        true
-    }
-
-    /// Takes away the windows of a maintenance; the elements that they named.
-    fn take_away(&mut self, name: &NoticeName) -> Vec<String> {
+    /// Takes away the windows of a maintenance.
+    fn take_away(&mut self, name: &NoticeName) -> Before {
         let windows = self.state.windows.values();
         let gone: Vec<Window> = windows
             .filter(|window| window.notice.as_ref() == Some(name))
             .cloned()
             .collect();
-        let mut elements = Vec::new();
+        let mut before = Before::default();
         for window in gone {
             self.state.windows.remove(&window.id);
             for at in [window.until, window.from] {
@@ -126,22 +90,23 @@ impl Engine {
                 self.state.wakes.remove(&(at, wake));
             }
             self.drop_thing("window", format!("{:010}", window.id.0));
-            elements = window.elements;
+            before.numbers.push_back(window.id);
+            before.elements = window.elements;
         }
-        elements
+        before
     }
 
-    /// The windows of a notice. `before` are the elements that its last one named: a new date is
-    /// often told without them.
+    /// The windows of a notice. The same work keeps its windows' numbers: what they cover stays
+    /// covered. A new date is often told without the elements.
     fn plan(
         &mut self,
         message: &Message,
         notice: &MaintenanceNotice,
         name: NoticeName,
-        before: Vec<String>,
+        mut before: Before,
     ) {
         let elements = match notice.objects.is_empty() {
-            true => before,
+            true => before.elements,
             false => self.planned(message, notice, &name),
         };
         let mut kept = Vec::new();
@@ -151,7 +116,10 @@ impl Engine {
                 continue;
             }
             let window = Window {
-                id: self.next_window(),
+                id: before
+                    .numbers
+                    .pop_front()
+                    .unwrap_or_else(|| self.next_window()),
                 matchers: Vec::new(),
                 elements: elements.clone(),
                 reason: format!("{} {}", notice.provider, notice.summary),
@@ -163,8 +131,11 @@ impl Engine {
             };
             let id = window.id;
             self.keep_window(window);
-            self.warn_of_overlap(id);
             kept.push(id);
+        }
+        self.review_overlaps();
+        for id in &kept {
+            self.warn_of_overlap(*id);
         }
         self.tell_replanned(&name, &kept, None);
     }
@@ -227,16 +198,4 @@ impl Engine {
         self.state.by_group.insert(group, id);
         self.state.touch_incident(id);
     }
-
-    /// Loads one row.
-    pub(super) fn restore_notice_seen(&mut self, key: &str, seen: NoticeSeen) {
-        if let Some((provider, id)) = key.split_once('\u{1f}') {
-            let name = (provider.to_owned(), id.to_owned());
-            self.state.carrier_notices.insert(name, seen);
-        }
-    }
-}
-
-fn notice_key((provider, id): &NoticeName) -> String {
-    format!("{provider}\u{1f}{id}")
 }

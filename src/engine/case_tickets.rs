@@ -199,6 +199,9 @@ impl Engine {
                 self.case_status(id, contract, TicketStatus::Closed, (By::Customer, author));
             }
             PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::Promised { value } => {
+                self.promised_alone(id, (Some(ticket), one), value, author);
+            }
             PersonDid::ConditionEnded => {}
         }
         self.sync_tickets(id);

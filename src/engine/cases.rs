@@ -5,7 +5,7 @@
 use super::Engine;
 use super::state::Wake;
 use crate::inventory::{self, OnAccount};
-use crate::model::incident::{Case, Effect, Ended, IncidentState};
+use crate::model::incident::{Case, Effect, Ended, Incident, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::{Category, IncidentId, Severity, Time};
 use crate::sla::log::{CaseDid, CaseEvent, CaseLog, EndedBy, VoidReason, unite};
@@ -39,6 +39,15 @@ pub(super) fn own_severity(incident: Severity, effect: Effect) -> Severity {
         Effect::Degraded => Severity::S3,
         Effect::AtRisk => Severity::S4,
         Effect::Unknown => incident,
+    }
+}
+
+/// What a contract feels of an incident: lost redundancy that comes and goes is an intermittent
+/// failure.
+fn felt_effect(incident: &Incident, effect: Effect) -> Effect {
+    match effect {
+        Effect::AtRisk if incident.flapping => Effect::Degraded,
+        effect => effect,
     }
 }
 
@@ -83,7 +92,13 @@ impl Engine {
         {
             concerned.insert(&contract.name, (contract.clone(), nothing_known()));
         }
-        concerned.into_values().take(CASES_MAX).collect()
+        let concerned = concerned.into_values().take(CASES_MAX);
+        concerned
+            .map(|(contract, mut felt)| {
+                felt.effect = felt_effect(incident, felt.effect);
+                (contract, felt)
+            })
+            .collect()
     }
 
     /// Opens the cases of an incident that somebody has to act on, and follows their severity.
@@ -221,16 +236,17 @@ impl Engine {
         self.look_at_clocks(id);
     }
 
-    /// A person saw the facts otherwise: each contract on its own scale.
-    pub(super) fn reassess_cases(&mut self, id: IncidentId, severity: Severity) {
+    /// A person sees the same facts otherwise: each contract on its own scale, by what it feels.
+    pub(super) fn reassess_cases(&mut self, id: IncidentId, severity: impl Fn(Effect) -> Severity) {
         let now = self.state.now;
         for key in self.case_keys(id, None) {
-            let case = self.state.cases.get(&key);
-            let contract = case.and_then(|case| self.contract_of(case));
-            let Some(to) = contract.map(|contract| contract.scale.of(severity)) else {
+            let Some(case) = self.state.cases.get(&key) else {
                 continue;
             };
-            let before = self.state.cases.get(&key).and_then(|case| case.severity);
+            let Some(contract) = self.contract_of(case) else {
+                continue;
+            };
+            let (before, to) = (case.severity, contract.scale.of(severity(case.effect)));
             self.log_case(&key, now, CaseDid::Severity { to });
             if before != Some(to) {
                 self.tell_case_changed(&key);
@@ -297,7 +313,16 @@ impl Engine {
             return;
         }
         let now = self.state.now;
-        for key in self.case_keys(from, None) {
+        let gone = self.case_keys(from, None);
+        let has_case = |(_, contract): &(IncidentId, String)| {
+            let survivor = (into, contract.clone());
+            self.state.cases.contains_key(&survivor)
+        };
+        if !gone.iter().all(has_case) {
+            // The whole concerns them as well: their cases go on there.
+            self.follow_cases(into, now);
+        }
+        for key in gone {
             let Some(gone) = self.state.cases.get(&key).cloned() else {
                 continue;
             };
@@ -329,7 +354,7 @@ impl Engine {
     /// Looks at the clocks of an incident, tells what fell due, and sets the next look.
     pub(super) fn look_at_clocks(&mut self, id: IncidentId) {
         self.follow_maintenance(id);
-        let mut next: Option<i64> = self.recurring_edge(id).map(second);
+        let mut next: Option<i64> = None;
         for key in self.case_keys(id, None) {
             let Some((contract, view)) = self.view_of(&key) else {
                 continue;
@@ -432,9 +457,7 @@ impl Engine {
                 continue;
             };
             let open = view.resolved_at.is_none() && view.void.is_none();
-            let edge = self.recurring_edge(key.0).map(second);
-            let next = view.next.filter(|_| open);
-            if let Some(at) = next.into_iter().chain(edge).min() {
+            if let Some(at) = view.next.filter(|_| open) {
                 let at = Time(at.saturating_mul(1000));
                 let earlier = self.state.clock_wakes.get(&key.0).copied();
                 if earlier.is_none_or(|earlier| at < earlier) {

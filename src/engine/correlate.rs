@@ -6,12 +6,12 @@
 
 use super::{Decisions, Engine};
 use crate::inventory::{ElementId, Inventory, Query, Resolution, beside};
-use crate::model::alert::AlertText;
+use crate::model::alert::{AlertText, Weight};
 use crate::model::event::{ComponentKind, Event, SeverityHint};
 use crate::model::input::Message;
 use crate::model::reason::Reason;
-use crate::model::{Alert, AlertId, IncidentId, Sym, hash_of_parts};
-use crate::rules::Facts;
+use crate::model::{Alert, AlertId, IncidentId, Severity, Sym, hash_of_parts};
+use crate::rules::{Facts, Matcher, tagged};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ const SERVED_WALK_MAX: usize = 10_000;
 pub(super) struct Judged {
     /// The hint, after rules.
     pub hint: SeverityHint,
+    /// The severity that a rule gives it.
+    pub severity: Option<Severity>,
     /// The kind, after rules.
     pub kind: Option<ComponentKind>,
     /// The element's name; empty: none.
@@ -41,12 +43,24 @@ pub(super) struct Judged {
     pub hold: Option<Duration>,
     /// A rule's route.
     pub route: Option<String>,
+    /// Tags of rules.
+    pub tags: Vec<String>,
     /// A rule drops it.
     pub drop: bool,
     /// Its content must not leave the bridge.
     pub sensitive: bool,
     /// The rule by which it concerns security.
     pub security: Option<String>,
+}
+
+impl Judged {
+    /// What it says of how bad it is.
+    pub(super) const fn weight(&self) -> Weight {
+        Weight {
+            hint: self.hint,
+            severity: self.severity,
+        }
+    }
 }
 
 /// The element that an alert's newest event resolves to; empty: none. For alerts that are open
@@ -131,12 +145,19 @@ impl Engine {
             element = String::new();
         }
         let host = event.host.as_deref().unwrap_or("").to_lowercase();
+        let inventory = &self.decisions.inventory;
+        let known = resolution.element.filter(|_| !element.is_empty());
+        let site = match (event.site.as_deref(), known) {
+            (None | Some(""), Some(id)) => inventory.site_of(id).to_owned(),
+            (site, _) => site.unwrap_or_default().to_owned(),
+        };
         let mut judged = Judged {
             hint,
+            severity: ruled.severity,
             kind,
             element,
             how: resolution.how,
-            site: event.site.clone().unwrap_or_default(),
+            site,
             group: ruled
                 .group
                 .as_deref()
@@ -145,12 +166,13 @@ impl Engine {
             whole_host: kind == Some(ComponentKind::Device),
             hold: ruled.hold,
             route: ruled.route,
+            tags: ruled.tags,
             drop: ruled.drop,
             sensitive: ruled.sensitive || message.sensitive,
             security: ruled.security,
         };
         if judged.group.is_none() && judged.element.is_empty() {
-            judged.group = self.route_group(message, event, &facts);
+            judged.group = self.route_group(message, event, &facts, &judged.tags);
         }
         judged
     }
@@ -163,12 +185,17 @@ impl Engine {
     }
 
     /// The group key of the first matching route with `group_by`.
-    fn route_group(&self, message: &Message, event: &Event, facts: &Facts) -> Option<u64> {
-        let route = self
-            .decisions
-            .routes
-            .iter()
-            .find(|route| route.matcher.as_ref().is_none_or(|m| m.matches(facts)))?;
+    fn route_group(
+        &self,
+        message: &Message,
+        event: &Event,
+        facts: &Facts,
+        tags: &[String],
+    ) -> Option<u64> {
+        let several = tagged(facts, tags);
+        let takes = |matcher: &Matcher| matcher.matches_with(facts, &several);
+        let mut routes = self.decisions.routes.iter();
+        let route = routes.find(|route| route.matcher.as_ref().is_none_or(takes))?;
         if route.group_by.is_empty() {
             return None;
         }

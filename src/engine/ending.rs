@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::state::Wake;
-use crate::model::event::SeverityHint;
+use crate::model::alert::Weight;
 use crate::model::figure::Family;
 use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::{Outcome, Reason};
@@ -23,12 +23,12 @@ impl Engine {
         &mut self,
         incident: IncidentId,
         id: AlertId,
-        hint: SeverityHint,
+        weight: Weight,
         ended: Time,
     ) -> Outcome {
         let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
         let tally = self.tallies.entry(incident).or_default();
-        tally.remove_hint(hint);
+        tally.remove(weight);
         tally.remove_element(element);
         let Some(entry) = self.state.incidents.get_mut(&incident) else {
             return Outcome::Resolved;
@@ -121,7 +121,7 @@ impl Engine {
         );
         let lasted = ended.since(entry.opened_at);
         let doubted = self.state.alerts.get(&id).is_some_and(|a| a.doubted);
-        if doubted {
+        if doubted && !self.was_confirmed(incident) {
             self.add_figure(Family::Voids, &["false_alarm"], 1);
             let text =
                 "Cleared without being confirmed: fresh watchers said all along that it works.";
@@ -141,6 +141,9 @@ impl Engine {
                 ),
                 None => (Ended::Transient, Reason::ClearedInHold, Outcome::Transient),
             };
+            if how == Ended::Transient {
+                self.add_figure(Family::Voids, &["transient"], 1);
+            }
             self.finish(incident, how, reason, ended, &text);
             return outcome;
         }
@@ -284,15 +287,9 @@ impl Engine {
         if self.begin_quiet(id).is_some() {
             return;
         }
-        let member = self.state.members.get(&id).and_then(|m| {
-            let active = |a: &&AlertId| {
-                let alert = self.state.alerts.get(a);
-                alert.is_some_and(|a| a.state.is_active())
-            };
-            m.iter().find(active).copied()
-        });
-        match member {
-            Some(member) if untold => {
+        match self.active_member(id) {
+            // What was told before and is contradicted now waits like a first word.
+            Some(member) if untold || self.doubt_of(id).is_some() => {
                 self.hold_or_release(id, member, None);
                 self.release_flapping(id);
             }

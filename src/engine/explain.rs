@@ -89,12 +89,29 @@ pub fn explain(recorded: &Recorded) -> Explained {
     if incident.sensitive {
         return withheld(incident, recorded.alerts.len(), timeline);
     }
-    let parts = [alerts(recorded), elements(recorded), effect(incident)];
-    let mut because: Vec<Explained> = parts.into_iter().collect();
+    let mut because = vec![alerts(recorded)];
+    because.extend(chain(recorded));
+    Explained::of(head(incident), because)
+}
+
+/// The same beneath one of its alerts, which is told already.
+pub fn explain_around(recorded: &Recorded) -> Explained {
+    let (incident, timeline) = (recorded.incident, recorded.timeline);
+    if incident.sensitive {
+        return withheld(incident, recorded.alerts.len(), timeline);
+    }
+    Explained::of(head(incident), chain(recorded))
+}
+
+/// What follows from the alerts of an incident.
+fn chain(recorded: &Recorded) -> Vec<Explained> {
+    let (incident, timeline) = (recorded.incident, recorded.timeline);
+    let mut because = vec![elements(recorded), effect(incident)];
     because.extend(waiting(incident, timeline));
     because.extend(for_and_against(recorded));
+    because.extend(written(timeline));
     because.push(history(timeline));
-    Explained::of(head(incident), because)
+    because
 }
 
 /// The same out of what was written down when it was decided, for decisions that are not at hand
@@ -425,10 +442,12 @@ fn effect(incident: &Incident) -> Explained {
         )));
     }
     if !incident.next_failure.is_empty() {
-        because.push(Explained::leaf(format!(
-            "Next failure: {}.",
-            incident.next_failure
-        )));
+        let next = format!("Next failure: {}.", incident.next_failure);
+        because.push(Explained::leaf(next));
+    }
+    if !incident.tags.is_empty() {
+        let tags = incident.tags.join(", ");
+        because.push(Explained::leaf(format!("Tags: {tags}.")));
     }
     for period in &incident.periods {
         let until = period.until.map_or("now".to_owned(), |at| at.to_string());
@@ -500,24 +519,45 @@ fn for_and_against(recorded: &Recorded) -> Option<Explained> {
 }
 
 fn history(timeline: &[TimelineEntry]) -> Explained {
-    let lines = timeline.iter().filter(|line| {
-        matches!(
-            line.reason,
-            Reason::FirstAlert
-                | Reason::Worsened
-                | Reason::Improved
-                | Reason::PersonSeverity
-                | Reason::Recategorised
-                | Reason::Flapping
-                | Reason::FlappingEnded
-                | Reason::CauseEnded
-                | Reason::AllResolved
-                | Reason::PersonResolved
-                | Reason::FalseAlarm
-                | Reason::Reopened
-        )
-    });
-    Explained::of("What changed, when, and why", lines.map(line).collect())
+    let told = [
+        Reason::FirstAlert,
+        Reason::Worsened,
+        Reason::Improved,
+        Reason::PersonSeverity,
+        Reason::Recategorised,
+        Reason::Flapping,
+        Reason::FlappingEnded,
+        Reason::CauseEnded,
+        Reason::AllResolved,
+        Reason::PersonResolved,
+        Reason::FalseAlarm,
+        Reason::Reopened,
+    ];
+    Explained::of("What changed, when, and why", lines_of(timeline, &told))
+}
+
+/// Which tickets were asked for, and what became of that.
+fn written(timeline: &[TimelineEntry]) -> Option<Explained> {
+    let told = [
+        Reason::TicketWanted,
+        Reason::TicketOpened,
+        Reason::TicketAdopted,
+        Reason::TicketFailed,
+        Reason::TwinClosed,
+        Reason::Shadow,
+        Reason::TicketCap,
+        Reason::Fallback,
+        Reason::NewTicket,
+    ];
+    let told = lines_of(timeline, &told);
+    (!told.is_empty()).then(|| Explained::of("Where it is written", told))
+}
+
+fn lines_of(timeline: &[TimelineEntry], reasons: &[Reason]) -> Vec<Explained> {
+    let told = timeline
+        .iter()
+        .filter(|entry| reasons.contains(&entry.reason));
+    told.map(line).collect()
 }
 
 fn line(entry: &TimelineEntry) -> Explained {
@@ -533,7 +573,6 @@ fn line(entry: &TimelineEntry) -> Explained {
     ))
 }
 
-/// The event that an alert's texts came from.
 /// The newest event of an alert, as far as it is kept.
 pub(super) fn event_of(alert: &Alert, text: &AlertText) -> Event {
     Event {

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::state::Wake;
 use crate::model::IncidentId;
+use crate::model::figure::Family;
 use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
 
@@ -25,13 +26,17 @@ impl Engine {
         let text = "Quiet for long enough: no longer flapping.";
         self.decide(id, Reason::FlappingEnded, text);
         if active == 0 && open {
-            let now = self.state.now;
+            // It has held: it was well since the last of its alerts ended.
+            let members = self.state.members.get(&id).into_iter().flatten();
+            let alerts = members.filter_map(|id| self.state.alerts.get(id));
+            let ended = alerts.filter_map(|alert| alert.resolved_at).max();
+            let ended = ended.unwrap_or(self.state.now);
             let text = "All alerts ended.";
             self.finish(
                 id,
                 Ended::ResolvedByMonitoring,
                 Reason::AllResolved,
-                now,
+                ended,
                 text,
             );
         } else {
@@ -74,6 +79,7 @@ impl Engine {
         if begins {
             let text = format!("{refirings} firings again within {window:?}: flapping.");
             self.decide(id, Reason::Flapping, text);
+            self.add_figure(Family::Flaps, &[], 1);
         }
     }
 

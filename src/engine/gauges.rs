@@ -1,6 +1,7 @@
 //! How things stand, for the metrics: counted from the state when asked, not kept.
 
 use super::Engine;
+use crate::limits;
 use crate::model::incident::IncidentState;
 use crate::model::outgoing::NoticeState;
 use crate::model::{Category, IncidentId, Time};
@@ -39,6 +40,9 @@ pub struct Gauges {
     pub clocks: BTreeMap<(String, &'static str, u8, &'static str), u64>,
     /// The earliest due instant of running clocks, by target and `sev`, seconds since 1970.
     pub next_due: BTreeMap<(&'static str, u8), i64>,
+    /// The clocks that are due soonest, one a target of an incident: due instant in seconds since 1970,
+    /// incident, target.
+    pub soonest: Vec<(i64, IncidentId, &'static str)>,
     /// The last dated holiday of each calendar, seconds since 1970.
     pub last_holidays: BTreeMap<String, i64>,
     /// The journal is applied up to here.
@@ -122,6 +126,7 @@ impl Engine {
                 if let Some(due) = clock.due {
                     let soonest = gauges.next_due.entry((target, clock.sev)).or_insert(due);
                     *soonest = (*soonest).min(due);
+                    among_soonest(&mut gauges.soonest, (due, key.0, target));
                 }
             }
         }
@@ -139,5 +144,55 @@ impl Engine {
             .incidents
             .get(&incident)
             .map_or(asked_at, |i| i.changed_at.max(asked_at))
+    }
+}
+
+/// Keeps a clock if it is one of the soonest.
+fn among_soonest(
+    soonest: &mut Vec<(i64, IncidentId, &'static str)>,
+    clock: (i64, IncidentId, &'static str),
+) {
+    if soonest.len() >= limits::CLOCKS_SHOWN_MAX && soonest.last().is_some_and(|last| *last < clock)
+    {
+        return;
+    }
+    let same = |other: &(i64, IncidentId, &'static str)| (other.1, other.2) == (clock.1, clock.2);
+    if let Some(place) = soonest.iter().position(same) {
+        // Another contract's clock of the same target.
+        if soonest.get(place).is_some_and(|other| *other <= clock) {
+            return;
+        }
+        soonest.remove(place);
+    }
+    let place = soonest.partition_point(|other| *other < clock);
+    soonest.insert(place, clock);
+    soonest.truncate(limits::CLOCKS_SHOWN_MAX);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soonest_clocks_are_few_in_order_and_one_for_each_target_of_an_incident() {
+        let mut soonest = Vec::new();
+        for number in 0..100_u64 {
+            let due = i64::try_from(number * 37 % 101).unwrap();
+            among_soonest(&mut soonest, (due, IncidentId(number), "restore"));
+        }
+        let dues: Vec<i64> = soonest.iter().map(|clock| clock.0).collect();
+        let last = i64::try_from(limits::CLOCKS_SHOWN_MAX).unwrap();
+        assert_eq!(dues, (0..last).collect::<Vec<_>>());
+        // Another contract of the first incident: the sooner one counts.
+        among_soonest(&mut soonest, (5, IncidentId(0), "restore"));
+        assert_eq!(soonest.iter().filter(|c| c.1 == IncidentId(0)).count(), 1);
+        assert_eq!(soonest[0], (0, IncidentId(0), "restore"));
+        let later = soonest[3].1;
+        among_soonest(&mut soonest, (-1, later, "restore"));
+        assert_eq!(soonest[0], (-1, later, "restore"));
+        assert_eq!(soonest.iter().filter(|c| c.1 == later).count(), 1);
+        among_soonest(&mut soonest, (-2, later, "update"));
+        assert_eq!(soonest.iter().filter(|c| c.1 == later).count(), 2);
+        assert_eq!(soonest.len(), limits::CLOCKS_SHOWN_MAX);
     }
 }

@@ -75,6 +75,11 @@ impl Engine {
                 Some(Effect::Unknown) | None => settings.hold_unknown,
             };
         }
+        // What a person calls an outage is one.
+        let by_person = entry.filter(|i| i.basis == Basis::Person);
+        if by_person.is_some_and(|i| matches!(i.severity, Some(Severity::S1 | Severity::S2))) {
+            return settings.hold_outage;
+        }
         let alert = self.state.alerts.get(&id);
         let kind = alert.and_then(|a| a.kind);
         match (kind, alert.map_or(SeverityHint::Unknown, |a| a.hint)) {
@@ -143,6 +148,7 @@ impl Engine {
         };
         self.decide(id, Reason::HoldPassed, text);
         self.release(id);
+        self.watch_doubt(id);
     }
 
     /// From held to open: now somebody has to act.

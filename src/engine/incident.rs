@@ -2,7 +2,8 @@
 
 use super::Engine;
 use super::correlate::Judged;
-use crate::model::event::{Event, SeverityHint};
+use crate::model::alert::Weight;
+use crate::model::event::Event;
 use crate::model::figure::Family;
 use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::{Outcome, Reason};
@@ -47,6 +48,7 @@ impl Engine {
     pub(super) fn attach_to_known(&mut self, id: AlertId, event: &Event, judged: &Judged) -> bool {
         if let Some((incident, reason)) = self.find_incident(id, judged) {
             self.mark_judged(incident, judged);
+            self.tag_incident(incident, judged);
             self.join(id, incident, reason);
             self.merge_explained(id, judged, incident);
             return true;
@@ -54,6 +56,7 @@ impl Engine {
         let Some(incident) = self.told_effect(id, judged) else {
             return false;
         };
+        self.tag_incident(incident, judged);
         self.join(id, incident, Reason::RootSpokeLater);
         let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
@@ -102,10 +105,11 @@ impl Engine {
         let alert = self.state.alerts.get(&id)?;
         let incident = self.state.survivor(alert.incident?);
         let entry = self.state.incidents.get(&incident)?;
-        let (hint, element) = (alert.hint, alert.element);
+        let (weight, element) = (alert.weight(), alert.element);
         if entry.state == IncidentState::Resolved
             && entry.basis == Basis::Rule
             && !self.is_proven(id)
+            && !self.is_covered(id)
             && let Some(storm) = self.storm_of(id)
             && storm != incident
         {
@@ -118,18 +122,18 @@ impl Engine {
             IncidentState::Closed => None,
             IncidentState::Resolved if entry.ended == Some(Ended::Transient) => {
                 // A blip that comes back: the same incident, held anew.
-                self.member_active(incident, hint, element);
+                self.member_active(incident, weight, element);
                 self.reopen(incident, Reason::AlertRefired, format!("{id} fires again."));
                 Some(Outcome::Reopened)
             }
             IncidentState::Resolved => {
-                self.member_active(incident, hint, element);
+                self.member_active(incident, weight, element);
                 self.reopen(incident, Reason::Reopened, format!("{id} fires again."));
                 self.add_figure(Family::Reopens, &[], 1);
                 Some(self.quiet_outcome(incident).unwrap_or(Outcome::Reopened))
             }
             IncidentState::Held | IncidentState::Open => {
-                self.member_active(incident, hint, element);
+                self.member_active(incident, weight, element);
                 self.count_firing(incident);
                 self.decide(incident, Reason::AlertRefired, format!("{id} fires again."));
                 self.evaluate_for(incident, id);
@@ -138,9 +142,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn member_active(&mut self, incident: IncidentId, hint: SeverityHint, element: Sym) {
+    pub(super) fn member_active(&mut self, incident: IncidentId, weight: Weight, element: Sym) {
         let tally = self.tallies.entry(incident).or_default();
-        tally.add_hint(hint);
+        tally.add(weight);
         tally.add_element(element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
             entry.active += 1;
@@ -179,13 +183,13 @@ impl Engine {
             return;
         };
         alert.incident = Some(incident);
-        let (hint, element, site) = (alert.hint, alert.element, alert.site);
+        let (weight, element, site) = (alert.weight(), alert.element, alert.site);
         let sensitive = alert.sensitive;
         self.state.dirty.alerts.insert(id);
         let members = self.state.members.entry(incident).or_default();
         members.insert(id);
         let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
-        self.member_active(incident, hint, element);
+        self.member_active(incident, weight, element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
             entry.members = count;
             entry.sensitive |= sensitive;
@@ -198,12 +202,20 @@ impl Engine {
     fn open_for(&mut self, id: AlertId, event: &Event, judged: &Judged) -> Outcome {
         let source = self.state.alerts.get(&id).map_or(Sym(0), |a| a.source);
         let proven = self.is_proven(id);
-        if !proven && let Some(storm) = self.storm_of(id) {
+        // What is planned or silenced is no part of a storm.
+        let covered = self.is_covered(id);
+        if !proven
+            && !covered
+            && let Some(storm) = self.storm_of(id)
+        {
             self.enter(id, storm);
             self.state.touch_incident(storm);
             return Outcome::StormFolded;
         }
-        if !proven && let Some(list) = self.baseline_of(id) {
+        if !proven
+            && !covered
+            && let Some(list) = self.baseline_of(id)
+        {
             self.enter(id, list);
             self.state.touch_incident(list);
             return Outcome::Grouped;
@@ -240,11 +252,21 @@ impl Engine {
         }
     }
 
+    /// Gives an incident the tags that rules gave to an alert of it.
+    pub(super) fn tag_incident(&mut self, incident: IncidentId, judged: &Judged) {
+        let incident = self.state.survivor(incident);
+        let entry = self.state.incidents.get_mut(&incident);
+        if entry.is_some_and(|entry| entry.tag(&judged.tags)) {
+            self.state.touch_incident(incident);
+        }
+    }
+
     /// Remembers by what later alerts find this incident.
     pub(super) fn index_incident(&mut self, incident: IncidentId, id: AlertId, judged: &Judged) {
         let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
             entry.root = element;
+            entry.tag(&judged.tags);
             entry.sensitive = judged.sensitive;
             if element == Sym(0) {
                 entry.group = judged.group.or(judged.host.filter(|_| judged.whole_host));
@@ -331,6 +353,7 @@ impl Engine {
             changed_at: now,
             hosts: Vec::new(),
             reported_by: Vec::new(),
+            tags: Vec::new(),
         };
         self.state.incidents.insert(id, incident);
         self.state.dirty.incidents.insert(id);

@@ -9,7 +9,7 @@ use crate::model::event::{Event, EventState};
 use crate::model::identity::Identity;
 use crate::model::incident::IncidentState;
 use crate::model::reason::Reason;
-use crate::model::{Alert, AlertId, IncidentId, Sym, Time};
+use crate::model::{Alert, AlertId, IncidentId, Sym};
 use crate::rules::Facts;
 use crate::sla::log::CaseDid;
 
@@ -51,8 +51,7 @@ impl Engine {
 
     /// A member of an incident came or went.
     pub(super) fn review_maintenance_of(&mut self, id: IncidentId) {
-        let windows = !self.state.windows.is_empty() || !self.decisions.recurring.is_empty();
-        if windows && !self.pausing_cases(id).is_empty() {
+        if !self.state.windows.is_empty() && !self.pausing_cases(id).is_empty() {
             self.look_at_clocks(id);
         }
     }
@@ -68,27 +67,8 @@ impl Engine {
         }
     }
 
-    /// When a recurring window begins or ends next, if that can move a clock of the incident.
-    pub(super) fn recurring_edge(&self, id: IncidentId) -> Option<Time> {
-        let open = self.incident_state(id) == Some(IncidentState::Open);
-        if !open || self.decisions.recurring.is_empty() || self.pausing_cases(id).is_empty() {
-            return None;
-        }
-        let now = self.state.now;
-        let windows = self.decisions.recurring.iter();
-        let edges = windows.filter_map(|window| match window.in_force(now) {
-            Some((_, until)) => Some(until),
-            None => window.next_after(now).map(|(from, _)| from),
-        });
-        edges.min()
-    }
-
     /// Whether every active alert of an incident is about planned work, or explained by it.
-    fn is_planned_now(&mut self, id: IncidentId) -> bool {
-        let recurring = self.decisions.recurring.clone();
-        for window in &recurring {
-            self.compile_matchers(&window.matchers);
-        }
+    fn is_planned_now(&self, id: IncidentId) -> bool {
         let members = self.state.members.get(&id).into_iter().flatten();
         let mut active = members
             .filter_map(|id: &AlertId| self.state.alerts.get(id))
@@ -121,11 +101,9 @@ impl Engine {
         let now = self.state.now;
         let windows = self.state.windows.values();
         let mut in_force = windows.filter(|w| w.from <= now && now < w.until);
-        let recurring = self.decisions.recurring.iter();
-        let mut again = recurring.filter(|w| w.in_force(now).is_some());
         in_force.any(|window| {
             self.lists(window, alert.element) || self.all_hold(&window.matchers, alert)
-        }) || again.any(|window| self.all_hold(&window.matchers, alert))
+        })
     }
 
     fn all_hold(&self, matchers: &[String], alert: &Alert) -> bool {
@@ -140,9 +118,12 @@ impl Engine {
             sender: "",
             event: &event,
         };
+        let incident = alert.incident.map(|id| self.state.survivor(id));
+        let incident = incident.and_then(|id| self.state.incidents.get(&id));
+        let tags = incident.map_or(&[][..], |incident| &incident.tags);
         let holds = |text: &String| {
             self.names_element(text, alert.element)
-                || self.all_match(std::slice::from_ref(text), &facts, alert.element)
+                || self.all_match(std::slice::from_ref(text), &facts, alert.element, tags)
         };
         !matchers.is_empty() && matchers.iter().all(holds)
     }

@@ -7,7 +7,8 @@ use super::state::Wake;
 use crate::model::figure::Family;
 use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
-use crate::model::{AlertId, IncidentId};
+use crate::model::severity::Basis;
+use crate::model::{AlertId, IncidentId, Time};
 
 impl Engine {
     /// The alert is a root: incidents of alerts that it explains become part of its own. From a
@@ -65,10 +66,10 @@ impl Engine {
             return 0;
         };
         alert.incident = None;
-        let (hint, element) = (alert.hint, alert.element);
+        let (weight, element) = (alert.weight(), alert.element);
         self.state.dirty.alerts.insert(id);
         let tally = self.tallies.entry(storm).or_default();
-        tally.remove_hint(hint);
+        tally.remove(weight);
         tally.remove_element(element);
         let members = self.state.members.entry(storm).or_default();
         members.remove(&id);
@@ -105,7 +106,7 @@ impl Engine {
         let (opened_at, sites) = (gone.opened_at, gone.sites.clone());
         let (reported, hosts) = (gone.reported, gone.hosts.clone());
         let reported_by = std::mem::take(&mut gone.reported_by);
-        let sensitive = gone.sensitive;
+        let (sensitive, tags) = (gone.sensitive, gone.tags.clone());
         let lower_after = self.decisions.settings.lower_after;
         let wakes = [
             (gone.held_until.take(), Wake::Hold(from)),
@@ -116,19 +117,25 @@ impl Engine {
             ),
         ];
         gone.quiet_reason = None;
+        let flapped = std::mem::take(&mut gone.flapping);
+        let last = gone.firings.last().copied().filter(|_| flapped);
         for (at, wake) in wakes {
             self.state.rewake(at, None, wake);
         }
+        let flap_quiet = self.decisions.settings.flap_quiet;
+        let settles = last.map(|at| at.plus(flap_quiet));
+        self.state.rewake(settles, None, Wake::FlapQuiet(from));
         self.state.reported.remove(&from);
         self.tallies.remove(&from);
         for id in members {
             if let Some(alert) = self.state.alerts.get_mut(&id) {
                 alert.incident = Some(into);
-                let (active, hint, element) = (alert.state.is_active(), alert.hint, alert.element);
+                let (active, weight) = (alert.state.is_active(), alert.weight());
+                let element = alert.element;
                 self.state.dirty.alerts.insert(id);
                 self.state.members.entry(into).or_default().insert(id);
                 if active {
-                    self.member_active(into, hint, element);
+                    self.member_active(into, weight, element);
                 }
             }
         }
@@ -138,6 +145,7 @@ impl Engine {
             entry.opened_at = entry.opened_at.min(opened_at);
             entry.reported |= reported;
             entry.sensitive |= sensitive;
+            entry.tag(&tags);
             for account in reported_by {
                 entry.reported_by_account(&account);
             }
@@ -147,6 +155,7 @@ impl Engine {
             for host in hosts {
                 if !entry.hosts.contains(&host) && entry.hosts.len() < SITES_MAX {
                     entry.hosts.push(host);
+                    self.state.by_host.entry(host).or_default().insert(into);
                 }
             }
             for site in sites {
@@ -156,15 +165,84 @@ impl Engine {
             }
         }
         let until = now.plus(self.decisions.settings.reopen_window);
-        if let Some(gone) = self.state.incidents.get_mut(&from) {
-            gone.reopen_until = Some(until);
+        let gone = self.state.incidents.get_mut(&from);
+        let before = gone.and_then(|gone| gone.reopen_until.replace(until));
+        self.state.rewake(before, Some(until), Wake::Close(from));
+        if reason != Reason::Storm {
+            self.keep_acts_of(from, into);
         }
-        self.wake(until, Wake::Close(from));
         self.add_figure(Family::Merges, &[], 1);
-        self.note_tickets(from, &format!("This is part of {into}."), true);
+        self.note_merged(from, into);
         self.merge_cases(from, into);
         self.decide(from, Reason::Merged, format!("Part of {into}."));
         self.decide(into, reason, format!("{from} is part of this problem."));
         self.sync_tickets(from);
+    }
+
+    /// Each ticket of a part names the one that goes on in its place, if that exists.
+    fn note_merged(&mut self, from: IncidentId, into: IncidentId) {
+        let goes_on = self.current_tickets(into);
+        for id in self.current_tickets(from) {
+            let Some(part) = self.state.tickets.get(&id) else {
+                continue;
+            };
+            if part.alert.is_some() || self.is_replaced(part) {
+                continue;
+            }
+            let same = goes_on.iter().find_map(|other| {
+                let other = self.state.tickets.get(other)?;
+                let same = (&other.route, &other.contract, &other.tracker)
+                    == (&part.route, &part.contract, &part.tracker);
+                other.remote.as_ref().filter(|_| same)
+            });
+            let text = match same {
+                Some(remote) if remote.url.is_empty() => {
+                    format!("This is part of {into}: see ticket {}.", remote.key)
+                }
+                Some(remote) => format!(
+                    "This is part of {into}: see ticket {} ({}).",
+                    remote.key, remote.url
+                ),
+                None => format!("This is part of {into}."),
+            };
+            self.note_ticket(id, &text, true);
+        }
+    }
+
+    /// What people did about a part holds for the whole: who is on it, that the customer was
+    /// answered, and a severity worse than what the facts say. A storm is not seen because one of
+    /// its alerts was.
+    fn keep_acts_of(&mut self, from: IncidentId, into: IncidentId) {
+        let Some(gone) = self.state.incidents.get(&from).cloned() else {
+            return;
+        };
+        let Some(entry) = self.state.incidents.get_mut(&into) else {
+            return;
+        };
+        let earliest = |one: Option<Time>, other: Option<Time>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        entry.acknowledged_at = earliest(entry.acknowledged_at, gone.acknowledged_at);
+        entry.answered_at = earliest(entry.answered_at, gone.answered_at);
+        if entry.owner.is_empty() {
+            entry.owner = gone.owner;
+        }
+        if entry.acknowledged_at.is_some() || !entry.owner.is_empty() {
+            entry.needs_triage = false;
+        }
+        let Some(set) = gone.person_severity else {
+            return;
+        };
+        let worse = entry.severity.is_none_or(|now| set.is_worse_than(now));
+        if worse && entry.person_severity.is_none() {
+            entry.person_severity = Some(set);
+            entry.person_facts = entry.severity.or(gone.person_facts);
+            entry.severity = Some(set);
+            entry.basis = Basis::Person;
+            if let Some(period) = entry.periods.last_mut().filter(|p| p.until.is_none()) {
+                period.severity = set;
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `step` | which part an input concerns |
 //! | `alert` | what an event does to its alert |
+//! | `early` | what a recovery that overtakes its firing means |
 //! | `correlate` | which incident an alert belongs to |
 //! | `incident` | opening and joining |
 //! | `hold` | how long before a ticket opens |
@@ -16,10 +17,13 @@
 //! | `storm` | when openings fold into one |
 //! | `unfold` | when a storm is over, and what remains of it |
 //! | `baseline` | what fires already at a source's first contact |
+//! | `cap` | tickets an hour, and the list of what waits |
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
 //! | `windows` | silences and maintenance windows |
 //! | `carrier` | which notice of a carrier counts, and the windows that it becomes |
 //! | `recurring` | windows that come again |
+//! | `occurrences` | the next occurrence of each, as a window |
+//! | `overlaps` | when planned works are too much together |
 //! | `vote` | when monitors contradict each other |
 //! | `maintenance` | when planned work pauses the clocks of an open incident |
 //! | `cases` | what each affected contract sees, and its clocks |
@@ -31,33 +35,43 @@
 //! | `case_tickets` | what each customer sees of a case, and does to it |
 //! | `acknowledge` | which acknowledgements go back to monitors |
 //! | `names` | whose name must not reach another customer |
-//! | `request` | what people bring in: reports, questions, existing tickets |
+//! | `request` | what people bring in: reports, questions |
+//! | `adopt` | tickets that exist already |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
 //! | `receipt` | that a person's mail is heard once, and who is told its number |
 //! | `people` | what operators and people in trackers do |
+//! | `answers` | what staff say by mail or in a tracker's field beside plain words |
 //! | `moments` | what falls due of clocks, told once each |
 //! | `telling` | notices: wanted, sent, given up |
 //! | `told_cases` | what customers, partners and staff are told of cases |
 //! | `told_windows` | what customers are told of planned work |
+//! | `told_recurring` | the same for windows that come again |
+//! | `told_reports` | when a month's report goes out |
 //! | `security` | messages that a person has to release |
 //! | `paging` | who is called, again and again, until somebody answers |
 //! | `sensitive` | what must not leave the bridge |
 //! | `gauges` | how things stand, for the metrics |
+//! | `heartbeat` | when a source, a heartbeat or a dead-man alert is silent |
 //! | `explain` | nothing: it tells how all this was decided |
 //! | `saving` | loading and saving |
 
 mod acknowledge;
+mod adopt;
 mod agreements;
 mod alert;
+mod answers;
 mod baseline;
+mod cap;
 mod carrier;
 mod case_tickets;
 mod cases;
 mod correlate;
+mod early;
 mod ending;
 mod explain;
 mod flap;
 pub mod gauges;
+mod heartbeat;
 mod hold;
 mod incident;
 mod maintenance;
@@ -65,6 +79,8 @@ mod merge;
 mod moments;
 mod monthly;
 mod names;
+mod occurrences;
+mod overlaps;
 mod paging;
 mod people;
 mod quiet;
@@ -85,6 +101,8 @@ mod tally;
 pub mod telling;
 mod ticketing;
 mod told_cases;
+mod told_recurring;
+mod told_reports;
 pub mod told_windows;
 mod unfold;
 mod vote;
@@ -95,7 +113,10 @@ mod words;
 mod tests;
 
 pub use correlate::element_of;
-pub use explain::{Explained, Recorded, explain, explain_alert, explain_event, recap};
+pub use explain::{
+    Explained, Recorded, explain, explain_alert, explain_around, explain_event, recap,
+};
+pub use heartbeat::DeadMan;
 pub use recurring::{RecurringConfig, RecurringWindow};
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
@@ -128,6 +149,7 @@ pub struct Engine {
     input_at: Time,
     matchers: BTreeMap<String, Matcher>,
     health_moved: bool,
+    recurring_followed: bool,
     facts_since: Option<Time>,
     touched_in_tracker: Option<TicketId>,
     names: std::sync::OnceLock<names::Names>,
@@ -141,7 +163,8 @@ pub struct Said {
     pub outcomes: Vec<(String, Outcome)>,
     /// Trackers that have something to do.
     pub work: Vec<String>,
-    /// Storms that may be over: the texts of what still fires of them are asked for, as an input.
+    /// Storms that may be over, and what is held while a silence or window begins: the texts of what
+    /// still fires of them are asked for, as an input.
     pub remains: BTreeSet<IncidentId>,
     /// Alerts that left memory: the repeat filter forgets them.
     pub forgotten: Vec<AlertKey>,
@@ -195,6 +218,10 @@ pub enum Figure {
 struct Tally {
     /// Active members by hint: outage, degradation, redundancy, info, unknown.
     hints: [u32; 5],
+    /// The same without those that a rule gave a severity.
+    plain: [u32; 5],
+    /// Active members by the severity that a rule gave them, S1 to S5.
+    ruled: [u32; 5],
     /// Active members by element.
     elements: BTreeMap<crate::model::Sym, u32>,
 }
@@ -215,6 +242,7 @@ impl Engine {
             input_at: Time::default(),
             matchers: BTreeMap::new(),
             health_moved: false,
+            recurring_followed: false,
             facts_since: None,
             touched_in_tracker: None,
             names: std::sync::OnceLock::new(),
@@ -230,6 +258,7 @@ impl Engine {
     /// Decides by something else from now on. The input that follows says what changed.
     pub fn replace_decisions(&mut self, decisions: Decisions) {
         self.decisions = decisions;
+        self.recurring_followed = false;
         self.months.clear();
         self.read_earlier_terms();
         self.names = std::sync::OnceLock::new();

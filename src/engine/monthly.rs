@@ -28,32 +28,43 @@ pub(super) fn month_key(contract: &str, month: &str) -> String {
 }
 
 impl Engine {
-    /// Counts an event for the contracts that its incident concerns.
+    /// The contracts that the alert of an event concerns so far: the event may be its last.
+    pub(super) fn contracts_before(&self, message: &Message, event: &Event) -> BTreeSet<String> {
+        if !self.has_contracts() {
+            return BTreeSet::new();
+        }
+        let key = AlertKey::of(&message.scope, &event.identity);
+        let known = self.state.by_key.get(&key);
+        known.map_or_else(BTreeSet::new, |id| self.contracts_of_alert(*id))
+    }
+
+    /// Counts an event for the contracts that its incident concerns, or did `before` it.
     pub(super) fn count_for_contracts(
         &mut self,
-        message: &Message,
-        event: &Event,
+        (message, event): (&Message, &Event),
         outcome: Outcome,
+        before: BTreeSet<String>,
     ) {
         if !self.has_contracts() {
             return;
         }
         let key = AlertKey::of(&message.scope, &event.identity);
-        let Some(id) = self.state.by_key.get(&key).copied() else {
-            return;
+        let contracts = match self.state.by_key.get(&key) {
+            Some(id) => self.contracts_of_alert(*id),
+            None => before,
         };
         let suppressed = matches!(
             outcome,
             Outcome::SuppressedMaintenance | Outcome::SuppressedSilence
         );
-        self.add_alerts(
-            id,
-            AlertCounts {
-                received: 1,
-                deduplicated: u64::from(outcome == Outcome::Deduplicated),
-                suppressed: u64::from(suppressed),
-            },
-        );
+        let counts = AlertCounts {
+            received: 1,
+            deduplicated: u64::from(outcome == Outcome::Deduplicated),
+            suppressed: u64::from(suppressed),
+        };
+        for contract in contracts {
+            self.add_to_month(&contract, counts);
+        }
     }
 
     /// Counts repeats that cost no row of the journal.
@@ -66,12 +77,8 @@ impl Engine {
             deduplicated: count,
             suppressed: 0,
         };
-        self.add_alerts(id, repeats);
-    }
-
-    fn add_alerts(&mut self, id: AlertId, more: AlertCounts) {
         for contract in self.contracts_of_alert(id) {
-            self.add_to_month(&contract, more);
+            self.add_to_month(&contract, repeats);
         }
     }
 

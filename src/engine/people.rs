@@ -1,6 +1,7 @@
 //! What operators say, and what people do to tickets in their trackers.
 
 use super::Engine;
+use super::cases::own_severity;
 use crate::model::figure::Family;
 use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
@@ -281,7 +282,13 @@ impl Engine {
         Ok(())
     }
 
-    fn answered(&mut self, id: IncidentId, text: &str, author: &str, promise: Option<Time>) {
+    pub(super) fn answered(
+        &mut self,
+        id: IncidentId,
+        text: &str,
+        author: &str,
+        promise: Option<Time>,
+    ) {
         let now = self.state.now;
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.answered_at.get_or_insert(now);
@@ -320,6 +327,9 @@ impl Engine {
                 entry.severity = entry.person_facts.take();
                 entry.person_severity = None;
                 entry.basis = Basis::Rule;
+                if let (Some(period), Some(facts)) = (entry.periods.last_mut(), entry.severity) {
+                    period.severity = facts;
+                }
             }
         }
         let after = entry.severity;
@@ -330,10 +340,20 @@ impl Engine {
         let text = format!("Severity {shown} by {author}. {text}");
         self.decide_by(id, Reason::PersonSeverity, text.clone(), author);
         self.note_tickets(id, &text, false);
-        if let Some(severity) = severity {
-            self.reassess_cases(id, severity);
+        if up {
+            self.give_if_urgent(id);
+            self.want_further(id);
+        }
+        match (severity, after) {
+            (Some(severity), _) => self.reassess_cases(id, |_| severity),
+            // Lifted: what each contract feels counts again, from the start.
+            (None, Some(facts)) => self.reassess_cases(id, |felt| own_severity(facts, felt)),
+            (None, None) => {}
         }
         self.evaluate(id);
+        if let Some(alert) = self.active_member(id) {
+            self.review_quiet(id, Some(alert));
+        }
     }
 
     fn escalate(&mut self, id: IncidentId, reason: &str, author: &str) -> Result<String, String> {
@@ -436,6 +456,9 @@ impl Engine {
                 self.person_status(id, ticket, TicketStatus::Closed, author);
             }
             PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::Promised { value } => {
+                self.promised_alone(id, (Some(ticket), None), value, author);
+            }
             PersonDid::ConditionEnded => {}
         }
     }

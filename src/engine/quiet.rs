@@ -1,21 +1,25 @@
 //! What silences and maintenance windows keep quiet: no ticket while they last, still recorded;
 //! still bad at their end: a ticket then. An incident is quiet only while each active alert of it
 //! is covered, or explained by one that is: a window explains the planned element, not its
-//! neighbour. A proven S1 pierces a silence unless the silence says otherwise, and a customer's
-//! report ends every quiet.
+//! neighbour. An S1 that the inventory proves, or a person says, pierces a silence unless the
+//! silence says otherwise, and a customer's report ends every quiet. What speaks at the end of a
+//! quiet is subject to storm control like what fires then.
 
 use super::Engine;
+use super::explain::event_of;
 use super::state::{Wake, Window};
-use crate::model::alert::Cover;
+use crate::model::alert::{AlertText, Cover};
 use crate::model::event::Event;
 use crate::model::incident::IncidentState;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
 use crate::model::{Alert, AlertId, IncidentId, Sym, Time};
-use crate::rules::{Facts, Matcher, Several};
+use crate::rules::{Facts, Matcher, Several, tagged};
 
 /// Most nodes walked for the services and accounts of an element.
 pub(super) const SERVED_WALK_MAX: usize = 10_000;
+/// Most held incidents whose texts are asked for when a silence or window begins.
+const HELD_ASKED_MAX: usize = 1000;
 
 /// Why and until when an incident is quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +41,17 @@ impl Engine {
         }
     }
 
-    pub(super) fn all_match(&self, matchers: &[String], facts: &Facts, element: Sym) -> bool {
+    pub(super) fn all_match(
+        &self,
+        matchers: &[String],
+        facts: &Facts,
+        element: Sym,
+        tags: &[String],
+    ) -> bool {
         let inventory = &self.decisions.inventory;
         let id = inventory.element(self.state.symbols.name(element));
         let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let tagged = tagged(facts, tags);
         let several = |field: &str| match field {
             "element" => {
                 let above = id.map_or(Vec::new(), |id| inventory.hangs_from(id));
@@ -59,7 +70,11 @@ impl Engine {
                     served.map_or(Vec::new(), |(services, _)| services),
                 )))
             }
-            _ => None,
+            "site" if facts.event.site.is_none() => {
+                let site = id.map_or("", |id| inventory.site_of(id));
+                Some(Several::Any(vec![site.to_owned()]))
+            }
+            other => tagged(other),
         };
         let holds = |text: &String| {
             let matcher = self.matchers.get(text);
@@ -69,12 +84,8 @@ impl Engine {
     }
 
     /// Silences and windows in force that cover an alert that begins to fire.
-    pub(super) fn covers_of(&mut self, id: AlertId, event: &Event) -> Vec<Cover> {
+    fn covers_of(&self, id: AlertId, event: &Event, tags: &[String]) -> Vec<Cover> {
         let now = self.state.now;
-        let recurring = self.decisions.recurring.clone();
-        for window in &recurring {
-            self.compile_matchers(&window.matchers);
-        }
         let Some(alert) = self.state.alerts.get(&id) else {
             return Vec::new();
         };
@@ -87,7 +98,7 @@ impl Engine {
         let mut covers = Vec::new();
         for silence in self.state.silences.values() {
             let in_force = silence.from <= now && now < silence.until;
-            if in_force && self.all_match(&silence.matchers, &facts, element) {
+            if in_force && self.all_match(&silence.matchers, &facts, element, tags) {
                 covers.push(Cover::Silence(silence.id));
             }
         }
@@ -95,24 +106,21 @@ impl Engine {
             let in_force = window.from <= now && now < window.until;
             let covered = in_force
                 && (self.lists(window, element)
-                    || self.all_match(&window.matchers, &facts, element));
+                    || self.all_match(&window.matchers, &facts, element, tags));
             if covered {
                 covers.push(Cover::Window(window.id));
             }
         }
-        let mut again = Vec::new();
-        for window in &recurring {
-            if let Some((_, until)) = window.in_force(now)
-                && self.all_match(&window.matchers, &facts, element)
-            {
-                again.push((window.name.clone(), until));
-            }
-        }
-        for (name, until) in again {
-            let name = self.state.intern(&name);
-            covers.push(Cover::Recurring { name, until });
-        }
         covers
+    }
+
+    /// Keeps what covers an alert that begins to fire.
+    pub(super) fn cover(&mut self, id: AlertId, event: &Event, tags: &[String]) {
+        let covers = self.covers_of(id, event, tags);
+        if let Some(alert) = self.state.alerts.get_mut(&id) {
+            alert.covers = covers;
+            self.state.dirty.alerts.insert(id);
+        }
     }
 
     /// Whether a window lists the element, or what it hangs from.
@@ -146,7 +154,8 @@ impl Engine {
             Cover::Window(id) => {
                 let window = self.state.windows.get(id)?;
                 let text = format!("Inside {id}: {} (until {}).", window.reason, window.until);
-                (now < window.until).then_some((window.until, true, text))
+                let on = window.from <= now && now < window.until;
+                on.then_some((window.until, true, text))
             }
             Cover::Recurring { name, until } => {
                 let name = self.state.symbols.name(*name);
@@ -156,11 +165,61 @@ impl Engine {
         }
     }
 
+    /// A notice that was replaced may name other elements now.
+    fn still_named(&self, cover: &Cover, element: Sym) -> bool {
+        let Cover::Window(id) = cover else {
+            return true;
+        };
+        let window = self.state.windows.get(id);
+        window.is_some_and(|w| !w.matchers.is_empty() || self.lists(w, element))
+    }
+
     fn covered(&self, alert: &Alert, proven_s1: bool) -> Option<(Time, bool, String)> {
         let covers = alert.covers.iter();
         covers
+            .filter(|cover| self.still_named(cover, alert.element))
             .filter_map(|cover| self.cover_now(cover, proven_s1))
             .max_by_key(|(until, planned, _)| (*planned, *until))
+    }
+
+    /// A silence or window begins: does it cover what is held now? The texts of that are asked for.
+    pub(super) fn ask_held(&mut self) {
+        let incidents = self.state.incidents.values();
+        let held = incidents.filter(|i| {
+            i.state == IncidentState::Held && i.quiet_until.is_none() && i.active > 0 && !i.storm
+        });
+        let held = held.map(|i| i.id).take(HELD_ASKED_MAX);
+        self.out.remains.extend(held);
+    }
+
+    /// The texts of what is held: what covers it now keeps it quiet.
+    pub(super) fn cover_held(&mut self, id: IncidentId, alerts: &[(Alert, AlertText)]) {
+        let held = self
+            .state
+            .incidents
+            .get(&id)
+            .is_some_and(|i| i.state == IncidentState::Held && i.quiet_until.is_none());
+        let incident = self.state.incidents.get(&id);
+        let tags = incident.map_or_else(Vec::new, |incident| incident.tags.clone());
+        for (alert, text) in alerts.iter().filter(|_| held) {
+            let known = self.state.alerts.get(&alert.id);
+            let belongs = known.is_some_and(|alert| {
+                let incident = alert.incident.map(|i| self.state.survivor(i));
+                alert.state.is_active() && incident == Some(id)
+            });
+            if belongs {
+                self.cover(alert.id, &event_of(alert, text), &tags);
+            }
+        }
+        if held {
+            self.begin_quiet(id);
+        }
+    }
+
+    /// Whether a silence or window in force covers an alert that begins to fire.
+    pub(super) fn is_covered(&self, id: AlertId) -> bool {
+        let alert = self.state.alerts.get(&id);
+        alert.is_some_and(|alert| self.covered(alert, false).is_some())
     }
 
     /// The cover of an alert, or of a failed element that explains it.
@@ -185,7 +244,7 @@ impl Engine {
         if entry.reported || entry.active == 0 {
             return None;
         }
-        let proven_s1 = entry.severity == Some(Severity::S1) && entry.basis == Basis::Inventory;
+        let proven_s1 = entry.severity == Some(Severity::S1) && entry.basis != Basis::Rule;
         let members = self.state.members.get(&id)?;
         let mut quiet: Option<Quiet> = None;
         for alert in members.iter().filter_map(|id| self.state.alerts.get(id)) {
@@ -278,7 +337,7 @@ impl Engine {
                 (Reason::SilenceEnded, "Still bad at the end of the silence.")
             };
             self.decide(id, reason, text);
-            self.release(id);
+            self.speak(id);
             return;
         };
         let silenced = self.state.alerts.get(&alert).is_some_and(|alert| {
@@ -286,13 +345,40 @@ impl Engine {
             covered.is_some() && self.covered_or_explained(alert, true).is_none()
         });
         if was == Some(Reason::Silenced) && s1 && silenced {
-            let text = "A proven outage of several customers pierces the silence.";
+            let text = "An outage of several customers pierces the silence.";
             self.decide(id, Reason::SilencePierced, text);
         } else {
             let text = format!("{alert} is not part of what is planned or silenced.");
             self.decide(id, Reason::NotCovered, text);
         }
         self.hold_anew(id, alert);
+    }
+
+    /// An incident is quiet no longer, and still bad. Many at one site or source are a storm.
+    fn speak(&mut self, id: IncidentId) {
+        let member = self.active_member(id).filter(|alert| {
+            let entry = self.state.incidents.get(&id);
+            entry.is_some_and(|i| i.basis == Basis::Rule) && !self.is_proven(*alert)
+        });
+        let storm = member.and_then(|alert| self.storm_of(alert));
+        if let Some(storm) = storm.filter(|storm| *storm != id) {
+            self.merge(id, storm, Reason::Storm);
+            return;
+        }
+        self.release(id);
+        if let Some(alert) = member {
+            self.watch_storm(alert, id);
+        }
+    }
+
+    /// The first alert of an incident that still fires.
+    pub(super) fn active_member(&self, id: IncidentId) -> Option<AlertId> {
+        let members = self.state.members.get(&id)?;
+        let active = |id: &&AlertId| {
+            let alert = self.state.alerts.get(id);
+            alert.is_some_and(|alert| alert.state.is_active())
+        };
+        members.iter().find(active).copied()
     }
 
     /// The time of an incident's quiet has passed.

@@ -15,7 +15,7 @@ use std::time::Duration;
 const LASTS_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// `[[maintenance]]` as written.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecurringConfig {
     /// Its name, shown in explanations.
@@ -36,6 +36,24 @@ pub struct RecurringConfig {
     pub lasts: String,
     /// IANA name of the zone, like `Europe/Berlin`; empty: UTC.
     pub zone: String,
+    /// Whether customers are told of it.
+    pub tell: bool,
+}
+
+impl Default for RecurringConfig {
+    fn default() -> RecurringConfig {
+        RecurringConfig {
+            name: String::new(),
+            reason: String::new(),
+            matchers: Vec::new(),
+            days: Vec::new(),
+            weeks: Vec::new(),
+            at: String::new(),
+            lasts: String::new(),
+            zone: String::new(),
+            tell: true,
+        }
+    }
 }
 
 /// A recurring window, checked.
@@ -47,6 +65,8 @@ pub struct RecurringWindow {
     pub reason: String,
     /// Conditions, of which all must hold.
     pub matchers: Vec<String>,
+    /// Whether customers are told of it.
+    pub tell: bool,
     days: Vec<Weekday>,
     weeks: Vec<u8>,
     at: jiff::civil::Time,
@@ -105,12 +125,19 @@ impl RecurringWindow {
             name: config.name,
             reason: config.reason,
             matchers: config.matchers,
+            tell: config.tell,
             days,
             weeks: config.weeks,
             at,
             lasts,
             zone,
         })
+    }
+
+    /// Whether this is one of its occurrences.
+    pub fn has(&self, from: Time, until: Time) -> bool {
+        let date = self.zone.to_datetime(from.timestamp()).date();
+        self.on(date) == Some((from, until))
     }
 
     /// The occurrence in force at an instant: its start and end.
@@ -130,6 +157,18 @@ impl RecurringWindow {
             .filter_map(|days: i64| today.checked_add(days.days()).ok())
             .filter_map(|date| self.on(date))
             .find(|(from, _)| *from >= now)
+    }
+
+    /// Occurrences that end after `now` and begin at or before `until`, in order.
+    pub fn between(&self, now: Time, until: Time) -> Vec<(Time, Time)> {
+        let today = self.zone.to_datetime(now.timestamp()).date();
+        let days = |length: Duration| i64::try_from(length.as_secs() / (24 * 3600)).unwrap_or(0);
+        let (back, ahead) = (days(self.lasts) + 1, days(until.since(now)) + 2);
+        (-back..=ahead)
+            .filter_map(|days| today.checked_add(Span::new().days(days)).ok())
+            .filter_map(|date| self.on(date))
+            .filter(|(from, ends)| now < *ends && *from <= until)
+            .collect()
     }
 
     fn on(&self, date: Date) -> Option<(Time, Time)> {
@@ -210,6 +249,24 @@ mod tests {
         assert!(first.in_force(time("2026-03-08T01:30:00Z")).is_none());
         let next = first.next_after(time("2026-03-08T01:30:00Z")).unwrap();
         assert_eq!(next.0, time("2026-04-05T00:00:00Z"));
+    }
+
+    #[test]
+    fn occurrences_of_a_time_are_those_that_touch_it() {
+        let nightly = window(&[], &[], "23:00", "3h");
+        // Berlin is an hour ahead: 22:00 to 01:00 of UTC.
+        let spans = nightly.between(time("2026-03-03T00:30:00Z"), time("2026-03-04T22:00:00Z"));
+        let begins: Vec<String> = spans.iter().map(|(from, _)| from.to_string()).collect();
+        assert_eq!(
+            begins,
+            [
+                "2026-03-02T22:00:00Z",
+                "2026-03-03T22:00:00Z",
+                "2026-03-04T22:00:00Z"
+            ]
+        );
+        let over = nightly.between(time("2026-03-03T01:00:00Z"), time("2026-03-03T21:59:59Z"));
+        assert_eq!(over, [], "one is over, the next is later");
     }
 
     #[test]

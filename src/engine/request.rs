@@ -1,11 +1,9 @@
-//! What people bring in themselves: a customer's report or question, words by mail, a ticket that
-//! exists already.
+//! What people bring in themselves: a customer's report or question, words by mail.
 
 use super::{Engine, next_period};
 use crate::model::incident::{Effect, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
-use crate::model::ticket::RemoteRef;
 use crate::model::{IncidentId, PersonRequest, RequestKind};
 
 impl Engine {
@@ -89,45 +87,5 @@ impl Engine {
         self.state.reported.insert(id);
         self.release(id);
         (id, false)
-    }
-
-    pub(super) fn adopt(
-        &mut self,
-        id: IncidentId,
-        tracker: &str,
-        key: &str,
-    ) -> Result<String, String> {
-        let id = self.known_incident(id)?;
-        let ticket = self
-            .state
-            .tickets_of
-            .get(&id)
-            .into_iter()
-            .flatten()
-            .find(|t| {
-                self.state.tickets.get(t).is_some_and(|t| {
-                    t.tracker == tracker && t.remote.is_none() && t.alert.is_none()
-                })
-            })
-            .copied()
-            .ok_or_else(|| format!("{id} has no ticket without a number in `{tracker}`"))?;
-        if let Some(entry) = self.state.tickets.get_mut(&ticket) {
-            entry.remote = Some(RemoteRef {
-                key: key.to_owned(),
-                url: String::new(),
-            });
-            entry.trouble = None;
-            self.out.work.push(entry.tracker.clone());
-        }
-        self.state
-            .by_remote
-            .insert((tracker.to_owned(), key.to_owned()), ticket);
-        self.state.dirty.tickets.insert(ticket);
-        self.decide(
-            id,
-            Reason::TicketAdopted,
-            format!("Ticket {key} in {tracker} was adopted."),
-        );
-        Ok(format!("{id} adopted {tracker} {key}"))
     }
 }

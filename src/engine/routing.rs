@@ -1,13 +1,14 @@
 //! Where an incident's tickets go: the routes that match, and those that stand in for one whose
 //! tracker cannot be written.
 
-use super::ticketing::{Wanted, fields_of};
+use super::ticketing::Wanted;
 use super::{Engine, Route};
 use crate::model::incident::{Incident, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::severity::Severity;
 use crate::model::ticket::WantedTicket;
 use crate::model::{IncidentId, TicketId};
+use crate::rules::TAG;
 
 impl Engine {
     /// The routes by which the incident's tickets were opened; those are kept for its life. Without
@@ -83,6 +84,8 @@ impl Engine {
         fields.extend(sites.map(|site| ("site", self.state.symbols.name(*site).to_owned())));
         let accounts = incident.accounts.iter().chain(&incident.reported_by);
         fields.extend(accounts.map(|account| ("account", account.clone())));
+        let tags = incident.tags.iter();
+        fields.extend(tags.map(|tag| (TAG, tag.clone())));
         fields.extend(incident.services.iter().map(|id| ("service", id.clone())));
         matcher.matches_fields(&fields)
     }
@@ -146,7 +149,7 @@ impl Engine {
             alert: None,
             stands_in_for: Some(id),
             language: "en".to_owned(),
-            fields: fields_of(&incident, &fallback.queue),
+            fields: self.operations_fields(&incident, &fallback.queue),
         };
         self.want(&incident, wanted);
     }

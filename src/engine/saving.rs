@@ -1,6 +1,7 @@
 //! Loading and saving. What can be derived (indexes, tallies, health, wakes) is not saved but
 //! rebuilt; a test compares both.
 
+use super::early::Early;
 use super::state::{Scalars, Silence, SourceSeen, StormWatch, Wake, Window};
 use super::ticketing::work_order;
 use super::{Decisions, Engine};
@@ -228,6 +229,35 @@ impl Engine {
                     state.wakes.insert((at, Wake::ClosedTicket(id)));
                     state.closed_tickets.insert(id, at);
                 }
+                "dead_man" => {
+                    let (key, heartbeat) = decode("a dead-man alert", value)?;
+                    state.dead_men.insert(key, heartbeat);
+                }
+                "occurrence" => {
+                    let occurrence = decode("an occurrence", value)?;
+                    state.occurrences.insert(key.clone(), occurrence);
+                }
+                "notice_seen" => {
+                    if let Some((provider, number)) = key.split_once('\u{1f}') {
+                        let name = (provider.to_owned(), number.to_owned());
+                        state.notices_seen.insert(name, decode("a notice", value)?);
+                    }
+                }
+                "overlap" => {
+                    let told = decode("an overlap", value)?;
+                    state.overlaps.insert(key.clone(), told);
+                }
+                "early" => {
+                    let early: Early = decode("an early end", value)?;
+                    state.early_at.insert((early.at, early.key));
+                    state.early.insert(early.key, early);
+                }
+                "doubt" => {
+                    let at: Time = decode("a doubt", value)?;
+                    let id = IncidentId(key.parse().unwrap_or_default());
+                    state.wakes.insert((at, Wake::Doubt(id)));
+                    state.doubts.insert(id, at);
+                }
                 "window" => {
                     let window: Window = decode("a window", value)?;
                     state
@@ -261,6 +291,9 @@ impl Engine {
                         let counts = decode("alerts of a month", value)?;
                         state.month_alerts.insert(key, counts);
                     }
+                }
+                "held_back" => {
+                    state.held_back.extend(key.parse::<IncidentId>());
                 }
                 "healthy" => {
                     state.healthy.insert(key.clone());
@@ -310,6 +343,8 @@ impl Engine {
         engine.read_earlier_terms();
         engine.restore_clocks();
         engine.restore_wakes();
+        engine.wake_for_reports();
+        engine.wake_for_recurring();
         engine.rebuild_health();
         engine.state.dirty = super::state::Dirty::default();
         Ok(engine)
@@ -329,14 +364,12 @@ impl Engine {
                     let incident: IncidentId = decode("a mark", value)?;
                     self.state.telling.marked.insert(incident);
                 }
-                super::carrier::NOTICE_SEEN => {
-                    self.restore_notice_seen(key, decode("a carrier's notice", value)?);
-                }
                 super::receipt::HEARD => {
                     let at = decode("a mail that was heard", value)?;
                     self.restore_heard(key, at);
                 }
                 "window_told" => self.restore_window_told(key, decode("a told window", value)?),
+                "report_told" => self.restore_report_told(key, decode("a told month", value)?),
                 _ => {}
             }
         }
@@ -357,7 +390,7 @@ impl Engine {
                 .insert(alert.id);
             if alert.state.is_active() {
                 let tally = self.tallies.entry(incident).or_default();
-                tally.add_hint(alert.hint);
+                tally.add(alert.weight());
                 tally.add_element(alert.element);
             }
         }
@@ -414,6 +447,10 @@ impl Engine {
                 let at = trouble.since.plus(self.decisions.settings.fallback_after);
                 wakes.push((at, Wake::Fallback(ticket.id)));
             }
+        }
+        if !self.state.held_back.is_empty() {
+            let (began, _) = self.state.scalars.tickets_hour;
+            wakes.push((began.plus(super::cap::HOUR), Wake::TicketHour));
         }
         self.state.wakes.extend(wakes);
         for (name, every) in self.decisions.expected.clone() {

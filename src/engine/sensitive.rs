@@ -5,11 +5,48 @@
 //! number alone.
 
 use super::{Engine, Route};
+use crate::model::identity::AlertKey;
+use crate::model::input::Message;
+use crate::model::saved::TO_SEAL;
 use crate::model::{Command, IncidentId};
 
 pub(super) use crate::model::incident::WITHHELD;
 
 impl Engine {
+    /// What is sensitive is sealed: the texts, the incident, and the journal's row if it was written
+    /// before anybody could know.
+    pub(super) fn keep_secret(&mut self, seq: u64, message: &Message, key: AlertKey) {
+        let Some(alert) = self.state.by_key.get(&key) else {
+            return;
+        };
+        let Some(alert) = self.state.alerts.get(alert) else {
+            return;
+        };
+        let (id, own) = (alert.id, alert.sensitive);
+        let incident = alert.incident.map(|incident| self.state.survivor(incident));
+        let entry = incident.and_then(|id| self.state.incidents.get(&id));
+        let whole = entry.is_some_and(|incident| incident.sensitive);
+        if !own && !whole {
+            return;
+        }
+        if let Some(alert) = self.state.alerts.get_mut(&id) {
+            alert.sensitive = true;
+        }
+        if let Some(text) = self.state.dirty.texts.get_mut(&id) {
+            text.sensitive = true;
+        }
+        if !message.sensitive {
+            self.save_thing(TO_SEAL, format!("{seq:020}"), &true);
+        }
+        if let Some(incident) = incident.filter(|_| !whole) {
+            if message.sensitive {
+                self.mark_sensitive(incident);
+            } else {
+                self.turn_sensitive(incident);
+            }
+        }
+    }
+
     /// Sensitive from now on; nothing of it was stored in the clear.
     pub(super) fn mark_sensitive(&mut self, id: IncidentId) {
         if let Some(entry) = self.state.incidents.get_mut(&id).filter(|i| !i.sensitive) {

@@ -1,6 +1,7 @@
 //! What the engine decides by: settings with their defaults, and routes. Built by the daemon from
 //! the configuration; a change is a generation in the journal.
 
+use super::heartbeat::DeadMan;
 use super::recurring::RecurringWindow;
 use crate::inventory::Inventory;
 use crate::model::severity::Severity;
@@ -25,6 +26,8 @@ pub struct Decisions {
     pub routes: Vec<Route>,
     /// Sources that are expected to speak, and how often.
     pub expected: Vec<(String, Duration)>,
+    /// Alerts whose firing is a sign of life.
+    pub dead_men: Vec<DeadMan>,
     /// Sources whose first words are one list.
     pub baseline: BTreeSet<String>,
     /// Agreements.

@@ -2,10 +2,11 @@
 //! and the senders' words. A worsening counts at once; an improvement once it has held.
 
 use super::state::Wake;
+use super::tally::Worst;
 use super::{Engine, Tally, next_period};
 use crate::inventory::{Condition, Impact, Lives};
 use crate::model::event::SeverityHint;
-use crate::model::incident::Effect;
+use crate::model::incident::{Effect, Incident};
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
 use crate::model::{AlertId, AlertState, IncidentId, Sym, Time};
@@ -82,6 +83,18 @@ impl Engine {
     }
 
     fn finding(&self, id: IncidentId) -> Option<Finding> {
+        let mut found = self.facts_of(id)?;
+        // What comes and goes is an intermittent failure, not only lost redundancy.
+        let flapping = self.state.incidents.get(&id).is_some_and(|i| i.flapping);
+        if flapping && found.severity == Severity::S4 {
+            found.severity = Severity::S3;
+            found.effect = Effect::Degraded;
+            found.reason.push_str(" It flaps: an intermittent failure.");
+        }
+        Some(found)
+    }
+
+    fn facts_of(&self, id: IncidentId) -> Option<Finding> {
         let by_rule = self.tallies.get(&id)?.worst();
         let doubt = self.doubt_of(id);
         let impact = self.impact_of(id);
@@ -111,21 +124,30 @@ impl Engine {
                 next_failure: impact.next_failure,
             });
         }
-        let (hint, mut severity) = by_rule?;
+        let Worst {
+            hint,
+            mut severity,
+            by_rule,
+        } = by_rule?;
+        let mut effect = Tally::effect(hint);
         if doubt.is_some() {
             severity = severity.max(Severity::S3);
+            if effect == Effect::Down {
+                effect = Effect::Degraded;
+            }
         }
+        let said = match by_rule {
+            true => format!("A rule says {severity}"),
+            false => format!("The sender says {}", hint.word()),
+        };
         let reason = if !known {
-            format!("The sender says {}; the impact is unknown.", hint.word())
+            format!("{said}; the impact is unknown.")
         } else {
-            format!(
-                "The sender says {}; no service is known to depend on it.",
-                hint.word()
-            )
+            format!("{said}; no service is known to depend on it.")
         };
         Some(Finding {
             severity,
-            effect: Tally::effect(hint),
+            effect,
             basis: Basis::Rule,
             category: Category::Incident,
             needs_triage: true,
@@ -176,6 +198,7 @@ impl Engine {
             self.count_severity_change(up, false);
             self.note_tickets(id, &text, false);
             if up {
+                self.give_if_urgent(id);
                 self.want_further(id);
             }
         }
@@ -201,11 +224,17 @@ impl Engine {
             !found.severity.is_worse_than(facts) || !found.severity.is_worse_than(set)
         });
         if person_stands {
+            // How bad it is stands; what is hit follows the facts.
+            name_hit(incident, &found);
             self.state.touch_incident(id);
+            self.follow_cases(id, now);
             return;
         }
         incident.person_severity = None;
+        // What was over and came back is judged anew.
+        let runs = incident.periods.last().is_none_or(|p| p.until.is_none());
         if let Some(current) = current
+            && runs
             && current.is_worse_than(found.severity)
             && !(incident.basis == Basis::Rule && found.basis == Basis::Inventory)
         {
@@ -215,7 +244,9 @@ impl Engine {
                 let since = self.facts_since.unwrap_or(now).max(began).min(now);
                 incident.improving_since = Some(since);
                 self.wake(since.plus(lower_after), Wake::Lower(id));
+                self.state.touch_incident(id);
             }
+            self.name_newly_hit(id, found.services);
             return;
         }
         let (opened_at, improving) = (incident.opened_at, incident.improving_since.take());
@@ -228,6 +259,25 @@ impl Engine {
         self.follow(id, found, from);
     }
 
+    /// While an improvement waits, what is hit anew is named at once, and its contracts have cases.
+    fn name_newly_hit(&mut self, id: IncidentId, hit: Vec<String>) {
+        let Some(incident) = self.state.incidents.get_mut(&id) else {
+            return;
+        };
+        let before = incident.services.len();
+        for service in hit {
+            if before < NAMES_MAX && !incident.services.contains(&service) {
+                incident.services.push(service);
+            }
+        }
+        if incident.services.len() > before {
+            incident.services_hit = u32::try_from(incident.services.len()).unwrap_or(u32::MAX);
+            let now = self.state.now;
+            self.state.touch_incident(id);
+            self.follow_cases(id, now);
+        }
+    }
+
     fn follow(&mut self, id: IncidentId, found: Finding, from: Time) {
         let Some(incident) = self.state.incidents.get_mut(&id) else {
             return;
@@ -237,22 +287,14 @@ impl Engine {
         incident.category = found.category;
         incident.needs_triage =
             found.needs_triage && incident.acknowledged_at.is_none() && incident.owner.is_empty();
-        incident.services_hit = u32::try_from(found.services.len()).unwrap_or(u32::MAX);
-        incident.parties_hit = found.parties;
-        incident.services = found.services;
-        incident.accounts = found.accounts;
+        name_hit(incident, &found);
         incident.reason = found.reason;
         incident.reason_word = if found.basis == Basis::Inventory {
             Reason::Impact
         } else {
             Reason::RuleSeverity
         };
-        incident.next_failure = found.next_failure;
-        if incident.flapping && incident.severity == Some(Severity::S4) {
-            incident.severity = Some(Severity::S3);
-        }
-        let severity = incident.severity.unwrap_or(found.severity);
-        next_period(&mut incident.periods, found.effect, severity, from);
+        next_period(&mut incident.periods, found.effect, found.severity, from);
         self.state.touch_incident(id);
         self.follow_cases(id, from);
     }
@@ -312,6 +354,15 @@ impl Engine {
             self.refresh_health(element);
         }
     }
+}
+
+/// Services and accounts that are hit, and what the next failure would cause.
+fn name_hit(incident: &mut Incident, found: &Finding) {
+    incident.services_hit = u32::try_from(found.services.len()).unwrap_or(u32::MAX);
+    incident.parties_hit = found.parties;
+    incident.services.clone_from(&found.services);
+    incident.accounts.clone_from(&found.accounts);
+    incident.next_failure.clone_from(&found.next_failure);
 }
 
 /// What an alert's hint means for its element. A failed part of a redundant group is down itself;

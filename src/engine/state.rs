@@ -4,8 +4,11 @@
 //! ordered, so that a replay emits the same bytes. Every entry has a deadline or an owner that
 //! removes it.
 
-use super::carrier::{NoticeName, NoticeSeen};
+use super::early::Early;
+use super::occurrences::Occurrence;
+use super::overlaps::Overlap;
 use super::telling::Telling;
+use super::windows::NoticeSeen;
 use crate::model::alert::{Alert, AlertText};
 use crate::model::figure::Stored;
 use crate::model::id::{AlertId, IncidentId, SilenceId, Sym, TicketId, WindowId};
@@ -53,6 +56,14 @@ pub enum Wake {
     ClosedTicket(TicketId),
     /// A call is repeated, or the next level is called.
     Page(IncidentId),
+    /// The hour is over in which the cap held tickets back.
+    TicketHour,
+    /// Those who contradict a ticket that opened in doubt may be fresh no longer.
+    Doubt(IncidentId),
+    /// A window that comes again is planned, begins or ends.
+    ToldRecurring,
+    /// A month's report goes out.
+    Reports,
 }
 
 /// What is known of a source.
@@ -219,8 +230,6 @@ pub struct State {
     pub by_element: BTreeMap<Sym, BTreeSet<AlertId>>,
     /// Live incidents with alerts about parts of a host, without an inventory.
     pub by_host: BTreeMap<u64, BTreeSet<IncidentId>>,
-    /// The last notice of each maintenance that carriers announced.
-    pub carrier_notices: BTreeMap<NoticeName, NoticeSeen>,
     /// Live incidents by what they are grouped by.
     pub by_group: BTreeMap<u64, IncidentId>,
     /// Sources.
@@ -235,6 +244,20 @@ pub struct State {
     pub storm_ends: BTreeMap<IncidentId, Time>,
     /// Tickets that a person closed while their alerts fired: when they are looked at next.
     pub closed_tickets: BTreeMap<TicketId, Time>,
+    /// Dead-man alerts that were heard, and the heartbeats that they are.
+    pub dead_men: BTreeMap<AlertKey, Sym>,
+    /// The occurrence of each recurring window that is in force or next, by its name.
+    pub occurrences: BTreeMap<String, Occurrence>,
+    /// The newest notice of each announced work.
+    pub notices_seen: BTreeMap<(String, String), NoticeSeen>,
+    /// Overlaps of planned works that were told.
+    pub overlaps: BTreeMap<String, Overlap>,
+    /// Recoveries of alerts that are not known yet.
+    pub early: BTreeMap<AlertKey, Early>,
+    /// The same by when they were told.
+    pub early_at: BTreeSet<(Time, AlertKey)>,
+    /// Incidents that opened in doubt, and when nobody fresh contradicts them any more.
+    pub doubts: BTreeMap<IncidentId, Time>,
     /// Figures that survive a restart, by series.
     pub figures: BTreeMap<String, Stored>,
     /// Cases of live incidents, by contract.
@@ -253,6 +276,8 @@ pub struct State {
     pub month_alerts: BTreeMap<(String, String), AlertCounts>,
     /// Services that were being set up and were seen healthy.
     pub healthy: BTreeSet<String>,
+    /// Incidents whose tickets the cap holds back.
+    pub held_back: BTreeSet<IncidentId>,
     /// Open incidents that a person reported.
     pub reported: BTreeSet<IncidentId>,
     /// Recently applied change ids of people, to apply each once.

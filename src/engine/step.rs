@@ -1,7 +1,7 @@
 //! One input after the other: which part it concerns, and the deadlines that come before it.
 
 use super::Engine;
-use super::state::{Audit, Quarantined, SourceSeen, Wake};
+use super::state::{Audit, Quarantined, Wake};
 use crate::model::incident::{Effect, IncidentState};
 use crate::model::input::{Generation, GenerationOf, HEARTBEAT, Message, Seen, Undecoded};
 use crate::model::reason::{Outcome, Reason};
@@ -30,6 +30,9 @@ impl Engine {
         self.input_at = at;
         self.serve_wakes(at);
         self.state.now = self.state.now.max(at);
+        if !std::mem::replace(&mut self.recurring_followed, true) {
+            self.follow_recurring();
+        }
         match input {
             Input::Message(message) => self.apply_message(seq, message),
             Input::Undecoded(undecoded) => self.apply_undecoded(seq, undecoded),
@@ -83,6 +86,10 @@ impl Engine {
                 Wake::StormEnd(id) => self.storm_may_end(id),
                 Wake::ClosedTicket(id) => self.still_closed(id),
                 Wake::Page(id) => self.page_due(id),
+                Wake::TicketHour => self.ticket_hour_over(),
+                Wake::Doubt(id) => self.doubt_due(id),
+                Wake::ToldRecurring => self.tell_recurring(),
+                Wake::Reports => self.reports_due(),
             }
         }
     }
@@ -90,11 +97,13 @@ impl Engine {
     fn apply_message(&mut self, seq: u64, message: &Message) {
         let source = self.state.intern(&message.source);
         self.source_spoke(source);
+        self.forget_early();
         for (index, event) in message.events.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let before = self.contracts_before(message, event);
             let outcome = self.apply_event(message, (seq, index), event);
             self.count(source, &message.source, outcome);
-            self.count_for_contracts(message, event, outcome);
+            self.count_for_contracts((message, event), outcome, before);
         }
         if message.events.is_empty() {
             let outcome = if message.sender == HEARTBEAT {
@@ -125,116 +134,6 @@ impl Engine {
         seen.events += 1;
         self.state.dirty.sources.insert(source);
         self.out.outcomes.push((name.to_owned(), outcome));
-    }
-
-    /// A source spoke: it is not silent, and the next silence is counted from now.
-    fn source_spoke(&mut self, source: crate::model::Sym) {
-        let now = self.state.now;
-        let seen = self.state.sources.entry(source).or_default();
-        let last = awaited_from(seen).max(self.state.scalars.restarted_at);
-        if seen.messages == 0 {
-            seen.first_at = now;
-        }
-        let silent = seen.silent.take();
-        seen.last_at = now;
-        seen.messages += 1;
-        self.state.dirty.sources.insert(source);
-        let name = self.state.symbols.name(source).to_owned();
-        let every = self
-            .decisions
-            .expected
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, e)| *e);
-        if let Some(every) = every {
-            self.state
-                .wakes
-                .remove(&(last.plus(every), Wake::SourceSilent(source)));
-            self.wake(now.plus(every), Wake::SourceSilent(source));
-        }
-        if let Some(incident) = silent {
-            self.resolve_now(incident, Reason::NoLongerStale, "The source speaks again.");
-            self.unmark_stale(source);
-        }
-    }
-
-    /// Sets or takes back the instant at which a source that is expected has been silent for too
-    /// long: counted from its last word, or from the last start.
-    pub(super) fn wake_at_silence(
-        &mut self,
-        source: crate::model::Sym,
-        every: std::time::Duration,
-        set: bool,
-    ) {
-        let seen = self.state.sources.get(&source);
-        if seen.is_some_and(|seen| seen.silent.is_some()) {
-            return;
-        }
-        let last = seen.map_or(Time(0), awaited_from);
-        let at = last.max(self.state.scalars.restarted_at).plus(every);
-        if set {
-            self.wake(at, Wake::SourceSilent(source));
-        } else {
-            self.state.wakes.remove(&(at, Wake::SourceSilent(source)));
-        }
-    }
-
-    fn source_silent(&mut self, source: crate::model::Sym) {
-        let name = self.state.symbols.name(source).to_owned();
-        let Some(every) = self
-            .decisions
-            .expected
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, every)| *every)
-        else {
-            return;
-        };
-        let seen = self.state.sources.entry(source).or_default();
-        let last = awaited_from(seen).max(self.state.scalars.restarted_at);
-        if self.state.now < last.plus(every) || seen.silent.is_some() {
-            return;
-        }
-        let (title, who) = match name.split_once('/') {
-            Some((of, heartbeat)) => (
-                format!("Heartbeat {heartbeat} of {of} is missing"),
-                format!("heartbeat {heartbeat} of {of}"),
-            ),
-            None => (format!("Source {name} is silent"), format!("source {name}")),
-        };
-        let every = jiff::SignedDuration::try_from(every).unwrap_or_default();
-        let text = format!("No word from {who} since {last}; expected every {every:#}.");
-        let incident = self.open_own(&title, &text, Reason::SelfMonitoring, source);
-        self.mark_stale(source);
-        if let Some(seen) = self.state.sources.get_mut(&source) {
-            seen.silent = Some(incident);
-        }
-        self.state.dirty.sources.insert(source);
-    }
-
-    /// What a silent source said last may still hold: its alerts are marked, not resolved.
-    fn mark_stale(&mut self, source: crate::model::Sym) {
-        let alerts = self.state.alerts.values();
-        let active: Vec<AlertId> = alerts
-            .filter(|a| a.source == source && a.state.is_active())
-            .map(|a| a.id)
-            .collect();
-        for id in active {
-            self.alert_stale(id);
-        }
-    }
-
-    /// A source without expiries speaks again: what it said before it was silent stands again.
-    fn unmark_stale(&mut self, source: crate::model::Sym) {
-        let alerts = self.state.alerts.values();
-        let stale: Vec<AlertId> = alerts
-            .filter(|a| a.source == source && a.state == AlertState::Stale)
-            .filter(|a| a.expires_at.is_none())
-            .map(|a| a.id)
-            .collect();
-        for id in stale {
-            self.no_longer_stale(id);
-        }
     }
 
     fn apply_undecoded(&mut self, seq: u64, undecoded: &Undecoded) {
@@ -286,6 +185,9 @@ impl Engine {
     }
 
     fn apply_seen(&mut self, seen: &Seen) {
+        if let Some(heartbeat) = self.state.dead_men.get(&seen.key).copied() {
+            self.source_spoke(heartbeat);
+        }
         let Some(id) = self.state.by_key.get(&seen.key).copied() else {
             return;
         };
@@ -312,7 +214,7 @@ impl Engine {
 
     /// An alert has not been repeated for longer than promised. It is marked, not resolved: the
     /// sender may have died while the condition holds.
-    fn alert_stale(&mut self, id: AlertId) {
+    pub(super) fn alert_stale(&mut self, id: AlertId) {
         let Some(alert) = self.state.alerts.get_mut(&id) else {
             return;
         };
@@ -355,6 +257,8 @@ impl Engine {
         };
         self.save_thing("generation", kind.to_owned(), generation);
         self.review_agreements(generation);
+        self.review_reports();
+        self.tell_recurring();
         for (alert, element) in &generation.elements {
             self.change_element(AlertId(*alert), element);
         }
@@ -368,21 +272,6 @@ impl Engine {
             .collect();
         for id in open {
             self.evaluate(id);
-        }
-    }
-
-    /// A source or heartbeat that was never heard has a whole interval from now for its first word.
-    fn expect_from_now(&mut self) {
-        for (name, every) in self.decisions.expected.clone() {
-            let source = self.state.intern(&name);
-            let now = self.state.now;
-            if let std::collections::btree_map::Entry::Vacant(new) =
-                self.state.sources.entry(source)
-            {
-                new.insert(Default::default()).first_at = now;
-                self.state.dirty.sources.insert(source);
-            }
-            self.wake_at_silence(source, every, true);
         }
     }
 
@@ -492,11 +381,23 @@ impl Engine {
         reason: Reason,
         source: crate::model::Sym,
     ) -> crate::model::IncidentId {
+        self.open_own_of(title, text, reason, (source, None))
+    }
+
+    /// The same with what it is found by again, which it has before its ticket is asked for.
+    pub(super) fn open_own_of(
+        &mut self,
+        title: &str,
+        text: &str,
+        reason: Reason,
+        (source, group): (crate::model::Sym, Option<u64>),
+    ) -> crate::model::IncidentId {
         let id = self.new_incident(title, source, Category::Incident);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             incident.severity = Some(crate::model::Severity::S3);
             incident.reason = text.to_owned();
             incident.reason_word = reason;
+            incident.group = group;
             super::next_period(
                 &mut incident.periods,
                 Effect::Unknown,
@@ -504,18 +405,11 @@ impl Engine {
                 incident.opened_at,
             );
         }
+        if let Some(group) = group {
+            self.state.by_group.insert(group, id);
+        }
         self.decide(id, reason, text);
         self.release(id);
         id
-    }
-}
-
-/// From when on a source's next word is awaited: its last, or for one that never spoke the instant
-/// at which it was first expected.
-fn awaited_from(seen: &SourceSeen) -> Time {
-    if seen.messages == 0 {
-        seen.first_at
-    } else {
-        seen.last_at
     }
 }

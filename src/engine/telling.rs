@@ -43,6 +43,12 @@ pub struct Telling {
     pub marked: BTreeSet<IncidentId>,
     /// What customers know of planned work.
     pub windows: BTreeMap<String, WindowTold>,
+    /// When a window that comes again is looked at next.
+    pub recurring_at: Option<Time>,
+    /// The last month whose report was told, by contract.
+    pub reports: BTreeMap<String, String>,
+    /// When the next report goes out.
+    pub reports_at: Option<Time>,
     /// Incidents that this input decided about: is somebody called for them?
     pub review: BTreeSet<IncidentId>,
     /// Mails of people that were heard, by a hash of id and content, and when.
@@ -481,12 +487,12 @@ impl Engine {
         }
         let source = self.state.intern("alertbridge");
         let text = format!("{what}, and nobody is on call. Set `notices.on_call`.");
-        let id = self.open_own("Nobody can be told", &text, Reason::SelfMonitoring, source);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.group = Some(group);
-        }
-        self.state.by_group.insert(group, id);
-        self.state.touch_incident(id);
+        self.open_own_of(
+            "Nobody can be told",
+            &text,
+            Reason::SelfMonitoring,
+            (source, Some(group)),
+        );
     }
 
     /// Whether customers are told of incidents of this severity.

@@ -11,6 +11,8 @@ use crate::model::{Command, Identity, SeverityHint as Hint};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod cap;
+
 struct Story {
     engine: Engine,
     seq: u64,

@@ -12,7 +12,6 @@ use crate::model::ticket::{
     DeliveryReport, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
 };
 use crate::model::{AlertId, IncidentId, Sym, TicketId, Time, short_hash};
-use std::time::Duration;
 
 /// Most notes that wait for one ticket; further ones are counted, not kept.
 const NOTES_WAITING_MAX: usize = 50;
@@ -58,29 +57,6 @@ impl Engine {
             .any(|ticket| ticket.route == route && ticket.contract.as_deref() == contract)
     }
 
-    /// Past the cap of new tickets an hour only proven S1 and S2 get one.
-    pub(super) fn over_cap(&mut self, incident: &Incident) -> bool {
-        let cap = self.decisions.settings.tickets_per_hour_max;
-        let now = self.state.now;
-        let (began, count) = self.state.scalars.tickets_hour;
-        let fresh = now.since(began) >= Duration::from_secs(3600);
-        let count = if fresh { 0 } else { count };
-        let began = if fresh { now } else { began };
-        let urgent = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
-        if cap > 0 && count >= cap && !urgent {
-            let id = incident.id;
-            self.decide(
-                id,
-                Reason::TicketCap,
-                format!("No ticket: {cap} were opened this hour."),
-            );
-            return true;
-        }
-        self.state.scalars.tickets_hour = (began, count + 1);
-        self.state.dirty.scalars = true;
-        false
-    }
-
     pub(super) fn want_ticket(&mut self, incident: &Incident, route: &Route) {
         let wanted = Wanted {
             route,
@@ -89,13 +65,13 @@ impl Engine {
             alert: None,
             stands_in_for: None,
             language: "en".to_owned(),
-            fields: fields_of(incident, &route.queue),
+            fields: self.operations_fields(incident, &route.queue),
         };
         self.want(incident, wanted);
     }
 
     /// Asks for a ticket that does not exist yet.
-    pub(super) fn want(&mut self, incident: &Incident, wanted: Wanted<'_>) {
+    pub(super) fn want(&mut self, incident: &Incident, wanted: Wanted<'_>) -> TicketId {
         let route = wanted.route;
         self.state.scalars.next_ticket += 1;
         self.state.dirty.scalars = true;
@@ -165,6 +141,7 @@ impl Engine {
             Reason::TicketWanted
         };
         self.decide(incident.id, reason, text);
+        id
     }
 
     /// Our fields of the ticket of an incident, or of one contract's case.
@@ -175,8 +152,25 @@ impl Engine {
         queue: &str,
     ) -> Option<TicketFields> {
         match contract {
-            None => Some(fields_of(incident, queue)),
+            None => Some(self.operations_fields(incident, queue)),
             Some(contract) => self.case_fields(incident, contract, queue),
+        }
+    }
+
+    /// Our fields of an incident's operations ticket. What has no severity by its category may have a
+    /// high priority all the same, by its contract: that of an S2.
+    pub(super) fn operations_fields(&self, incident: &Incident, queue: &str) -> TicketFields {
+        let sla = &self.decisions.sla;
+        let mut contracts = incident
+            .accounts
+            .iter()
+            .flat_map(|account| sla.contracts_of(account));
+        let high = incident.severity.is_none()
+            && contracts.any(|contract| contract.is_high_priority(incident.category));
+        let fields = fields_of(incident, queue);
+        TicketFields {
+            severity: fields.severity.or(high.then_some(Severity::S2)),
+            ..fields
         }
     }
 
@@ -351,10 +345,13 @@ impl Engine {
 
     /// Counts a ticket that exists, by the source that asked and its severity.
     fn count_ticket(&mut self, incident: IncidentId, ticket: &WantedTicket) {
-        let source = self.state.incidents.get(&incident).map(|i| i.source);
-        let source = source.unwrap_or(Sym(0));
+        let incident = self.state.incidents.get(&incident);
+        let source = incident.map_or(Sym(0), |incident| incident.source);
         let source = self.state.symbols.name(source).to_owned();
-        let sev = ticket.wanted.severity.map_or("none", |s| s.digit());
+        // A priority is no severity.
+        let has_one = incident.is_none_or(|incident| incident.severity.is_some());
+        let sev = ticket.wanted.severity.filter(|_| has_one);
+        let sev = sev.map_or("none", |s| s.digit());
         self.add_figure(Family::TicketsCreated, &[&source, sev], 1);
     }
 
@@ -408,7 +405,7 @@ impl Wanted<'_> {
 }
 
 /// Our fields of an incident's ticket.
-pub(super) fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
+fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
     let status = match incident.state {
         IncidentState::Resolved | IncidentState::Closed => TicketStatus::Resolved,
         // Quiet again after it was resolved: the ticket stays as it is until then.

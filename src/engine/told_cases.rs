@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// Tells the readers of one case, and whoever is on call if there are none.
-    fn tell_case(
+    pub(super) fn tell_case(
         &mut self,
         key: &(IncidentId, String),
         kind: NoticeKind,
@@ -126,7 +126,7 @@ impl Engine {
         self.state.incidents.get(&id).map_or(0, |i| i.cycle)
     }
 
-    fn heard(&self, key: &(IncidentId, String)) -> bool {
+    pub(super) fn heard(&self, key: &(IncidentId, String)) -> bool {
         self.was_told(key, OPENED)
     }
 

@@ -5,6 +5,7 @@
 use super::Engine;
 use super::state::Window;
 use super::telling::{SERVICES_MAX, Tell};
+use super::told_recurring::is_recurring;
 use crate::inventory::{self, Condition, ElementId, Health, Lives, OnAccount};
 use crate::model::alert::Cover;
 use crate::model::outgoing::{NoticeFacts, NoticeKind, NoticeState, WaitsFor};
@@ -69,7 +70,7 @@ impl Engine {
         }
     }
 
-    fn keep_told(&mut self, key: String, told: WindowTold) {
+    pub(super) fn keep_told(&mut self, key: String, told: WindowTold) {
         self.save_thing("window_told", key.clone(), &told);
         self.state.telling.windows.insert(key, told);
     }
@@ -127,7 +128,7 @@ impl Engine {
     }
 
     /// Work takes place at another time: who has not been told yet is told of the new time only.
-    fn tell_changed(&mut self, told: &WindowTold) {
+    pub(super) fn tell_changed(&mut self, told: &WindowTold) {
         let unsent = self.drop_unsent(&told.reference);
         let kind = if unsent {
             NoticeKind::MaintenancePlanned
@@ -172,14 +173,14 @@ impl Engine {
         }
     }
 
-    fn end_told(&mut self, key: &str, done: bool) {
+    pub(super) fn end_told(&mut self, key: &str, done: bool) {
         let Some(told) = self.state.telling.windows.get(key).cloned() else {
             return;
         };
         self.forget_told(key);
         let unsent = self.drop_unsent(&told.reference);
         let kind = match done {
-            true if self.still_bad(told.window) => NoticeKind::MaintenanceOverrun,
+            true if self.still_bad(key, &told) => NoticeKind::MaintenanceOverrun,
             true => NoticeKind::MaintenanceEnded,
             // Nobody knew of it.
             false if unsent => return,
@@ -195,10 +196,22 @@ impl Engine {
     }
 
     /// Whether an alert that the window covered still fires.
-    fn still_bad(&self, id: WindowId) -> bool {
-        let cover = Cover::Window(id);
-        let mut alerts = self.state.alerts.values();
-        alerts.any(|alert| alert.state.is_active() && alert.covers.contains(&cover))
+    fn still_bad(&self, key: &str, told: &WindowTold) -> bool {
+        let mut active = self.state.alerts.values().filter(|a| a.state.is_active());
+        if !is_recurring(key) {
+            let cover = Cover::Window(told.window);
+            return active.any(|alert| alert.covers.contains(&cover));
+        }
+        // An occurrence has no number that its alerts could name: what is planned and fires there.
+        let inventory = &self.decisions.inventory;
+        let is_planned = |cover: &Cover| !matches!(cover, Cover::Silence(_));
+        active.any(|alert| {
+            let element = inventory.element(self.state.symbols.name(alert.element));
+            let above = element.map_or(Vec::new(), |id| inventory.hangs_from(id));
+            let mut names = above.iter().map(|id| inventory.element_name(*id));
+            alert.covers.iter().any(is_planned)
+                && names.any(|name| told.elements.iter().any(|told| told == name))
+        })
     }
 
     fn element_names(&self, window: &Window) -> Vec<String> {
@@ -210,7 +223,7 @@ impl Engine {
     }
 
     /// Contracts that planned work touches, what it does to each, and which services.
-    fn touched(&self, elements: &[String]) -> Vec<(Arc<Contract>, OnAccount)> {
+    pub(super) fn touched(&self, elements: &[String]) -> Vec<(Arc<Contract>, OnAccount)> {
         let inventory = &self.decisions.inventory;
         let elements: Vec<ElementId> = elements
             .iter()
@@ -245,7 +258,7 @@ impl Engine {
     }
 
     /// Tells everybody whom the work touches; contracts that are told later than agreed.
-    fn tell_window(&mut self, told: &WindowTold, kind: NoticeKind) -> Vec<String> {
+    pub(super) fn tell_window(&mut self, told: &WindowTold, kind: NoticeKind) -> Vec<String> {
         let plan = self.decisions.notices.clone();
         if !plan.mail {
             return Vec::new();

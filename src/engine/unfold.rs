@@ -75,7 +75,7 @@ impl Engine {
         }
     }
 
-    /// The alerts of a storm that still fire, with their texts.
+    /// The alerts of a storm, or of what is held, that still fire, with their texts.
     pub(super) fn apply_remains(&mut self, remains: &Remains) {
         let storm = self.state.survivor(remains.storm);
         let open = self.state.incidents.get(&storm);
@@ -93,7 +93,11 @@ impl Engine {
             .filter(|(alert, _)| belongs(alert.id))
             .map(|(alert, text)| self.remaining(alert, text))
             .collect();
-        if !self.is_storm(storm) || left.len() != active as usize {
+        if !self.is_storm(storm) {
+            self.cover_held(storm, &remains.alerts);
+            return;
+        }
+        if left.len() != active as usize {
             // Something has joined since: it is asked again once that is quiet.
             return;
         }

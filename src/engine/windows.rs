@@ -1,12 +1,25 @@
-//! Silences and maintenance windows themselves: made, ended, and warned of when two together would
-//! be too much. What carriers announce is in `carrier`, what they keep quiet is decided in `quiet`.
+//! Silences and maintenance windows themselves: made and ended. What carriers announce is in
+//! `carrier`, what they keep quiet is decided in `quiet`, and in `overlaps` what is too much together.
 
 use super::Engine;
 use super::state::{Silence, Wake, Window};
 use crate::inventory::{ElementId, Inventory};
-use crate::model::reason::Reason;
 use crate::model::{SilenceId, Time, WindowId};
 use crate::rules::Matcher;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long the newest notice of a work is remembered.
+const NOTICES_REMEMBERED: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// The newest notice of a work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeSeen {
+    /// Its number in the order of the sender.
+    pub sequence: i64,
+    /// When it came.
+    pub at: Time,
+}
 
 impl Engine {
     pub(super) fn add_silence(
@@ -40,6 +53,7 @@ impl Engine {
         self.compile_matchers(matchers);
         self.state.silences.insert(id, silence);
         self.wake(until, Wake::SilenceEnd(id));
+        self.ask_held();
         Ok(format!("{id} until {until}"))
     }
 
@@ -111,8 +125,12 @@ impl Engine {
             self.wake(window.from, Wake::WindowEdge(id));
         }
         self.compile_matchers(&window.matchers);
+        let begun = window.from <= self.state.now;
         self.save_thing("window", format!("{:010}", id.0), &window);
         self.state.windows.insert(id, window);
+        if begun {
+            self.ask_held();
+        }
     }
 
     pub(super) fn window_edge(&mut self, id: WindowId) {
@@ -125,8 +143,11 @@ impl Engine {
             self.drop_thing("window", format!("{:010}", id.0));
             self.review_all_quiet();
             self.tell_window_over(id);
+            self.review_overlaps();
+            self.next_occurrence(id);
         } else if window.from <= now {
             self.tell_started(id);
+            self.ask_held();
         }
         self.review_maintenance();
     }
@@ -145,43 +166,24 @@ impl Engine {
         Ok(format!("{id} ended"))
     }
 
-    /// Two maintenances that overlap and together take a group below its need are told of at
-    /// once, in advance: a sentence, and an incident for a person.
-    pub(super) fn warn_of_overlap(&mut self, id: WindowId) -> String {
-        let Some(new) = self.state.windows.get(&id).cloned() else {
-            return String::new();
-        };
-        let inventory = self.decisions.inventory.clone();
-        let mine = self.planned_elements(&new);
-        let others: Vec<Window> = self.state.windows.values().cloned().collect();
-        let mut sentences = Vec::new();
-        for other in others {
-            let overlaps = other.id != id && other.from < new.until && new.from < other.until;
-            if !overlaps || (other.notice.is_some() && other.notice == new.notice) {
-                continue;
-            }
-            let found =
-                crate::inventory::overlap(&inventory, &mine, &self.planned_elements(&other));
-            if let Some(found) = found {
-                let (from, until) = (new.from.max(other.from), new.until.min(other.until));
-                sentences.push(format!(
-                    "{id} ({}) and {} ({}) overlap from {from} until {until}: {found}",
-                    new.reason, other.id, other.reason
-                ));
-            }
+    /// Whether no newer notice of the same work was seen, also of work that is cancelled or over.
+    pub(super) fn is_newest_notice(&mut self, name: &(String, String), sequence: i64) -> bool {
+        let known = self.state.notices_seen.get(name);
+        if known.is_some_and(|known| known.sequence > sequence) {
+            return false;
         }
-        if sentences.is_empty() {
-            return String::new();
+        let now = self.state.now;
+        let since = now.minus(NOTICES_REMEMBERED);
+        let seen = &self.state.notices_seen;
+        let old = seen.iter().filter(|(_, seen)| seen.at < since);
+        for name in old.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.state.notices_seen.remove(&name);
+            self.drop_thing("notice_seen", notice_key(&name));
         }
-        let text = sentences.join(" ");
-        let source = self.state.intern("maintenance");
-        let title = format!("Overlapping maintenances: {}", new.reason);
-        let incident = self.open_own(&title, &text, Reason::MaintenanceOverlap, source);
-        if let Some(entry) = self.state.incidents.get_mut(&incident) {
-            entry.needs_triage = true;
-        }
-        self.state.touch_incident(incident);
-        format!("; warning: {text}")
+        let newest = NoticeSeen { sequence, at: now };
+        self.save_thing("notice_seen", notice_key(name), &newest);
+        self.state.notices_seen.insert(name.clone(), newest);
+        true
     }
 
     /// Elements that a window names: in its list, or by exact `element=` and `host=` matchers.
@@ -194,6 +196,10 @@ impl Engine {
             .chain(matchers.filter_map(|text| named_by(inventory, text)))
             .collect()
     }
+}
+
+fn notice_key(name: &(String, String)) -> String {
+    format!("{}\u{1f}{}", name.0, name.1)
 }
 
 /// The element that an exact `element=` or `host=` matcher names.

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::correlate::group_hash;
-use super::people::{customer_wrote, note};
+use super::people::customer_wrote;
 use crate::model::incident::Incident;
 use crate::model::input::Message;
 use crate::model::notice::{Asked, Author, Reply, Speaker};
@@ -87,14 +87,13 @@ impl Engine {
         if message.sensitive {
             self.mark_sensitive(id);
         }
-        let text = format!("Mail from {}: {}", reply.from, reply.text);
         if author.speaker == Speaker::Engineer {
-            self.acknowledge(id, &reply.from);
-            self.tell_cases(id, None, &note());
-        } else {
-            self.wait(id, false, &reply.from);
-            self.log_customer(id, author);
+            self.staff_wrote(id, reply);
+            return;
         }
+        let text = format!("Mail from {}: {}", reply.from, reply.text);
+        self.wait(id, false, &reply.from);
+        self.log_customer(id, author);
         self.decide_by(id, Reason::Note, text.clone(), &reply.from);
         self.note_tickets(id, &text, false);
     }

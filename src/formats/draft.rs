@@ -267,12 +267,13 @@ pub fn labels_key(labels: &BTreeMap<String, String>, without: &[&str]) -> Option
     use sha2::{Digest, Sha256};
     /// Longest key that is kept as it is, bytes.
     const PLAIN_BYTES_MAX: usize = 2048;
-    use std::fmt::Write;
     let mut key = String::with_capacity(256);
     for (name, value) in labels {
         if !without.contains(&name.as_str()) {
-            // A string takes all that is written to it.
-            let _ = write!(key, "{}:{name}={}:{value},", name.len(), value.len());
+            push_with_length(&mut key, name);
+            key.push('=');
+            push_with_length(&mut key, value);
+            key.push(',');
         }
     }
     if key.len() > PLAIN_BYTES_MAX {
@@ -280,6 +281,12 @@ pub fn labels_key(labels: &BTreeMap<String, String>, without: &[&str]) -> Option
         key = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     }
     Identity::key(key)
+}
+
+fn push_with_length(key: &mut String, text: &str) {
+    key.push_str(itoa::Buffer::new().format(text.len()));
+    key.push(':');
+    key.push_str(text);
 }
 
 /// An identity for a problem that its sender gives no id: a hash of what it says about itself, so

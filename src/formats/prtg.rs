@@ -67,6 +67,7 @@ impl Format for Prtg {
             ))
             .details(message)
             .label("address", fields.text("host"))
+            .label("sensor_id", fields.text("sensorid"))
             .label_fields(
                 fields,
                 &[

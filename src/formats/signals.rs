@@ -2,6 +2,7 @@
 //! the loss of such a component means. Data, not code: a row is words, kind and hint.
 
 use crate::model::{ComponentKind, Event, SeverityHint};
+use std::sync::LazyLock;
 
 /// Words, the kind they name, and what losing one means if the sender does not say more.
 const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
@@ -212,11 +213,40 @@ fn row(event: &Event) -> Option<&'static Signal> {
     by_words(&text)
 }
 
+/// The words of all signals, each with the place of its row, by their first letter: each message is
+/// looked through for all of them.
+static BY_FIRST: LazyLock<Vec<Vec<(&str, usize)>>> = LazyLock::new(|| {
+    let mut letters = vec![Vec::new(); 256];
+    for (row, (words, _, _)) in SIGNALS.iter().enumerate() {
+        for word in *words {
+            let first = word
+                .bytes()
+                .next()
+                .and_then(|b| letters.get_mut(usize::from(b)));
+            if let Some(letter) = first {
+                letter.push((*word, row));
+            }
+        }
+    }
+    letters
+});
+
+/// The first row that has a word in the text.
 fn by_words(text: &str) -> Option<&'static Signal> {
-    let starts = word_starts(text);
-    SIGNALS
+    let of_letter = |start: &&str| {
+        let first = start.bytes().next()?;
+        BY_FIRST.get(usize::from(first))
+    };
+    word_starts(text)
         .iter()
-        .find(|(words, _, _)| words.iter().any(|word| has_word(&starts, word)))
+        .filter_map(|start| {
+            let found = of_letter(start)?
+                .iter()
+                .find(|(word, _)| begins(start, word))?;
+            Some(found.1)
+        })
+        .min()
+        .and_then(|row| SIGNALS.get(row))
 }
 
 /// The kind that a text's words name, and what the loss of such a thing means.
@@ -265,10 +295,12 @@ fn word_starts(text: &str) -> Vec<&str> {
 
 /// Whether a word stands in a text by itself: `psu1` holds `psu`, `capsule` does not.
 fn has_word(starts: &[&str], word: &str) -> bool {
-    starts.iter().any(|text| {
-        text.strip_prefix(word)
-            .is_some_and(|rest| !rest.chars().next().is_some_and(char::is_alphabetic))
-    })
+    starts.iter().any(|text| begins(text, word))
+}
+
+fn begins(text: &str, word: &str) -> bool {
+    text.strip_prefix(word)
+        .is_some_and(|rest| !rest.chars().next().is_some_and(char::is_alphabetic))
 }
 
 /// Sets kind and hint from an event's words, where the sender's own fields do not say.

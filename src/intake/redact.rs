@@ -7,7 +7,7 @@
 use crate::formats::Decoded;
 use crate::limits;
 use crate::model::Event;
-use aho_corasick::AhoCorasick;
+use aho_corasick::packed::Searcher;
 use regex::bytes::{Regex as BytesRegex, RegexBuilder as BytesRegexBuilder};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -31,7 +31,7 @@ const PEM: &str = r"(?s)(?P<keep>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<hide>.+?
 /// A label of such a name has a secret for a value.
 const LABEL: &str = r"(?i)^(?:.*[_.-])?(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|private[_-]?key|community)$";
 
-/// Words without which no pattern of ours matches, but for passwords in addresses. In any case.
+/// Words without which no pattern of ours matches, but for passwords in addresses. In small letters.
 const WORDS: [&str; 23] = [
     "passw",
     "passphrase",
@@ -58,13 +58,9 @@ const WORDS: [&str; 23] = [
     "genie_key",
 ];
 
-/// `None`, which cannot be with so few words: nothing is taken for clean.
-fn suspicious_words() -> Option<AhoCorasick> {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .kind(Some(aho_corasick::AhoCorasickKind::DFA))
-        .build(WORDS)
-        .ok()
+/// `None`, where the processor has no wide registers: the patterns look by themselves then.
+fn suspicious_words() -> Option<Searcher> {
+    Searcher::new(WORDS)
 }
 
 /// The compiled patterns.
@@ -77,7 +73,7 @@ pub struct Redactor {
     any_text: Regex,
     any_bytes: BytesRegex,
     label: Regex,
-    words: Option<AhoCorasick>,
+    words: Option<Searcher>,
 }
 
 /// `[[redact]]`: what of an operator's own is masked as well.
@@ -216,7 +212,10 @@ impl Redactor {
         !self.has_own()
             && matches!(first, Some(b'[' | b'{'))
             && !dump.contains(&b'\\')
-            && self.words.as_ref().is_some_and(|words| !words.is_match(dump))
+            && self.words.as_ref().is_some_and(|words| {
+                // A copy in small letters and one search cost less than a search in any letters.
+                words.find(dump.to_ascii_lowercase()).is_none()
+            })
             // Only an address with a password is none of the words.
             && (!dump.contains(&b'@') || !self.any_bytes.is_match(dump))
     }

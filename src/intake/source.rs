@@ -102,6 +102,10 @@ pub struct HeartbeatConfig {
     /// It is pinged at least this often.
     #[serde(with = "crate::model::time::duration")]
     pub every: Duration,
+    /// Conditions of a dead-man alert of the source: as long as it fires that is a ping, and no
+    /// problem. Empty: there is none.
+    #[serde(default, rename = "match")]
+    pub matchers: Vec<String>,
 }
 
 /// The name under which a heartbeat of a source is a source itself: it is listed, counted and

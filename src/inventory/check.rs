@@ -18,17 +18,19 @@ pub struct Finding {
 }
 
 /// Checks the entries of all files together: first what is refused, then what is odd.
-pub fn check(file: &InventoryFile) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Inventory::build(file.clone())
-        .err()
-        .unwrap_or_default()
-        .into_iter()
-        .map(|Problem { place, what }| Finding {
-            wrong: true,
-            place,
-            what,
-        })
-        .collect();
+pub fn check(file: InventoryFile) -> Vec<Finding> {
+    let odd = odd(&file);
+    let wrong = Inventory::build(file).err().unwrap_or_default();
+    let wrong = wrong.into_iter().map(|Problem { place, what }| Finding {
+        wrong: true,
+        place,
+        what,
+    });
+    wrong.chain(odd).collect()
+}
+
+fn odd(file: &InventoryFile) -> Vec<Finding> {
+    let mut findings = Vec::new();
     let mut odd = |place: String, what: &str| {
         findings.push(Finding {
             wrong: false,
@@ -169,7 +171,7 @@ mod tests {
             "#,
         )
         .unwrap();
-        let told: Vec<String> = check(&file)
+        let told: Vec<String> = check(file)
             .iter()
             .map(|f| {
                 format!(

@@ -4,7 +4,7 @@ use super::model::{Inventory, Node, NodeKind};
 use crate::limits::{
     INVENTORY_SERVICES_LOST_PERCENT_MAX, INVENTORY_THINGS_LOST_PERCENT_MAX, NAMES_TOLD_MAX,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The difference between two inventories, by ids.
@@ -16,7 +16,7 @@ pub struct Difference {
     pub removed: Vec<String>,
     /// Services that are gone or retired: nothing can hit them any more.
     pub orphaned: Vec<String>,
-    /// What is there on both sides with other dependencies, members, accounts or aliases.
+    /// What is there on both sides with other dependencies, members, accounts, aliases or patterns.
     pub changed: Vec<String>,
     /// How many services were in use before.
     pub services_before: usize,
@@ -27,37 +27,56 @@ pub struct Difference {
 impl Difference {
     /// From the inventory in force to the new one.
     pub fn between(old: &Inventory, new: &Inventory) -> Difference {
-        let ids = |inventory: &Inventory| -> BTreeSet<String> {
-            inventory.by_id.keys().cloned().collect()
+        let live = |node: &Node| matches!(node.kind, NodeKind::Service { retired: false, .. });
+        let things = old.nodes.iter();
+        let things = things.filter(|node| !matches!(node.kind, NodeKind::Service { .. }));
+        let mut difference = Difference {
+            services_before: old.nodes.iter().filter(|node| live(node)).count(),
+            things_before: things.count(),
+            ..Difference::default()
         };
-        let live = |inventory: &Inventory| -> BTreeSet<String> {
-            let nodes = inventory.nodes.iter();
-            let live = |kind: &NodeKind| matches!(kind, NodeKind::Service { retired: false, .. });
-            nodes
-                .filter(|n| live(&n.kind))
-                .map(|n| n.id.clone())
-                .collect()
+        let (old_said, new_said) = (Said::of(old), Said::of(new));
+        let (old_order, new_order) = (old.in_order(), new.in_order());
+        let named = |inventory: &'_ Inventory, number: Option<&u32>| {
+            let number = *number?;
+            Some((number, inventory.node(number)?.id.clone()))
         };
-        let (before, after) = (ids(old), ids(new));
-        let services_before = live(old).len();
-        let orphaned: BTreeSet<String> = live(old).difference(&live(new)).cloned().collect();
-        let (old_words, new_words) = (words(old), words(new));
-        let changed = old_words.iter().filter(|(id, words)| {
-            let there = new_words.get(*id);
-            there.is_some_and(|there| there != *words) && !orphaned.contains(**id)
-        });
-        let services = |node: &&Node| matches!(node.kind, NodeKind::Service { .. });
-        Difference {
-            services_before,
-            things_before: old.nodes.len() - old.nodes.iter().filter(services).count(),
-            changed: changed.map(|(id, _)| (*id).to_owned()).collect(),
-            added: after.difference(&before).cloned().collect(),
-            removed: before
-                .difference(&after)
-                .filter(|id| !orphaned.contains(*id))
-                .cloned()
-                .collect(),
-            orphaned: orphaned.into_iter().collect(),
+        let (mut befores, mut afters) = (old_order.iter(), new_order.iter());
+        let mut before = named(old, befores.next());
+        let mut after = named(new, afters.next());
+        loop {
+            let order = match (&before, &after) {
+                (None, None) => return difference,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((_, old_id)), Some((_, new_id))) => old_id.cmp(new_id),
+            };
+            let gone = before.take_if(|_| order.is_le());
+            let come = after.take_if(|_| order.is_ge());
+            if gone.is_some() {
+                before = named(old, befores.next());
+            }
+            if come.is_some() {
+                after = named(new, afters.next());
+            }
+            match (gone, come) {
+                (Some((was, id)), come) => {
+                    let is_live =
+                        |inventory: &Inventory, n: u32| inventory.node(n).is_some_and(live);
+                    let lost = is_live(old, was)
+                        && !come.as_ref().is_some_and(|(is, _)| is_live(new, *is));
+                    match come {
+                        _ if lost => difference.orphaned.push(id),
+                        None => difference.removed.push(id),
+                        Some((is, _)) if old_said.differs(was, &new_said, is) => {
+                            difference.changed.push(id);
+                        }
+                        Some(_) => {}
+                    }
+                }
+                (None, Some((_, id))) => difference.added.push(id),
+                (None, None) => return difference,
+            }
         }
     }
 
@@ -98,26 +117,62 @@ impl Difference {
     }
 }
 
-/// What each node says of itself beside its id, in words that do not depend on its number.
-fn words(inventory: &Inventory) -> BTreeMap<&str, String> {
-    let mut names: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-    for (alias, number) in &inventory.aliases {
-        names.entry(*number).or_default().push(alias);
+/// What the nodes of an inventory say of themselves beside their ids, so that it can be compared
+/// with another inventory, in which they have other numbers.
+struct Said<'a> {
+    inventory: &'a Inventory,
+    /// Aliases and patterns by number, in order.
+    names: Vec<(u32, &'a str)>,
+}
+
+impl<'a> Said<'a> {
+    fn of(inventory: &'a Inventory) -> Said<'a> {
+        let aliases = inventory.aliases.iter();
+        let aliases = aliases.map(|(alias, number)| (*number, &**alias));
+        let patterns = inventory.patterns.iter();
+        let patterns = patterns.map(|pattern| (pattern.number, pattern.regex.as_str()));
+        let mut names: Vec<(u32, &str)> = aliases.chain(patterns).collect();
+        names.sort_unstable();
+        Said { inventory, names }
     }
-    let id = |number: &u32| inventory.node(*number).map_or("", |node| node.id.as_str());
-    let mut words = BTreeMap::new();
-    for (number, node) in (0_u32..).zip(&inventory.nodes) {
-        let mut needs: Vec<&str> = node.needs.iter().map(id).collect();
+
+    fn names(&self, number: u32) -> impl Iterator<Item = &'a str> {
+        let first = self.names.partition_point(|(of, _)| *of < number);
+        let later = self.names.get(first..).unwrap_or_default().iter();
+        later
+            .take_while(move |(of, _)| *of == number)
+            .map(|(_, name)| *name)
+    }
+
+    fn id(&self, number: u32) -> &'a str {
+        let node = self.inventory.node(number);
+        node.map_or("", |node| node.id.as_str())
+    }
+
+    fn site(&self, node: &Node) -> Option<&'a String> {
+        let place = node.site.checked_sub(1)?;
+        self.inventory.sites.get(place as usize)
+    }
+
+    fn needs(&self, number: u32) -> Vec<&'a str> {
+        let needs = self.inventory.needs(number).iter();
+        let mut needs: Vec<&str> = needs.map(|n| self.id(*n)).collect();
         needs.sort_unstable();
-        let part_of = node.part_of.as_ref().map(id);
-        let watch = inventory.watches.get(&number);
-        let said = format!(
-            "{:?}",
-            (&node.kind, needs, part_of, names.get(&number), watch)
-        );
-        words.insert(node.id.as_str(), said);
+        needs
     }
-    words
+
+    fn differs(&self, mine: u32, other: &Said, theirs: u32) -> bool {
+        let nodes = (self.inventory.node(mine), other.inventory.node(theirs));
+        let (Some(one), Some(two)) = nodes else {
+            return true;
+        };
+        one.kind != two.kind
+            || self.needs(mine) != other.needs(theirs)
+            || one.part_of.map(|n| self.id(n)) != two.part_of.map(|n| other.id(n))
+            || self.site(one) != other.site(two)
+            || !self.names(mine).eq(other.names(theirs))
+            || self.inventory.watches.get(&mine) != other.inventory.watches.get(&theirs)
+    }
 }
 
 /// A few names, and how many more.
@@ -189,6 +244,23 @@ mod tests {
                 "1 of 2 elements and groups would be gone: b"
             ]
         );
+        // Sites, patterns, members and accounts are told as well; the order of a list is not.
+        let one = inventory(
+            r#"
+            element = [{ id = "a", site = "ams" }, { id = "b", patterns = ["b.*"] }, { id = "c" }]
+            group = [{ id = "g", members = ["a", "b"], needs = 1 }]
+            service = [{ id = "s", depends_on = ["g", "c"], accounts = ["acme"] }]
+            "#,
+        );
+        let other = inventory(
+            r#"
+            service = [{ id = "s", depends_on = ["c", "g"], accounts = ["acme"] }]
+            group = [{ id = "g", members = ["a", "b"], needs = 2 }]
+            element = [{ id = "c" }, { id = "a", site = "fra" }, { id = "b", patterns = ["c.*"] }]
+            "#,
+        );
+        let told = Difference::between(&one, &other).to_string();
+        assert_eq!(told, "3 changed (a, b, g)");
         let same = Difference::between(&old, &old);
         assert!(same.is_empty() && same.losses().is_empty());
     }

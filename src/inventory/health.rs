@@ -66,10 +66,7 @@ impl Health {
             if *old != new {
                 *old = new;
                 changed += 1;
-                let followers = inventory
-                    .node(number)
-                    .into_iter()
-                    .flat_map(|n| &n.followers);
+                let followers = inventory.followers(number).iter();
                 left.extend(followers.map(|n| Reverse((rank(*n), *n))));
             }
         }
@@ -104,7 +101,7 @@ impl Health {
         let Some(node) = inventory.node(number) else {
             return Condition::Up;
         };
-        let needed = node.needs.iter().map(|n| at(*n));
+        let needed = inventory.needs(number).iter().map(|n| at(*n));
         match &node.kind {
             NodeKind::Element => {
                 let own = self

@@ -108,7 +108,8 @@ impl Health {
                 // Reached by a member that fails: the arithmetic is that of all members.
                 NodeKind::Group { .. } => self.at(number),
                 NodeKind::Element | NodeKind::Service { .. } => {
-                    let needed = node.needs.iter().filter_map(|n| theirs.get(n).copied());
+                    let needs = inventory.needs(number).iter();
+                    let needed = needs.filter_map(|n| theirs.get(n).copied());
                     let own = own.contains(&number).then(|| self.own(number));
                     needed.chain(own).max().unwrap_or(Condition::Up)
                 }
@@ -116,7 +117,8 @@ impl Health {
             theirs.insert(number, condition);
             if condition != Condition::Up {
                 visit(number, condition, node);
-                left.extend(node.followers.iter().map(|n| Reverse((rank(*n), *n))));
+                let followers = inventory.followers(number).iter();
+                left.extend(followers.map(|n| Reverse((rank(*n), *n))));
             }
         }
     }
@@ -152,9 +154,9 @@ impl Health {
         let NodeKind::Group { needs } = node.kind else {
             return String::new();
         };
-        let whole = node.needs.len();
-        let working = node
-            .needs
+        let members = inventory.needs(group);
+        let whole = members.len();
+        let working = members
             .iter()
             .filter(|n| self.at(**n) != Condition::Down)
             .count();
@@ -285,10 +287,8 @@ impl Health {
         let NodeKind::Group { needs } = node.kind else {
             return false;
         };
-        let working = node
-            .needs
-            .iter()
-            .filter(|n| self.at(**n) != Condition::Down);
+        let members = inventory.needs(group).iter();
+        let working = members.filter(|n| self.at(**n) != Condition::Down);
         working.count() > needs as usize
     }
 
@@ -312,7 +312,8 @@ impl Health {
             if matches!(node.kind, NodeKind::Service { retired: false, .. }) {
                 lost.push(number);
             }
-            left.extend(node.followers.iter().map(|n| (rank(*n), *n)));
+            let followers = inventory.followers(number).iter();
+            left.extend(followers.map(|n| (rank(*n), *n)));
         }
         lost.sort_unstable();
         lost

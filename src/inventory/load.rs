@@ -1,30 +1,43 @@
-//! Inventory files as written: TOML and CSV text to entries, with every problem named.
+//! Inventory files as written: TOML text to entries, with every problem named.
 
+use memchr::memmem;
 use serde::Deserialize;
 
-/// Text that is parsed at once, about.
+/// Text that is parsed at once, about: the parser holds some thirty times the text that it reads.
 const PIECE_BYTES: usize = 256 * 1024;
+/// How much longer a piece may get when what looked like the head of an entry stands within a text.
+const LONGER: [usize; 4] = [2, 4, 8, 16];
 
-/// Text in pieces of entries: each begins at the head of one.
-fn pieces(mut rest: &str) -> impl Iterator<Item = &str> {
-    let heads = [
-        "\n[[element]]",
-        "\n[[group]]",
-        "\n[[service]]",
-        "\n[[account]]",
-    ];
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
+/// The first piece of a text, about so long, and the rest: that begins at the head of an entry.
+fn cut(text: &str, bytes: usize) -> (&str, &str) {
+    let from = text.ceil_char_boundary(bytes.min(text.len()));
+    let (_, later) = text.split_at_checked(from).unwrap_or((text, ""));
+    let mut at = from;
+    for line in later.split_inclusive('\n') {
+        // The first line may be the end of one.
+        if at > from && is_head(line) {
+            break;
         }
-        let from = rest.ceil_char_boundary(PIECE_BYTES.min(rest.len()));
-        let (_, later) = rest.split_at_checked(from)?;
-        let next = heads.iter().filter_map(|head| later.find(head)).min();
-        let end = next.map_or(rest.len(), |next| from + next + 1);
-        let (piece, left) = rest.split_at_checked(end)?;
-        rest = left;
-        Some(piece)
-    })
+        at += line.len();
+    }
+    text.split_at_checked(at).unwrap_or((text, ""))
+}
+
+fn is_head(line: &str) -> bool {
+    let heads = ["[[element]]", "[[group]]", "[[service]]", "[[account]]"];
+    let line = line.trim_start();
+    heads.iter().any(|head| line.starts_with(head))
+}
+
+/// A stretch of TOML text that cannot be read.
+#[derive(Clone, Debug)]
+pub struct Unread<'a> {
+    /// The stretch, from the head of an entry.
+    pub text: &'a str,
+    /// How many lines of the file stand before it.
+    pub lines_before: usize,
+    /// What the parser says.
+    pub error: toml::de::Error,
 }
 
 /// One inventory file as written.
@@ -58,6 +71,8 @@ pub struct ElementEntry {
     pub quorum: u32,
     /// The thing it is part of.
     pub part_of: String,
+    /// The site it is at, for alerts that name none; its parts are there too.
+    pub site: String,
     /// Elements and groups without which it does not work.
     pub depends_on: Vec<String>,
 }
@@ -130,94 +145,96 @@ pub struct Problem {
 }
 
 impl InventoryFile {
-    /// Reads TOML text; the error names line and key. Large text is read in pieces: the parser
-    /// holds some thirty times the text that it reads at once.
+    /// Reads TOML text in pieces; the error names the line.
     pub fn from_toml(text: &str) -> Result<InventoryFile, Problem> {
-        if text.len() > PIECE_BYTES {
-            let mut file = InventoryFile::default();
-            let read = pieces(text).try_for_each(|piece| {
-                toml::from_str(piece).map(|piece: InventoryFile| file.extend(piece))
-            });
-            // What looked like the head of an entry may stand within a text, and an error of a
-            // piece names no line of the file: then all is read at once.
-            if read.is_ok() {
-                return Ok(file);
+        let mut first = None;
+        let file = InventoryFile::read_toml(text, |unread| {
+            if first.is_none() {
+                let span = unread.error.span().unwrap_or_default();
+                let before = unread.text.get(..span.start).unwrap_or_default();
+                let line = unread.lines_before + before.matches('\n').count() + 1;
+                first = Some(Problem {
+                    place: format!("line {line}"),
+                    what: unread.error.message().to_owned(),
+                });
             }
-        }
-        toml::from_str(text).map_err(|error| Problem {
-            place: "inventory".to_owned(),
-            what: error.to_string(),
-        })
+        });
+        first.map_or(Ok(file), Err)
     }
 
-    /// Reads CSV rows `kind,id,parent,members,needs,accounts,aliases`; lists are separated by
-    /// blanks. `parent` is `part_of` of an element and the customer of an account.
-    pub fn from_csv(text: &str) -> Result<InventoryFile, Vec<Problem>> {
+    /// Reads TOML text in pieces; what cannot be read is told, and the rest is read all the same.
+    pub fn read_toml<'a>(text: &'a str, mut tell: impl FnMut(Unread<'a>)) -> InventoryFile {
         let mut file = InventoryFile::default();
-        let mut problems = Vec::new();
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_reader(text.as_bytes());
-        for (index, row) in reader.records().enumerate() {
-            let place = format!("row {}", index + 2);
-            let row = match row {
-                Ok(row) => row,
+        // Room at once: a list of a million entries that grows is copied over and over.
+        let heads = |head| memmem::find_iter(text.as_bytes(), head).count();
+        file.element.reserve_exact(heads("[[element]]"));
+        file.group.reserve_exact(heads("[[group]]"));
+        file.service.reserve_exact(heads("[[service]]"));
+        file.account.reserve_exact(heads("[[account]]"));
+        let (mut rest, mut lines_before) = (text, 0);
+        while !rest.is_empty() {
+            let (mut piece, mut left) = cut(rest, PIECE_BYTES);
+            match toml::from_str::<InventoryFile>(piece) {
+                Ok(part) => file.extend(part),
                 Err(error) => {
-                    problems.push(Problem {
-                        place,
-                        what: error.to_string(),
+                    let longer = LONGER.iter().find_map(|times| {
+                        let (piece, left) = cut(rest, PIECE_BYTES * times);
+                        Some((toml::from_str(piece).ok()?, piece, left))
                     });
-                    continue;
-                }
-            };
-            let cell = |column: usize| row.get(column).unwrap_or("").to_owned();
-            let list = |column: usize| -> Vec<String> {
-                cell(column).split_whitespace().map(str::to_owned).collect()
-            };
-            match cell(0).as_str() {
-                "element" => file.element.push(ElementEntry {
-                    id: cell(1),
-                    part_of: cell(2),
-                    depends_on: list(3),
-                    aliases: list(6),
-                    ..ElementEntry::default()
-                }),
-                "group" => match cell(4).parse() {
-                    Ok(needs) => {
-                        file.group.push(GroupEntry {
-                            id: cell(1),
-                            members: list(3),
-                            needs,
-                        });
+                    match longer {
+                        Some((part, longer_piece, longer_left)) => {
+                            file.extend(part);
+                            (piece, left) = (longer_piece, longer_left);
+                        }
+                        None => tell(Unread {
+                            text: piece,
+                            lines_before,
+                            error,
+                        }),
                     }
-                    Err(_) => problems.push(Problem {
-                        place,
-                        what: format!("needs: `{}` is not a number", cell(4)),
-                    }),
-                },
-                "service" => file.service.push(ServiceEntry {
-                    id: cell(1),
-                    depends_on: list(3),
-                    accounts: list(5),
-                    ..ServiceEntry::default()
-                }),
-                "account" => file.account.push(AccountEntry {
-                    id: cell(1),
-                    customer: cell(2),
-                    partner: String::new(),
-                    mail: Vec::new(),
-                }),
-                other => problems.push(Problem {
-                    place,
-                    what: format!("kind `{other}`; expected element, group, service or account"),
-                }),
+                }
             }
+            lines_before += piece.matches('\n').count();
+            rest = left;
         }
-        if problems.is_empty() {
-            Ok(file)
-        } else {
-            Err(problems)
+        file
+    }
+
+    /// Hands out all that is written, bit by bit and so that different entries give different bits:
+    /// for a digest.
+    pub fn each_part(&self, mut take: impl FnMut(&[u8])) {
+        let mut one = |text: &str| {
+            take(&(text.len() as u64).to_be_bytes());
+            take(text.as_bytes());
+        };
+        for entry in &self.element {
+            for text in ["element", &entry.id, &entry.part_of, &entry.site] {
+                one(text);
+            }
+            one(&entry.quorum.to_string());
+            let names = [&entry.aliases, &entry.patterns, &entry.watchers];
+            names.into_iter().for_each(|list| all(&mut one, list));
+            all(&mut one, &entry.depends_on);
+        }
+        for entry in &self.group {
+            one("group");
+            one(&entry.id);
+            one(&entry.needs.to_string());
+            all(&mut one, &entry.members);
+        }
+        for entry in &self.service {
+            for text in ["service", &entry.id, &entry.active_from] {
+                one(text);
+            }
+            one(&format!("{:?} {}", entry.life, entry.setting_up));
+            all(&mut one, &entry.depends_on);
+            all(&mut one, &entry.accounts);
+        }
+        for entry in &self.account {
+            for text in ["account", &entry.id, &entry.customer, &entry.partner] {
+                one(text);
+            }
+            all(&mut one, &entry.mail);
         }
     }
 
@@ -228,6 +245,12 @@ impl InventoryFile {
         self.service.extend(other.service);
         self.account.extend(other.account);
     }
+}
+
+/// A list with its length before it.
+fn all(one: &mut dyn FnMut(&str), list: &[String]) {
+    one(&list.len().to_string());
+    list.iter().for_each(|text| one(text));
 }
 
 #[cfg(test)]
@@ -272,23 +295,6 @@ mod tests {
                 "`g`: members: `nobody` does not exist",
                 "`a`: depends on itself through others: a → b → a",
             ]
-        );
-    }
-
-    #[test]
-    fn csv_rows_are_read_and_wrong_ones_named() {
-        let text = "kind,id,parent,members,needs,accounts,aliases\n\
-                    element,sw1,,,,,core-1 10.0.0.1\n\
-                    group,g,,sw1,1,,\n\
-                    service,s,,g,,acme,\n\
-                    account,acme,,,,,\n";
-        let inventory = Inventory::build(InventoryFile::from_csv(text).unwrap()).unwrap();
-        assert!(inventory.resolve_name("10.0.0.1").element.is_some());
-        let wrong = InventoryFile::from_csv("kind,id\nrouter,x\n").unwrap_err();
-        assert!(
-            wrong[0]
-                .to_string()
-                .starts_with("row 2: kind `router`; expected element")
         );
     }
 }

@@ -2,8 +2,14 @@
 
 use crate::model::Time;
 use crate::model::event::ComponentKind;
+use hashbrown::HashTable;
 use regex::Regex;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
+
+/// Most wholes above a part that are asked for their site.
+const PARTS_DEPTH_MAX: usize = 32;
 
 /// An element's number: its place in the inventory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,13 +19,94 @@ pub struct ElementId(pub(super) u32);
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     pub(super) nodes: Vec<Node>,
-    pub(super) by_id: BTreeMap<String, u32>,
-    pub(super) aliases: BTreeMap<String, u32>,
+    /// Nodes whose state each one follows.
+    pub(super) needs: Edges,
+    /// Nodes that follow each one.
+    pub(super) followers: Edges,
+    /// Things that are part of each one.
+    pub(super) parts: Edges,
+    pub(super) by_id: Ids,
+    /// Names of elements in the form in which they are compared, but for those that are the id.
+    pub(super) aliases: FxHashMap<Box<str>, u32>,
     /// Names of which only the host's domain is missing.
-    pub(super) short_names: BTreeMap<String, u32>,
+    pub(super) short_names: FxHashMap<Box<str>, u32>,
     pub(super) accounts: BTreeMap<String, Account>,
     pub(super) patterns: Vec<Pattern>,
     pub(super) watches: BTreeMap<u32, Watch>,
+    /// Names of sites; nodes have their places here, from 1.
+    pub(super) sites: Vec<String>,
+}
+
+/// For each node some others: one list behind the other, so that a million nodes are no million
+/// allocations.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Edges {
+    /// Where the list of each node begins, and where the last one ends.
+    first: Vec<u32>,
+    to: Vec<u32>,
+}
+
+impl Edges {
+    /// Lists of so many nodes, each in the order of the pairs.
+    pub(super) fn of(nodes: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Edges {
+        let mut first = vec![0_u32; nodes + 1];
+        for (from, _) in pairs.clone() {
+            if let Some(count) = first.get_mut(from as usize + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for count in &mut first {
+            sum += *count;
+            *count = sum;
+        }
+        let mut next = first.clone();
+        let mut to = vec![0; sum as usize];
+        for (from, other) in pairs {
+            if let Some(place) = next.get_mut(from as usize)
+                && let Some(free) = to.get_mut(*place as usize)
+            {
+                *free = other;
+                *place += 1;
+            }
+        }
+        Edges { first, to }
+    }
+
+    pub(super) fn from(&self, number: u32) -> &[u32] {
+        let number = number as usize;
+        let (Some(first), Some(end)) = (self.first.get(number), self.first.get(number + 1)) else {
+            return &[];
+        };
+        let range = *first as usize..*end as usize;
+        self.to.get(range).unwrap_or_default()
+    }
+}
+
+/// Numbers of nodes by their ids. A million ids are not kept twice: the nodes have them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ids(HashTable<u32>);
+
+impl Ids {
+    pub(super) fn with_capacity(most: usize) -> Ids {
+        Ids(HashTable::with_capacity(most))
+    }
+
+    pub(super) fn get(&self, nodes: &[Node], id: &str) -> Option<u32> {
+        let is = |number: &u32| id_of(nodes, *number) == id;
+        self.0.find(FxBuildHasher.hash_one(id), is).copied()
+    }
+
+    /// Adds the number of a node that is there; the one that has its id already stays.
+    pub(super) fn insert(&mut self, nodes: &[Node], number: u32) {
+        let hash = |number: &u32| FxBuildHasher.hash_one(id_of(nodes, *number));
+        self.0.insert_unique(hash(&number), number, hash);
+    }
+}
+
+fn id_of(nodes: &[Node], number: u32) -> &str {
+    let node = nodes.get(number as usize);
+    node.map_or("", |node| node.id.as_str())
 }
 
 /// A regular expression over whole names, and whose name it is.
@@ -42,21 +129,17 @@ pub struct Watch {
 pub(super) struct Node {
     pub id: String,
     pub kind: NodeKind,
-    /// Nodes whose state this one follows.
-    pub needs: Vec<u32>,
-    /// Nodes that follow this one.
-    pub followers: Vec<u32>,
     /// The thing it is part of, for explanations.
     pub part_of: Option<u32>,
-    /// Things that are part of this one.
-    pub parts: Vec<u32>,
-    /// Part of `needs`: the parent it hangs from, if it does not itself carry that parent.
+    /// The site that it names; 0: none.
+    pub site: u32,
+    /// It hangs from something that it does not itself carry.
     pub declared_parent: bool,
     /// What a node needs has a lower rank.
     pub rank: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NodeKind {
     Element,
     Group {
@@ -143,25 +226,34 @@ impl Inventory {
 
     /// The accounts that subscribe to a service; none if it is not known.
     pub fn accounts_of(&self, service: &str) -> &[String] {
-        let node = self
-            .by_id
-            .get(service)
-            .and_then(|number| self.node(*number));
-        match node.map(|node| &node.kind) {
-            Some(NodeKind::Service { accounts, .. }) => accounts,
-            _ => &[],
-        }
+        self.service(service).unwrap_or_default()
     }
 
     /// The element of exactly this id.
     pub fn element(&self, id: &str) -> Option<ElementId> {
-        let number = *self.by_id.get(id)?;
+        let number = self.number_of(id)?;
         matches!(self.node(number)?.kind, NodeKind::Element).then_some(ElementId(number))
     }
 
     /// An element's id.
     pub fn element_name(&self, element: ElementId) -> &str {
         self.node(element.0).map_or("", |node| node.id.as_str())
+    }
+
+    /// The site that an element is at: its own, or that of what it is part of; empty: not known.
+    pub fn site_of(&self, element: ElementId) -> &str {
+        let mut next = Some(element.0);
+        for _ in 0..PARTS_DEPTH_MAX {
+            let Some(node) = next.and_then(|number| self.node(number)) else {
+                break;
+            };
+            if let Some(place) = node.site.checked_sub(1) {
+                let site = self.sites.get(place as usize);
+                return site.map_or("", String::as_str);
+            }
+            next = node.part_of;
+        }
+        ""
     }
 
     /// Whether the element hangs from something that may explain its failure.
@@ -177,8 +269,7 @@ impl Inventory {
 
     /// Whether anything hangs from the element or is part of it.
     pub fn has_effects(&self, element: ElementId) -> bool {
-        let node = self.node(element.0);
-        node.is_some_and(|node| !node.followers.is_empty() || !node.parts.is_empty())
+        !self.followers(element.0).is_empty() || !self.parts.from(element.0).is_empty()
     }
 
     /// Whether any element is watched by voters.
@@ -207,10 +298,10 @@ impl Inventory {
                     true
                 }
                 NodeKind::Service { .. } => true,
-                NodeKind::Group { needs } => needs as usize == node.needs.len(),
+                NodeKind::Group { needs } => needs as usize == self.needs(number).len(),
             };
             if sole {
-                let above = node.needs.iter().copied().chain(node.part_of);
+                let above = self.needs(number).iter().copied().chain(node.part_of);
                 left.extend(above.filter(|next| seen.insert(*next)));
             }
         }
@@ -236,7 +327,8 @@ impl Inventory {
                 services.insert(node.id.as_str());
                 accounts.extend(of.iter().map(String::as_str));
             }
-            left.extend(node.followers.iter().copied().filter(|n| seen.insert(*n)));
+            let followers = self.followers(number).iter().copied();
+            left.extend(followers.filter(|n| seen.insert(*n)));
             if seen.len() > most {
                 return (Vec::new(), Vec::new());
             }
@@ -276,20 +368,40 @@ impl Inventory {
     }
 
     fn service(&self, id: &str) -> Option<&[String]> {
-        match &self.node(*self.by_id.get(id)?)?.kind {
+        match &self.node(self.number_of(id)?)?.kind {
             NodeKind::Service { accounts, .. } => Some(accounts),
             NodeKind::Element | NodeKind::Group { .. } => None,
         }
     }
 
     fn groups_of(&self, number: u32) -> impl Iterator<Item = u32> + '_ {
-        self.node(number)
-            .into_iter()
-            .flat_map(|node| node.followers.iter().copied())
-            .filter(|follower| {
-                self.node(*follower)
-                    .is_some_and(|node| matches!(node.kind, NodeKind::Group { .. }))
-            })
+        let followers = self.followers(number).iter().copied();
+        followers.filter(|follower| {
+            self.node(*follower)
+                .is_some_and(|node| matches!(node.kind, NodeKind::Group { .. }))
+        })
+    }
+
+    /// The number of the element, group or service of exactly this id.
+    pub(super) fn number_of(&self, id: &str) -> Option<u32> {
+        self.by_id.get(&self.nodes, id)
+    }
+
+    /// The numbers of all elements, groups and services, in the order of their ids.
+    pub(super) fn in_order(&self) -> Vec<u32> {
+        let mut numbers: Vec<u32> = (0_u32..).zip(&self.nodes).map(|(n, _)| n).collect();
+        numbers.sort_by(|a, b| id_of(&self.nodes, *a).cmp(id_of(&self.nodes, *b)));
+        numbers
+    }
+
+    /// Nodes whose state a node follows.
+    pub(super) fn needs(&self, number: u32) -> &[u32] {
+        self.needs.from(number)
+    }
+
+    /// Nodes that follow a node.
+    pub(super) fn followers(&self, number: u32) -> &[u32] {
+        self.followers.from(number)
     }
 
     pub(super) fn node(&self, number: u32) -> Option<&Node> {

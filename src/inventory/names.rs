@@ -2,7 +2,7 @@
 //! names long and short.
 
 use super::model::{ElementId, Inventory, Query, Resolution};
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 use std::net::IpAddr;
 
 /// Long and short forms of interface names, by prefix.
@@ -25,6 +25,12 @@ const INTERFACES: [(&str, &str); 17] = [
     ("port-channel", "po"),
     ("ethernet", "eth"),
 ];
+
+/// Labels whose value is an alias: circuits, links and sensors by their ids.
+const NAMING_LABELS: [&str; 5] = ["circuit", "circuit_id", "link", "sensor_id", "element"];
+
+/// Labels in which senders tell the address of the host.
+const ADDRESS_LABELS: [&str; 3] = ["address", "host_ip", "ip"];
 
 /// The form in which names are compared: lower case, interface names short, addresses in one
 /// spelling. The part before the last `@` and the host behind it by themselves.
@@ -55,19 +61,21 @@ fn plain(name: &str) -> String {
 
 /// Names without their domain, for monitors that leave it out; one that several elements would
 /// share names none of them.
-pub(super) fn without_domain(names: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {
-    let mut short: BTreeMap<String, Option<u32>> = BTreeMap::new();
+pub(super) fn without_domain<'a>(
+    names: impl Iterator<Item = (&'a str, u32)>,
+) -> FxHashMap<Box<str>, u32> {
+    let mut short: FxHashMap<Box<str>, Option<u32>> = FxHashMap::default();
     for (name, number) in names {
         let (part, host) = match name.rsplit_once('@') {
             Some((part, host)) => (Some(part), host),
-            None => (None, name.as_str()),
+            None => (None, name),
         };
         let Some((first, _)) = host.split_once('.').filter(|_| is_domain_name(host)) else {
             continue;
         };
         let name = part.map_or_else(|| first.to_owned(), |part| format!("{part}@{first}"));
-        let known = short.entry(name).or_insert(Some(*number));
-        *known = known.filter(|known| known == number);
+        let known = short.entry(name.into_boxed_str()).or_insert(Some(number));
+        *known = known.filter(|known| *known == number);
     }
     let single = short.into_iter();
     single
@@ -107,11 +115,16 @@ impl Inventory {
         }
         let host = query.host.unwrap_or("");
         let short = host.split('.').next().unwrap_or(host);
-        let hosts = if host.parse::<IpAddr>().is_ok() || short.parse::<u8>().is_ok() {
-            vec![host]
-        } else {
-            vec![host, short]
-        };
+        let mut hosts = vec![host];
+        if host.parse::<IpAddr>().is_err() && short.parse::<u8>().is_err() {
+            hosts.push(short);
+        }
+        // The host's address, where the sender tells it beside a name of its own.
+        let addresses = ADDRESS_LABELS
+            .iter()
+            .filter_map(|label| query.labels.get(*label));
+        let addresses = addresses.filter(|address| address.parse::<IpAddr>().is_ok());
+        hosts.extend(addresses.map(String::as_str));
         let parts = [query.component, query.check];
         for host in &hosts {
             for part in parts.into_iter().flatten().filter(|part| !part.is_empty()) {
@@ -128,18 +141,8 @@ impl Inventory {
                 }
             }
         }
-        for host in hosts.iter().filter(|host| !host.is_empty()) {
-            if let Some(element) = self.lookup(host) {
-                let part_unknown = query.component.is_some_and(|part| !part.is_empty());
-                let how = format!("host {host} is element {}", self.element_name(element));
-                return Resolution {
-                    element: Some(element),
-                    how,
-                    part_unknown,
-                };
-            }
-        }
-        for name in ["circuit", "circuit_id", "link", "sensor_id", "element"] {
+        // What a label names is more than the host that it hangs from.
+        for name in NAMING_LABELS {
             if let Some(value) = query.labels.get(name)
                 && let Some(element) = self.lookup(value)
             {
@@ -148,6 +151,17 @@ impl Inventory {
                     element: Some(element),
                     how,
                     part_unknown: false,
+                };
+            }
+        }
+        for host in hosts.iter().filter(|host| !host.is_empty()) {
+            if let Some(element) = self.lookup(host) {
+                let part_unknown = query.component.is_some_and(|part| !part.is_empty());
+                let how = format!("host {host} is element {}", self.element_name(element));
+                return Resolution {
+                    element: Some(element),
+                    how,
+                    part_unknown,
                 };
             }
         }
@@ -160,8 +174,12 @@ impl Inventory {
 
     fn lookup(&self, name: &str) -> Option<ElementId> {
         let normal = normal(name);
-        let named = |names: &BTreeMap<String, u32>| names.get(&normal).copied().map(ElementId);
+        let named = |names: &FxHashMap<Box<str>, u32>| {
+            let number = names.get(normal.as_str());
+            number.copied().map(ElementId)
+        };
         self.element(name)
+            .or_else(|| self.element(&normal))
             .or_else(|| named(&self.aliases))
             .or_else(|| named(&self.short_names))
             .or_else(|| self.by_pattern(name))
@@ -177,6 +195,7 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn long_and_short_interface_names_are_one() {
@@ -227,5 +246,44 @@ mod tests {
         assert_eq!(found("edge.fra.example.net"), "edge.fra.example.net");
         let part = resolved(&inventory, "core-1", Some("Eth1"));
         assert_eq!(part, "Ethernet1@core-1.example.net");
+    }
+
+    #[test]
+    fn sensors_and_circuits_are_found_by_their_ids_before_the_host_they_hang_from() {
+        let file = crate::inventory::InventoryFile::from_toml(
+            r#"
+            element = [
+                { id = "core-1", aliases = ["192.0.2.1"] },
+                { id = "psu1@core-1", aliases = ["2041"] },
+                { id = "wan", aliases = ["CKT/0815"] },
+                { id = "intake", patterns = ["temp-[0-9]+@crac-1"] },
+            ]
+            "#,
+        );
+        let inventory = Inventory::build(file.unwrap()).unwrap();
+        let found = |host: &str, part: Option<&str>, label: (&str, &str)| {
+            let labels = BTreeMap::from([(label.0.to_owned(), label.1.to_owned())]);
+            let query = Query {
+                site: None,
+                host: Some(host),
+                component: part,
+                component_kind: None,
+                check: None,
+                service: None,
+                labels: &labels,
+            };
+            let element = inventory.resolve(&query).element;
+            element.map_or_else(String::new, |id| inventory.element_name(id).to_owned())
+        };
+        assert_eq!(found("core-1", None, ("sensor_id", "2041")), "psu1@core-1");
+        assert_eq!(found("core-1", None, ("sensor_id", "7")), "core-1");
+        assert_eq!(found("nowhere", None, ("circuit_id", "ckt/0815")), "wan");
+        assert_eq!(found("crac-1", Some("temp-12"), ("x", "")), "intake");
+        // A name of the monitor's own, and the address behind it.
+        assert_eq!(
+            found("Core switch", None, ("address", "192.0.2.1")),
+            "core-1"
+        );
+        assert_eq!(found("Core switch", None, ("address", "core-1")), "");
     }
 }

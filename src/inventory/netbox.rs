@@ -1,14 +1,16 @@
 //! Inventory from what NetBox's REST API answers: devices, interfaces, cables, power feeds,
-//! circuits and tenants. Pure: pages of JSON in, entries out; who asks and when is elsewhere.
+//! circuits and tenants. Pure: pages of JSON in, out of answers or files, and entries out; who asks
+//! and when is elsewhere.
 //!
 //! | NetBox | becomes |
 //! | --- | --- |
-//! | site | element `site/SLUG` |
+//! | site | element `site/SLUG`, at the site `SLUG` |
 //! | device | element of its name, part of its site; a service of its tenant, if it has one |
 //! | interface | element `NAME@DEVICE`, part of its device |
 //! | interface in a LAG | member of the group `lag/LAG@DEVICE`, on which the LAG depends |
-//! | cable | element `cable/ID`, on which both ends depend; its label is an alias |
-//! | power feed | element `feed/NAME`, part of its site |
+//! | cable | element `cable/ID`; its label is an alias. Interfaces and power ports at its ends depend on it; it depends on the feed, the outlet's device or the circuit at its end |
+//! | power port with a cable | element `NAME@DEVICE`, part of its device; member of the group `power/DEVICE`, of which one carries the device |
+//! | power feed | element `feed/NAME`, part of its site; `feed/PANEL/NAME` if the name is taken |
 //! | circuit | element of its id; a service of its tenant, if it has one |
 //! | tenant | account of its slug; `customer`, `partner` and `mail` from custom fields of those names |
 
@@ -60,7 +62,53 @@ impl NetboxList {
             NetboxList::Tenants => "/api/tenancy/tenants/",
         }
     }
+
+    /// The name of a file that holds it, without its end.
+    const fn name(self) -> &'static str {
+        match self {
+            NetboxList::Devices => "devices",
+            NetboxList::Interfaces => "interfaces",
+            NetboxList::Cables => "cables",
+            NetboxList::PowerFeeds => "power-feeds",
+            NetboxList::Circuits => "circuits",
+            NetboxList::Tenants => "tenants",
+        }
+    }
+
+    /// The list that a row belongs to by its address, else by the name of its file.
+    fn of(file: &str, row: Option<&Value>) -> Option<NetboxList> {
+        let mut lists = NetboxList::ALL.into_iter();
+        match row.and_then(|row| text(row, "/url")) {
+            Some(url) => lists.find(|list| url.contains(list.path())),
+            None => {
+                let file = file.to_lowercase().replace('_', "-");
+                lists.find(|list| file.starts_with(list.name()))
+            }
+        }
+    }
 }
+
+/// Keys of rows that are read; a row has some forty.
+const KEYS: [&str; 18] = [
+    "a_terminations",
+    "b_terminations",
+    "cid",
+    "custom_fields",
+    "device",
+    "id",
+    "label",
+    "lag",
+    "name",
+    "oob_ip",
+    "power_panel",
+    "primary_ip4",
+    "primary_ip6",
+    "site",
+    "slug",
+    "status",
+    "tenant",
+    "type",
+];
 
 /// Pages collected so far.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -85,26 +133,76 @@ impl Netbox {
             place: format!("NetBox {}", list.path()),
             what: format!("the answer is no list of NetBox's API: {error}"),
         })?;
-        self.rows.entry(list).or_default().extend(page.results);
+        self.take_rows(list, page.results);
         self.counts.extend(page.count.map(|count| (list, count)));
         Ok(page.next)
+    }
+
+    /// Takes a file: one answer of the API or several, or their rows, as a list or one after the
+    /// other. Which list it is say the addresses of its rows, else the file's name without its end.
+    pub fn take_file(&mut self, name: &str, body: &[u8]) -> Result<(), Problem> {
+        let wrong = |what: String| Problem {
+            place: format!("NetBox {name}"),
+            what,
+        };
+        let mut left: Vec<Value> = Vec::new();
+        for value in serde_json::Deserializer::from_slice(body).into_iter() {
+            left.push(value.map_err(|error| wrong(format!("is no JSON: {error}")))?);
+        }
+        let (mut rows, mut count) = (Vec::new(), None);
+        left.reverse();
+        while let Some(value) = left.pop() {
+            match value {
+                Value::Array(values) => left.extend(values.into_iter().rev()),
+                Value::Object(_) if value.get("results").is_some() => {
+                    let page: Page = serde_json::from_value(value)
+                        .map_err(|error| wrong(format!("is no list of NetBox's API: {error}")))?;
+                    count = page.count.or(count);
+                    rows.extend(page.results);
+                }
+                Value::Object(_) if value.get("id").is_some() => rows.push(value),
+                _ => return Err(wrong("is no list of NetBox's API".to_owned())),
+            }
+        }
+        let Some(list) = NetboxList::of(name, rows.first()) else {
+            let known = NetboxList::ALL.map(|list| format!("{}.json", list.name()));
+            return Err(wrong(format!(
+                "its rows have no address of NetBox's (`url`), and its name is none of {}",
+                known.join(", ")
+            )));
+        };
+        self.take_rows(list, rows);
+        self.counts.extend(count.map(|count| (list, count)));
+        Ok(())
+    }
+
+    fn take_rows(&mut self, list: NetboxList, rows: Vec<Value>) {
+        let known = self.rows.entry(list).or_default();
+        known.extend(rows.into_iter().map(|mut row| {
+            if let Some(row) = row.as_object_mut() {
+                row.retain(|key, _| KEYS.contains(&key.as_str()));
+            }
+            row
+        }));
+    }
+
+    /// How many rows of a list are there and how many there should be, if these differ.
+    pub fn missing(&mut self, list: NetboxList) -> Option<(usize, u64)> {
+        let rows = self.rows.entry(list).or_default();
+        let mut seen = BTreeSet::new();
+        rows.retain(|row| number(row, "/id").is_none_or(|id| seen.insert(id)));
+        let count = *self.counts.get(&list)?;
+        (count != rows.len() as u64).then_some((rows.len(), count))
     }
 
     /// Whether all rows of a list came: what changes while its pages are read moves rows from one
     /// page to another.
     pub fn check_whole(&mut self, list: NetboxList) -> Result<(), Problem> {
-        let rows = self.rows.entry(list).or_default();
-        let mut seen = BTreeSet::new();
-        rows.retain(|row| number(row, "/id").is_none_or(|id| seen.insert(id)));
-        let Some(count) = self.counts.get(&list).filter(|c| **c != rows.len() as u64) else {
-            return Ok(());
-        };
-        Err(Problem {
-            place: format!("NetBox {}", list.path()),
-            what: format!(
-                "{} of {count} rows came: it changed while it was read",
-                rows.len()
-            ),
+        self.missing(list).map_or(Ok(()), |(came, count)| {
+            Err(Problem {
+                place: format!("NetBox {}", list.path()),
+                what: format!("{came} of {count} rows came: it changed while it was read"),
+            })
         })
     }
 
@@ -115,9 +213,9 @@ impl Netbox {
         rows(NetboxList::Tenants).for_each(|row| reader.tenant(row));
         rows(NetboxList::Devices).for_each(|row| reader.device(row));
         rows(NetboxList::Interfaces).for_each(|row| reader.interface(row));
-        rows(NetboxList::Cables).for_each(|row| reader.cable(row));
         rows(NetboxList::PowerFeeds).for_each(|row| reader.feed(row));
         rows(NetboxList::Circuits).for_each(|row| reader.circuit(row));
+        rows(NetboxList::Cables).for_each(|row| reader.cable(row));
         reader.finish()
     }
 }
@@ -130,6 +228,8 @@ struct Reader {
     services: Vec<ServiceEntry>,
     devices: BTreeMap<u64, String>,
     interfaces: BTreeMap<u64, String>,
+    feeds: BTreeMap<u64, String>,
+    circuits: BTreeSet<String>,
     sites: BTreeSet<String>,
     /// Addresses that speak by mail, in lower case, and for which account.
     mails: BTreeMap<String, String>,
@@ -226,6 +326,7 @@ impl Reader {
             id: name.clone(),
             aliases: aliases.into_iter().collect(),
             part_of: self.site(row),
+            site: text(row, "/site/slug").unwrap_or("").to_owned(),
             ..ElementEntry::default()
         };
         if !self.add("device", row, entry) {
@@ -281,14 +382,14 @@ impl Reader {
         if is_lag {
             self.groups
                 .entry(group.clone())
-                .or_insert_with(|| lag(&group));
+                .or_insert_with(|| one_of(&group));
         }
         if let Some(lag_name) = text(row, "/lag/name") {
             let group = format!("lag/{lag_name}@{device}");
             let entry = self
                 .groups
                 .entry(group.clone())
-                .or_insert_with(|| lag(&group));
+                .or_insert_with(|| one_of(&group));
             entry.members.push(element);
         }
     }
@@ -297,24 +398,42 @@ impl Reader {
         let Some(id) = number(row, "/id") else {
             return self.skip("cable", row, "it has no id");
         };
-        let mut ends = Vec::new();
+        let (mut ends, mut needs) = (Vec::new(), Vec::new());
         for side in ["/a_terminations", "/b_terminations"] {
             let terminations = row.pointer(side).and_then(Value::as_array);
             for end in terminations.into_iter().flatten() {
-                if text(end, "/object_type") == Some("dcim.interface") {
-                    let id = number(end, "/object_id").or_else(|| number(end, "/object/id"));
-                    ends.extend(id.and_then(|id| self.interfaces.get(&id)).cloned());
+                match text(end, "/object_type") {
+                    Some("dcim.interface") => {
+                        let id = number(end, "/object_id").or_else(|| number(end, "/object/id"));
+                        ends.extend(id.and_then(|id| self.interfaces.get(&id)).cloned());
+                    }
+                    Some("dcim.powerport") => ends.extend(self.power_port(end)),
+                    Some("dcim.powerfeed") => {
+                        let id = number(end, "/object_id").or_else(|| number(end, "/object/id"));
+                        needs.extend(id.and_then(|id| self.feeds.get(&id)).cloned());
+                    }
+                    Some("dcim.poweroutlet") => {
+                        let device = number(end, "/object/device/id");
+                        needs.extend(device.and_then(|id| self.devices.get(&id)).cloned());
+                    }
+                    Some("circuits.circuittermination") => {
+                        let circuit = text(end, "/object/circuit/cid");
+                        let known = circuit.filter(|cid| self.circuits.contains(*cid));
+                        needs.extend(known.map(str::to_owned));
+                    }
+                    _ => {}
                 }
             }
         }
         if ends.is_empty() {
-            return self.skip("cable", row, "it ends at no known interface");
+            return self.skip("cable", row, "it ends at no known interface or power port");
         }
         let element = format!("cable/{id}");
         let label = text(row, "/label").filter(|label| !label.is_empty());
         let entry = ElementEntry {
             id: element.clone(),
             aliases: label.into_iter().map(str::to_owned).collect(),
+            depends_on: needs,
             ..ElementEntry::default()
         };
         if self.add("cable", row, entry) {
@@ -326,17 +445,52 @@ impl Reader {
         }
     }
 
+    /// The power port at the end of a cable: part of its device, which works while one of them does.
+    fn power_port(&mut self, end: &Value) -> Option<String> {
+        let device = number(end, "/object/device/id")?;
+        let device = self.devices.get(&device)?.clone();
+        let element = format!("{}@{device}", text(end, "/object/name")?);
+        let group = format!("power/{device}");
+        if !self.elements.contains_key(&element) {
+            let entry = ElementEntry {
+                id: element.clone(),
+                part_of: device.clone(),
+                ..ElementEntry::default()
+            };
+            self.elements.insert(element.clone(), entry);
+        }
+        let entry = self.groups.entry(group.clone());
+        let entry = entry.or_insert_with(|| one_of(&group));
+        if !entry.members.contains(&element) {
+            entry.members.push(element.clone());
+        }
+        let carried = self.elements.get_mut(&device)?;
+        if !carried.depends_on.contains(&group) {
+            carried.depends_on.push(group);
+        }
+        Some(element)
+    }
+
     fn feed(&mut self, row: &Value) {
         let Some(name) = text(row, "/name") else {
             return self.skip("power feed", row, "it has no name");
         };
-        let site = self.site(row);
+        let mut feed = format!("feed/{name}");
+        if self.elements.contains_key(&feed)
+            && let Some(panel) = text(row, "/power_panel/name")
+        {
+            feed = format!("feed/{panel}/{name}");
+        }
         let entry = ElementEntry {
-            id: format!("feed/{name}"),
-            part_of: site,
+            id: feed.clone(),
+            part_of: self.site(row),
             ..ElementEntry::default()
         };
-        self.add("power feed", row, entry);
+        if self.add("power feed", row, entry)
+            && let Some(id) = number(row, "/id")
+        {
+            self.feeds.insert(id, feed);
+        }
     }
 
     fn circuit(&mut self, row: &Value) {
@@ -350,6 +504,7 @@ impl Reader {
         if !self.add("circuit", row, entry) {
             return;
         }
+        self.circuits.insert(cid.to_owned());
         let life = match text(row, "/status/value") {
             Some("planned" | "provisioning") => Life::SettingUp,
             Some("deprovisioning" | "decommissioned") => Life::Retired,
@@ -363,6 +518,7 @@ impl Reader {
             let id = format!("site/{slug}");
             self.elements.entry(id.clone()).or_insert(ElementEntry {
                 id,
+                site: slug,
                 ..ElementEntry::default()
             });
         }
@@ -413,8 +569,8 @@ impl Reader {
     }
 }
 
-/// One working member carries a LAG, as far as NetBox knows.
-fn lag(id: &str) -> GroupEntry {
+/// One working member carries a LAG or a device, as far as NetBox knows.
+fn one_of(id: &str) -> GroupEntry {
     GroupEntry {
         id: id.to_owned(),
         members: Vec::new(),
@@ -431,117 +587,4 @@ fn number(row: &Value, path: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::health::{Condition, Health};
-    use super::super::impact::Lives;
-    use super::super::model::Inventory;
-    use super::*;
-    use crate::model::Severity;
-
-    fn page(results: &str) -> Vec<u8> {
-        format!(r#"{{"count":1,"next":null,"previous":null,"results":[{results}]}}"#).into_bytes()
-    }
-
-    fn netbox() -> Netbox {
-        let mut netbox = Netbox::default();
-        let mut take = |list, rows: &str| {
-            assert_eq!(netbox.take_page(list, &page(rows)), Ok(None));
-        };
-        take(
-            NetboxList::Tenants,
-            r#"{"id":1,"name":"Acme","slug":"acme","custom_fields":{"customer":null}},
-               {"id":2,"name":"Globex","slug":"globex","custom_fields":{"partner":"reseller"}}"#,
-        );
-        take(
-            NetboxList::Devices,
-            r#"{"id":10,"name":"sw-1","site":{"id":1,"slug":"ams"},"tenant":null,
-                "status":{"value":"active"},"primary_ip4":{"address":"192.0.2.1/24"},
-                "primary_ip6":{"address":"2001:db8::1/64"}},
-               {"id":11,"name":"web-1","site":{"id":1,"slug":"ams"},
-                "tenant":{"id":1,"slug":"acme"},"status":{"value":"active"}},
-               {"id":12,"name":null,"site":{"id":1,"slug":"ams"},
-                "tenant":{"id":2,"slug":"globex"},"status":{"value":"planned"}}"#,
-        );
-        take(
-            NetboxList::Interfaces,
-            r#"{"id":100,"name":"ae0","device":{"id":10},"type":{"value":"lag"},"lag":null},
-               {"id":101,"name":"xe-0/0/1","device":{"id":10},"type":{"value":"10gbase-x-sfpp"},
-                "lag":{"id":100,"name":"ae0"}},
-               {"id":102,"name":"xe-0/0/2","device":{"id":10},"type":{"value":"10gbase-x-sfpp"},
-                "lag":{"id":100,"name":"ae0"}},
-               {"id":103,"name":"eth0","device":{"id":99},"type":{"value":"1000base-t"}}"#,
-        );
-        take(
-            NetboxList::Cables,
-            r#"{"id":7,"label":"K-7","a_terminations":[{"object_type":"dcim.interface",
-                "object_id":101,"object":{"id":101}}],"b_terminations":[]}"#,
-        );
-        take(
-            NetboxList::PowerFeeds,
-            r#"{"id":5,"name":"A1","power_panel":{"id":1,"name":"P1","site":{"slug":"ams"}}}"#,
-        );
-        take(
-            NetboxList::Circuits,
-            r#"{"id":3,"cid":"CKT-1","status":{"value":"active"},"tenant":{"slug":"globex"}}"#,
-        );
-        netbox
-    }
-
-    #[test]
-    fn what_netbox_knows_becomes_a_graph() {
-        let (file, problems) = netbox().entries();
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            told,
-            ["NetBox interface 103: left out: its device is not in the answer"]
-        );
-        let inventory = Inventory::build(file).unwrap();
-        assert!(inventory.resolve_name("2001:db8::1").element.is_some());
-        let cable = inventory.resolve_name("K-7").element.unwrap();
-        let mut health = Health::new(&inventory);
-        health.set(&inventory, cable, Condition::Down);
-        let impact = health.impact(&inventory, &[cable], &Lives::default());
-        assert_eq!(impact.severity, Some(Severity::S4));
-        assert_eq!(
-            impact.sentences[0],
-            "lag/ae0@sw-1: 1 of 2 working, needs 1: redundancy lost."
-        );
-        let site = inventory.element("site/ams").unwrap();
-        health.set(&inventory, site, Condition::Down);
-        let impact = health.impact(&inventory, &[site], &Lives::default());
-        assert_eq!(impact.severity, Some(Severity::S2));
-        assert_eq!(impact.services, ["device/web-1"]);
-    }
-
-    #[test]
-    fn what_is_no_answer_of_the_api_is_refused() {
-        let error = Netbox::default()
-            .take_page(NetboxList::Devices, br#"{"detail":"Invalid token"}"#)
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("NetBox /api/dcim/devices/: the answer is no list")
-        );
-    }
-
-    #[test]
-    fn rows_that_move_between_pages_while_they_are_read_are_noticed() {
-        let list = NetboxList::Devices;
-        let mut netbox = Netbox::default();
-        let page = |rows: &str| format!(r#"{{"count":3,"next":null,"results":[{rows}]}}"#);
-        let first = page(r#"{"id":1},{"id":2}"#);
-        netbox.take_page(list, first.as_bytes()).unwrap();
-        let again = page(r#"{"id":2}"#);
-        netbox.take_page(list, again.as_bytes()).unwrap();
-        let told = netbox.check_whole(list).unwrap_err().to_string();
-        assert!(
-            told.ends_with("2 of 3 rows came: it changed while it was read"),
-            "{told}"
-        );
-        netbox
-            .take_page(list, page(r#"{"id":3}"#).as_bytes())
-            .unwrap();
-        assert_eq!(netbox.check_whole(list), Ok(()));
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ impl Health {
             let Some(node) = inventory.node(number) else {
                 continue;
             };
-            for next in node.needs.iter().copied() {
+            for next in inventory.needs(number).iter().copied() {
                 if !seen.insert(next) || seen.len() > WALK_MAX {
                     continue;
                 }
@@ -60,7 +60,8 @@ impl Health {
             if matches!(node.kind, NodeKind::Service { retired: false, .. }) {
                 return true;
             }
-            left.extend(node.followers.iter().copied().filter(|n| seen.insert(*n)));
+            let followers = inventory.followers(number).iter().copied();
+            left.extend(followers.filter(|n| seen.insert(*n)));
         }
         false
     }
@@ -72,11 +73,9 @@ impl Health {
         let mut seen = BTreeSet::from([root.0]);
         let mut left = VecDeque::from([root.0]);
         while let Some(number) = left.pop_front() {
-            let Some(node) = inventory.node(number) else {
-                continue;
-            };
-            let parts = node.parts.iter().filter(|_| number == root.0);
-            for next in node.followers.iter().chain(parts).copied() {
+            let parts = inventory.parts.from(number).iter();
+            let parts = parts.filter(|_| number == root.0);
+            for next in inventory.followers(number).iter().chain(parts).copied() {
                 if seen.len() > WALK_MAX || !seen.insert(next) {
                     continue;
                 }
@@ -88,9 +87,7 @@ impl Health {
                 }
                 // What works explains nothing further, and a part explains the whole only where
                 // the whole follows it.
-                let follows = inventory
-                    .node(next)
-                    .is_some_and(|n| n.needs.contains(&number));
+                let follows = inventory.needs(next).contains(&number);
                 if follows && self.at(next) == Condition::Down {
                     left.push_back(next);
                 }
@@ -106,10 +103,7 @@ impl Health {
         let mut left = VecDeque::from([element.0]);
         let mut found = Vec::new();
         while let Some(number) = left.pop_front() {
-            let Some(node) = inventory.node(number) else {
-                continue;
-            };
-            for next in node.followers.iter().copied() {
+            for next in inventory.followers(number).iter().copied() {
                 if self.at(next) == Condition::Up || !seen.insert(next) || seen.len() > WALK_MAX {
                     continue;
                 }
@@ -120,8 +114,8 @@ impl Health {
                 if !matches!(group.kind, NodeKind::Group { .. }) {
                     continue;
                 }
-                let failed = group
-                    .needs
+                let failed = inventory
+                    .needs(next)
                     .iter()
                     .copied()
                     .filter(|member| *member != number && self.at(*member) != Condition::Up);
@@ -143,7 +137,7 @@ impl Health {
             if self.has_failed(ElementId(number)) {
                 found.push(ElementId(number));
             }
-            let needs = inventory.node(number).into_iter().flat_map(|n| &n.needs);
+            let needs = inventory.needs(number).iter();
             for next in needs.copied().take(MEMBERS_ASKED_MAX) {
                 if self.at(next) != Condition::Up && seen.insert(next) {
                     left.push_back(next);
@@ -162,12 +156,9 @@ impl Health {
         element: ElementId,
         of_redundancy: bool,
     ) -> Vec<ElementId> {
-        let Some(node) = inventory.node(element.0) else {
-            return Vec::new();
-        };
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut left: VecDeque<u32> = node.needs.iter().copied().collect();
+        let mut left: VecDeque<u32> = inventory.needs(element.0).iter().copied().collect();
         while let Some(number) = left.pop_front() {
             let Some(group) = inventory.node(number).filter(|_| seen.insert(number)) else {
                 continue;
@@ -175,7 +166,12 @@ impl Health {
             if !matches!(group.kind, NodeKind::Group { .. }) || self.at(number) == Condition::Up {
                 continue;
             }
-            for member in group.needs.iter().copied().take(MEMBERS_ASKED_MAX) {
+            for member in inventory
+                .needs(number)
+                .iter()
+                .copied()
+                .take(MEMBERS_ASKED_MAX)
+            {
                 left.push_back(member);
                 if self.is_down(ElementId(member))
                     && (of_redundancy || beside(inventory, ElementId(member), element))
@@ -194,11 +190,7 @@ impl Health {
         let mut seen = BTreeSet::new();
         let mut left = VecDeque::from([member.0]);
         while let Some(number) = left.pop_front() {
-            let followers = inventory
-                .node(number)
-                .into_iter()
-                .flat_map(|n| &n.followers);
-            for next in followers.copied() {
+            for next in inventory.followers(number).iter().copied() {
                 match inventory.node(next).map(|n| &n.kind) {
                     Some(NodeKind::Group { .. })
                         if self.at(next) != Condition::Up && seen.insert(next) =>

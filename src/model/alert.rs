@@ -4,6 +4,7 @@ use super::event::{ComponentKind, EventState, SeverityHint, Suppressed};
 use super::id::{AlertId, IncidentId, SilenceId, Sym, WindowId};
 use super::identity::{AlertKey, Identity};
 use super::incident::WITHHELD;
+use super::severity::Severity;
 use super::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,6 +58,27 @@ pub struct Alert {
     pub doubted: bool,
     /// Content that must not leave the bridge.
     pub sensitive: bool,
+    /// The severity that a rule gave it.
+    pub severity: Option<Severity>,
+}
+
+/// What an alert says of how bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// By the sender's word and rules.
+    pub hint: SeverityHint,
+    /// By a rule.
+    pub severity: Option<Severity>,
+}
+
+impl Alert {
+    /// What it says of how bad it is.
+    pub const fn weight(&self) -> Weight {
+        Weight {
+            hint: self.hint,
+            severity: self.severity,
+        }
+    }
 }
 
 /// What keeps an alert quiet.
@@ -66,7 +88,7 @@ pub enum Cover {
     Silence(SilenceId),
     /// A maintenance window.
     Window(WindowId),
-    /// One occurrence of a recurring window.
+    /// One occurrence of a recurring window, as earlier versions kept it.
     Recurring {
         /// Its name.
         name: Sym,

@@ -16,6 +16,8 @@ pub enum Family {
     Merges,
     /// Incidents void.
     Voids,
+    /// Incidents that began to flap.
+    Flaps,
     /// Levels of escalation reached.
     Escalations,
     /// Targets missed, at the instant they were due.
@@ -51,12 +53,13 @@ pub struct FamilySpec {
 
 impl Family {
     /// All families, in the order of the documentation.
-    pub const ALL: [Family; 14] = [
+    pub const ALL: [Family; 15] = [
         Family::TicketsCreated,
         Family::SeverityChanges,
         Family::Reopens,
         Family::Merges,
         Family::Voids,
+        Family::Flaps,
         Family::Escalations,
         Family::SlaBreaches,
         Family::SlaVerdicts,
@@ -99,6 +102,12 @@ impl Family {
                 "alertbridge_voids_total",
                 "Incidents that do not count, by reason.",
                 &["reason"],
+                &[],
+            ),
+            Family::Flaps => spec(
+                "alertbridge_flapping_total",
+                "Incidents that began to change too often.",
+                &[],
                 &[],
             ),
             Family::Escalations => spec(

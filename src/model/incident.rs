@@ -107,6 +107,8 @@ pub struct Incident {
     pub hosts: Vec<u64>,
     /// Accounts whose people reported it, at most 1000.
     pub reported_by: Vec<String>,
+    /// Tags that rules gave to its alerts, in order, at most 32.
+    pub tags: Vec<String>,
 }
 
 /// What stands in place of sensitive content.
@@ -114,6 +116,8 @@ pub const WITHHELD: &str = "(content withheld)";
 
 /// Most accounts whose reports are remembered.
 const REPORTERS_MAX: usize = 1000;
+/// Most tags of an incident.
+const TAGS_MAX: usize = 32;
 
 impl Incident {
     /// As those see it who may not see sensitive content: number, severity and times.
@@ -128,8 +132,22 @@ impl Incident {
             self.services.clear();
             self.accounts.clear();
             self.reported_by.clear();
+            self.tags.clear();
         }
         self
+    }
+
+    /// Adds tags; whether one is new.
+    pub fn tag(&mut self, tags: &[String]) -> bool {
+        let before = self.tags.len();
+        for tag in tags {
+            if let Err(place) = self.tags.binary_search(tag)
+                && self.tags.len() < TAGS_MAX
+            {
+                self.tags.insert(place, tag.clone());
+            }
+        }
+        self.tags.len() > before
     }
 
     /// Somebody of this account reported it.

@@ -212,10 +212,11 @@ pub struct Seen {
     pub summary: Option<String>,
 }
 
-/// Alerts of a storm that still fire, with the texts that the engine does not hold.
+/// Alerts that still fire, with the texts that the engine does not hold: of a storm that may be
+/// over, or of what is held while a silence or window begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remains {
-    /// The storm.
+    /// The storm, or what is held.
     pub storm: IncidentId,
     /// Every alert of it that is active, and what its newest event said.
     pub alerts: Vec<(Alert, AlertText)>,

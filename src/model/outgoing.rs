@@ -87,13 +87,15 @@ pub enum NoticeKind {
     Page,
     /// A call is over.
     PageEnded,
+    /// The report of a contract's month.
+    Report,
     /// What somebody wrote was received, under this number.
     Received,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [NoticeKind; 20] = [
+    pub const ALL: [NoticeKind; 21] = [
         NoticeKind::Opened,
         NoticeKind::Updated,
         NoticeKind::Promised,
@@ -113,6 +115,7 @@ impl NoticeKind {
         NoticeKind::PromiseUnclear,
         NoticeKind::Page,
         NoticeKind::PageEnded,
+        NoticeKind::Report,
         NoticeKind::Received,
     ];
 
@@ -138,6 +141,7 @@ impl NoticeKind {
             NoticeKind::PromiseUnclear => "promise_unclear",
             NoticeKind::Page => "page",
             NoticeKind::PageEnded => "page_ended",
+            NoticeKind::Report => "report",
             NoticeKind::Received => "received",
         }
     }
@@ -249,7 +253,7 @@ pub struct NoticeFacts {
     pub sender_name: String,
     /// Where the reader gets help.
     pub support: String,
-    /// `INC-12`, `MW-3`, `SEC-1`.
+    /// `INC-12`, `MW-3`, `SEC-1`; a report's month, like `2026-06`.
     pub reference: String,
     /// The contract; empty: none.
     pub contract: String,

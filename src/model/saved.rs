@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 /// Version of the encoding of bodies: one byte before each. A field that is added later stands at
 /// the end of its type and encodes as zeros while it says nothing; a body of an older version is
 /// then read as if zeros followed it.
-pub const BODY_VERSION: u8 = 2;
-/// Zeros that stand in for the fields which version 1 did not have.
-const SINCE_1: [u8; 16] = [0; 16];
+pub const BODY_VERSION: u8 = 3;
+/// Zeros that stand in for the fields which older versions did not have.
+const SINCE: [u8; 16] = [0; 16];
 
 /// A value as bytes: the version, then postcard. Only values that postcard has no form for (maps
 /// or sequences of unknown length) fail; our types have none.
@@ -32,7 +32,7 @@ pub fn decode_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match bytes.split_first() {
         None => Err("it is empty".to_owned()),
         Some((&BODY_VERSION, rest)) => decoded(rest, 0),
-        Some((1, rest)) => decoded(&[rest, &SINCE_1].concat(), SINCE_1.len()),
+        Some((1 | 2, rest)) => decoded(&[rest, &SINCE].concat(), SINCE.len()),
         Some((found, _)) => Err(format!(
             "it has encoding version {found}, this program knows up to {BODY_VERSION}"
         )),
@@ -161,17 +161,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_of_version_1_is_read_as_if_zeros_followed() {
-        let mut bytes = encode_body(&(7_u64, "x")).unwrap();
-        bytes[0] = 1;
-        let read: (u64, String, Option<String>, bool) = decode_body(&bytes).unwrap();
-        assert_eq!(read, (7, "x".to_owned(), None, false));
-        assert_eq!(
-            decode_body::<(u64, String)>(&bytes).unwrap(),
-            (7, "x".into())
-        );
-        bytes.push(0);
-        let left = decode_body::<(u64, String)>(&bytes).unwrap_err();
-        assert_eq!(left, "1 bytes are left over");
+    fn a_body_of_an_older_version_is_read_as_if_zeros_followed() {
+        for version in [1, 2] {
+            let mut bytes = encode_body(&(7_u64, "x")).unwrap();
+            bytes[0] = version;
+            let read: (u64, String, Option<String>, bool) = decode_body(&bytes).unwrap();
+            assert_eq!(read, (7, "x".to_owned(), None, false));
+            assert_eq!(
+                decode_body::<(u64, String)>(&bytes).unwrap(),
+                (7, "x".into())
+            );
+            bytes.push(0);
+            let left = decode_body::<(u64, String)>(&bytes).unwrap_err();
+            assert_eq!(left, "1 bytes are left over");
+        }
     }
 }

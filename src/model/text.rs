@@ -34,13 +34,16 @@ pub fn into_bounded(text: String, bytes_max: usize) -> String {
 
 /// [`one_line`] for a text that need not be copied when it is one already, as most are.
 pub fn into_one_line(text: String) -> String {
-    let mut blank = true;
-    let plain = text.bytes().all(|byte| {
-        let good = byte.is_ascii_graphic() || (byte == b' ' && !blank);
-        blank = byte == b' ';
-        good
-    });
-    if plain && (!blank || text.is_empty()) {
+    let bytes = text.as_bytes();
+    // Without a way out in the middle, so that many bytes are looked at in one step.
+    let printable = bytes
+        .iter()
+        .fold(true, |all, byte| all & (byte.wrapping_sub(b' ') < 0x5f));
+    let plain = printable
+        && bytes.first() != Some(&b' ')
+        && bytes.last() != Some(&b' ')
+        && memchr::memmem::find(bytes, b"  ").is_none();
+    if plain {
         return text;
     }
     one_line(&text)

@@ -255,4 +255,9 @@ pub enum PersonDid {
     ClosedByCustomer,
     /// The condition behind an acknowledgement ended; its monitor cannot say so itself.
     ConditionEnded,
+    /// Staff set the field that holds the time promised for the next update.
+    Promised {
+        /// Its value as written, bounded; without an offset it is in the contract's zone.
+        value: String,
+    },
 }

@@ -131,17 +131,21 @@ impl Mailer {
                 (thread, Automatic::Generated)
             }
         };
-        self.relay
-            .send(&Letter {
-                from,
-                to,
-                reply_to: self.reply_to.clone(),
-                subject: worded.subject,
-                body: worded.body,
-                message_id: format!("<{about}{}@{}>", notice.key, self.domain),
-                thread: Some(thread),
-                automatic: Some(why),
-            })
-            .await
+        let letter = Letter {
+            from,
+            to,
+            reply_to: self.reply_to.clone(),
+            subject: worded.subject,
+            body: worded.body,
+            message_id: format!("<{about}{}@{}>", notice.key, self.domain),
+            thread: Some(thread),
+            automatic: Some(why),
+        };
+        let files: Vec<(&str, &str)> = worded
+            .files
+            .iter()
+            .map(|file| (file.name.as_str(), file.text.as_str()))
+            .collect();
+        self.relay.send_with(&letter, &files).await
     }
 }

@@ -19,4 +19,4 @@ pub mod words;
 mod worker;
 
 pub use section::NoticesSection;
-pub use worker::{NoticeLedger, NoticeWorker, Ways};
+pub use worker::{NoticeLedger, NoticeWorker, Reports, Ways};

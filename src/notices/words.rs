@@ -26,10 +26,11 @@ const INDENT: &str = "    ";
 /// The languages of notices.
 pub const LOCALES: [&str; 3] = ["en", "ja", "fr"];
 /// The templates of one language.
-pub const FILES: [&str; 5] = [
+pub const FILES: [&str; 6] = [
     "incident.txt",
     "maintenance.txt",
     "received.txt",
+    "report.txt",
     "security.txt",
     "staff.txt",
 ];
@@ -40,13 +41,14 @@ macro_rules! shipped {
             (concat!($locale, "/incident.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/incident.txt"))),
             (concat!($locale, "/maintenance.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/maintenance.txt"))),
             (concat!($locale, "/received.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/received.txt"))),
+            (concat!($locale, "/report.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/report.txt"))),
             (concat!($locale, "/security.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/security.txt"))),
             (concat!($locale, "/staff.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/staff.txt"))),
         )+]
     };
 }
 
-const SHIPPED: [(&str, &str); 15] = shipped!("en", "ja", "fr");
+const SHIPPED: [(&str, &str); 18] = shipped!("en", "ja", "fr");
 
 /// A notice in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,17 @@ pub struct Worded {
     pub subject: String,
     /// The text.
     pub body: String,
+    /// Files that go with it.
+    pub files: Vec<Enclosed>,
+}
+
+/// A file that goes with a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enclosed {
+    /// Its name; the end says what it is.
+    pub name: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// Templates of all languages.
@@ -170,6 +183,7 @@ impl Templates {
         Ok(Worded {
             subject: bounded(&one_line(subject), SUBJECT_BYTES_MAX),
             body: bounded(&body, TEXT_BYTES_MAX),
+            files: Vec::new(),
         })
     }
 }
@@ -179,6 +193,7 @@ fn file_of(kind: NoticeKind, audience: Audience) -> &'static str {
         (_, NoticeKind::Received) => "received.txt",
         (Audience::Staff, _) => "staff.txt",
         (_, NoticeKind::Security) => "security.txt",
+        (_, NoticeKind::Report) => "report.txt",
         (
             _,
             NoticeKind::MaintenancePlanned
@@ -306,6 +321,7 @@ pub fn sample(kind: NoticeKind, audience: Audience, locale: &str, full: bool) ->
             .to_owned(),
             reference: match kind {
                 NoticeKind::Security => "SEC-1",
+                NoticeKind::Report => "2026-06",
                 _ if kind.word().starts_with("maintenance") => "MW-3",
                 _ => "INC-12",
             }

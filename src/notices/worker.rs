@@ -7,10 +7,12 @@
 
 use super::mail::Mailer;
 use super::pager::Pager;
-use super::words::Templates;
+use super::words::{Enclosed, Templates};
 use crate::delivery::backoff;
 use crate::limits;
-use crate::model::outgoing::{NoticeOutcome, NoticeReport, NoticeState, Page, WantedNotice, Way};
+use crate::model::outgoing::{
+    NoticeKind, NoticeOutcome, NoticeReport, NoticeState, Page, WantedNotice, Way,
+};
 use crate::model::{Input, NoticeId, Time};
 use crate::relay::Sent;
 use crate::store::{Journal, Mark, NewInput, StateStore, StoreError, codec};
@@ -46,10 +48,19 @@ pub struct Ways {
     pub templates: Option<Templates>,
 }
 
+/// Makes the report of a contract's month when its letter goes out.
+pub trait Reports: Send + Sync {
+    /// The report as files, with clocks read as of an instant. Otherwise what came of the letter:
+    /// [`Sent::Later`] if the store cannot be read now, [`Sent::Refused`] if it will never be made.
+    fn files(&self, contract: &str, month: &str, as_of: Time) -> Result<Vec<Enclosed>, Sent>;
+}
+
 /// The worker.
 pub struct NoticeWorker {
     /// How they get out.
     pub ways: Arc<Ways>,
+    /// What makes reports.
+    pub reports: Arc<dyn Reports>,
     /// The inputs: reports and marks go there.
     pub journal: Arc<dyn Journal>,
     /// The wanted notices.
@@ -253,10 +264,16 @@ impl NoticeWorker {
         let Some(templates) = &self.ways.templates else {
             return (not_now("notices are not configured any more"), None);
         };
-        let worded = match templates.word(notice, doubted) {
+        let mut worded = match templates.word(notice, doubted) {
             Ok(worded) => worded,
             Err(reason) => return (Sent::Refused(format!("its words: {reason}")), None),
         };
+        if notice.kind == NoticeKind::Report {
+            match self.report(notice).await {
+                Ok(files) => worded.files = files,
+                Err(sent) => return (sent, None),
+            }
+        }
         match notice.way {
             Way::Mail => match &self.ways.mail {
                 Some(mail) => (mail.send(notice, worded).await, None),
@@ -270,6 +287,16 @@ impl NoticeWorker {
                 }
             },
         }
+    }
+
+    /// The files of a report; many rows are read for it.
+    async fn report(&self, notice: &WantedNotice) -> Result<Vec<Enclosed>, Sent> {
+        let reports = self.reports.clone();
+        let facts = &notice.facts;
+        let (contract, month, at) = (facts.contract.clone(), facts.reference.clone(), facts.at);
+        let made = tokio::task::spawn_blocking(move || reports.files(&contract, &month, at));
+        made.await
+            .unwrap_or_else(|error| Err(not_now(&format!("the report was not made: {error}"))))
     }
 
     async fn end_turn(

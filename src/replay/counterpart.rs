@@ -59,9 +59,11 @@ impl<'a> Recorded<'a> {
                 }
             }
         }
-        let most = votes
-            .into_iter()
-            .max_by_key(|(id, count)| (*count, std::cmp::Reverse(*id)));
+        // One that was merged into another later is told from that by its title.
+        let most = votes.into_iter().max_by_key(|(id, count)| {
+            let same = state.incidents.get(id).map(|i| i.title == about.title);
+            (same, *count, std::cmp::Reverse(*id))
+        });
         if let Some((found, _)) = most {
             return Ok(Some(found));
         }

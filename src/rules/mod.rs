@@ -3,15 +3,18 @@
 //! A matcher is written `field=value`, `field!=value`, `field=~regex`, `field!~regex` or
 //! `field~glob`, where `*` stands for any text and `?` for any one character. Fields
 //! are `source`, `sender`, `state`, `site`, `host`, `component`, `component_kind`, `check`,
-//! `service`, `severity`, `hint`, `summary`, and every label by its name (`labels.` in front is
-//! allowed). Regular expressions and globs match the whole value.
+//! `service`, `severity`, `hint`, `summary`, `tag` (what rules before it added), and every label by
+//! its name (`labels.` in front is allowed). Regular expressions and globs match the whole value.
 
 mod ruleset;
 
-pub use ruleset::{Rule, Ruled, Ruleset, Traced};
+pub use ruleset::{Rule, Ruled, Ruleset, Traced, tagged};
 
 use crate::model::Event;
 use regex::Regex;
+
+/// The field that has the tags of rules.
+pub const TAG: &str = "tag";
 
 /// What is matched: an event and where it came from.
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +75,22 @@ impl Condition {
     fn holds(&self, value: &str) -> bool {
         self.test.finds(value) != self.negated
     }
-}
 
-impl Condition {
+    fn holds_with(&self, facts: &Facts, several: &dyn Fn(&str) -> Option<Several>) -> bool {
+        match several(&self.field) {
+            None => self.holds(facts.field(&self.field)),
+            Some(Several::Any(values)) => {
+                values.iter().any(|value| self.test.finds(value)) != self.negated
+            }
+            Some(Several::All(values)) if self.negated => {
+                !values.iter().any(|value| self.test.finds(value))
+            }
+            Some(Several::All(values)) => {
+                !values.is_empty() && values.iter().all(|value| self.test.finds(value))
+            }
+        }
+    }
+
     fn wanted(&self) -> String {
         let not = if self.negated { "anything but " } else { "" };
         match &self.test {
@@ -123,29 +139,10 @@ impl Matcher {
         })
     }
 
-    /// Whether all conditions hold.
-    pub fn matches(&self, facts: &Facts) -> bool {
-        self.conditions
-            .iter()
-            .all(|condition| condition.holds(facts.field(&condition.field)))
-    }
-
     /// Whether all conditions hold, where some fields have several values.
     pub fn matches_with(&self, facts: &Facts, several: &dyn Fn(&str) -> Option<Several>) -> bool {
-        self.conditions
-            .iter()
-            .all(|condition| match several(&condition.field) {
-                None => condition.holds(facts.field(&condition.field)),
-                Some(Several::Any(values)) => {
-                    values.iter().any(|v| condition.test.finds(v)) != condition.negated
-                }
-                Some(Several::All(values)) if condition.negated => {
-                    !values.iter().any(|v| condition.test.finds(v))
-                }
-                Some(Several::All(values)) => {
-                    !values.is_empty() && values.iter().all(|v| condition.test.finds(v))
-                }
-            })
+        let mut conditions = self.conditions.iter();
+        conditions.all(|condition| condition.holds_with(facts, several))
     }
 
     /// Whether all conditions hold for named values; a field that is not named is empty. Of a field
@@ -164,16 +161,11 @@ impl Matcher {
         })
     }
 
-    /// The first condition that does not hold, for people.
-    pub fn first_miss(&self, facts: &Facts) -> Option<String> {
-        self.misses(facts).into_iter().next()
-    }
-
-    /// Whether some condition holds; one that has none never does.
-    pub fn matches_any(&self, facts: &Facts) -> bool {
-        self.conditions
-            .iter()
-            .any(|condition| condition.holds(facts.field(&condition.field)))
+    /// Whether some condition holds, where some fields have several values; a matcher that has no
+    /// condition never does.
+    pub fn matches_any(&self, facts: &Facts, several: &dyn Fn(&str) -> Option<Several>) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|condition| condition.holds_with(facts, several))
     }
 
     /// How many conditions there are.
@@ -187,17 +179,17 @@ impl Matcher {
     }
 
     /// The conditions that do not hold, with what was found instead, for people.
-    pub fn misses(&self, facts: &Facts) -> Vec<String> {
-        self.conditions
-            .iter()
-            .filter(|condition| !condition.holds(facts.field(&condition.field)))
+    pub fn misses(&self, facts: &Facts, several: &dyn Fn(&str) -> Option<Several>) -> Vec<String> {
+        let conditions = self.conditions.iter();
+        let missed = conditions.filter(|condition| !condition.holds_with(facts, several));
+        missed
             .map(|condition| {
-                let found = facts.field(&condition.field);
-                format!(
-                    "{} is `{found}`, not {}",
-                    condition.field,
-                    condition.wanted()
-                )
+                let found = match several(&condition.field) {
+                    Some(Several::Any(values) | Several::All(values)) => values.join(", "),
+                    None => facts.field(&condition.field).to_owned(),
+                };
+                let (field, wanted) = (&condition.field, condition.wanted());
+                format!("{field} is `{found}`, not {wanted}")
             })
             .collect()
     }
@@ -277,7 +269,9 @@ mod tests {
             sender: "zabbix",
             event: &event,
         };
-        Matcher::parse(text).unwrap().matches(&facts)
+        Matcher::parse(text)
+            .unwrap()
+            .matches_with(&facts, &|_| None)
     }
 
     #[test]

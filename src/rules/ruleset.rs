@@ -1,6 +1,7 @@
 //! `[[rule]]`: ordered rules. The first that matches decides, unless it says `continue`.
 
-use super::{Facts, Matcher};
+use super::{Facts, Matcher, Several, TAG};
+use crate::model::Severity;
 use crate::model::event::{ComponentKind, SeverityHint};
 use serde::Deserialize;
 use std::time::Duration;
@@ -20,6 +21,9 @@ pub struct Rule {
     pub not: Vec<String>,
     /// Sets the hint: `outage`, `degradation`, `redundancy`, `info`, `unknown`.
     pub hint: Option<SeverityHint>,
+    /// Sets the severity that counts while the inventory proves none, `S1` to `S5`; the hint follows
+    /// from it, unless it is set as well.
+    pub severity: Option<Severity>,
     /// Sets the component kind.
     pub component_kind: Option<ComponentKind>,
     /// Sets the inventory element.
@@ -30,6 +34,9 @@ pub struct Rule {
     pub hold: Option<String>,
     /// Sets the route.
     pub route: Option<String>,
+    /// Adds tags: shown with the incident, and matched as `tag` by later rules, routes, silences
+    /// and windows.
+    pub tags: Vec<String>,
     /// Drops the event; it is counted as filtered.
     pub drop: bool,
     /// Its content must not leave the bridge.
@@ -46,6 +53,8 @@ pub struct Rule {
 pub struct Ruled {
     /// The hint.
     pub hint: Option<SeverityHint>,
+    /// The severity while the inventory proves none.
+    pub severity: Option<Severity>,
     /// The component kind.
     pub component_kind: Option<ComponentKind>,
     /// The element.
@@ -56,6 +65,8 @@ pub struct Ruled {
     pub hold: Option<Duration>,
     /// The route.
     pub route: Option<String>,
+    /// Tags of all rules that matched, in their order.
+    pub tags: Vec<String>,
     /// Drop it.
     pub drop: bool,
     /// Its content must not leave the bridge.
@@ -82,19 +93,21 @@ struct Compiled {
 }
 
 impl Compiled {
-    fn matches(&self, facts: &Facts) -> bool {
-        self.all.matches(facts)
-            && (self.any.is_empty() || self.any.matches_any(facts))
-            && !self.not.matches_any(facts)
+    fn matches(&self, facts: &Facts, tags: &[String]) -> bool {
+        let several = tagged(facts, tags);
+        self.all.matches_with(facts, &several)
+            && (self.any.is_empty() || self.any.matches_any(facts, &several))
+            && !self.not.matches_any(facts, &several)
     }
 
     /// Why it does not match, if only one thing stands in the way.
-    fn near_miss(&self, facts: &Facts) -> Option<String> {
-        let mut misses = self.all.misses(facts);
-        if !self.any.is_empty() && !self.any.matches_any(facts) {
-            misses.extend(self.any.first_miss(facts));
+    fn near_miss(&self, facts: &Facts, tags: &[String]) -> Option<String> {
+        let several = tagged(facts, tags);
+        let mut misses = self.all.misses(facts, &several);
+        if !self.any.is_empty() && !self.any.matches_any(facts, &several) {
+            misses.extend(self.any.misses(facts, &several).into_iter().next());
         }
-        if self.not.matches_any(facts) {
+        if self.not.matches_any(facts, &several) {
             misses.push("one of its `not` conditions holds".to_owned());
         }
         let conditions =
@@ -104,6 +117,25 @@ impl Compiled {
             _ => None,
         }
     }
+}
+
+/// The fields that have several values: `tag` is what rules before it added, and a label of that
+/// name.
+pub fn tagged<'a>(facts: &'a Facts, tags: &'a [String]) -> impl Fn(&str) -> Option<Several> + 'a {
+    move |field| {
+        (field == TAG).then(|| {
+            let label = facts.event.labels.get(TAG);
+            Several::Any(tags.iter().chain(label).cloned().collect())
+        })
+    }
+}
+
+/// Longest tag, bytes.
+const TAG_BYTES_MAX: usize = 64;
+
+fn is_tag(text: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "-_.:/=".contains(c);
+    !text.is_empty() && text.len() <= TAG_BYTES_MAX && text.chars().all(plain)
 }
 
 /// How one rule stands to an event.
@@ -122,6 +154,11 @@ impl Ruleset {
         let mut problems = Vec::new();
         for (index, rule) in rules.into_iter().enumerate() {
             let place = format!("rule {} `{}`", index + 1, rule.name);
+            for tag in rule.tags.iter().filter(|tag| !is_tag(tag)) {
+                problems.push(format!(
+                    "{place}: tags: `{tag}` is no tag; it is made of letters, digits and -_.:/="
+                ));
+            }
             let hold = rule
                 .hold
                 .as_deref()
@@ -157,16 +194,23 @@ impl Ruleset {
     pub fn evaluate(&self, facts: &Facts) -> Ruled {
         let mut ruled = Ruled::default();
         for compiled in &self.rules {
-            if !compiled.matches(facts) {
+            if !compiled.matches(facts, &ruled.tags) {
                 continue;
             }
             let (hold, rule) = (&compiled.hold, &compiled.rule);
-            ruled.hint = ruled.hint.or(rule.hint);
+            let hint = rule.hint.or(rule.severity.map(hint_of));
+            ruled.hint = ruled.hint.or(hint);
+            ruled.severity = ruled.severity.or(rule.severity);
             ruled.component_kind = ruled.component_kind.or(rule.component_kind);
             ruled.element = ruled.element.or_else(|| rule.element.clone());
             ruled.group = ruled.group.or_else(|| rule.group.clone());
             ruled.hold = ruled.hold.or(*hold);
             ruled.route = ruled.route.or_else(|| rule.route.clone());
+            for tag in &rule.tags {
+                if !ruled.tags.contains(tag) {
+                    ruled.tags.push(tag.clone());
+                }
+            }
             ruled.drop |= rule.drop;
             ruled.sensitive |= rule.sensitive;
             if rule.security && ruled.security.is_none() {
@@ -185,13 +229,15 @@ impl Ruleset {
     pub fn trace(&self, facts: &Facts) -> Vec<Traced> {
         let mut traced = Vec::new();
         let mut decided = false;
+        let mut tags: Vec<String> = Vec::new();
         for (index, compiled) in self.rules.iter().enumerate() {
             let name = format!("{} `{}`", index + 1, compiled.rule.name);
-            if !decided && compiled.matches(facts) {
+            if !decided && compiled.matches(facts, &tags) {
                 decided = !compiled.rule.further;
+                tags.extend(compiled.rule.tags.iter().cloned());
                 let how = Ok(compiled.rule.sets());
                 traced.push(Traced { name, how });
-            } else if let Some(miss) = compiled.near_miss(facts) {
+            } else if let Some(miss) = compiled.near_miss(facts, &tags) {
                 traced.push(Traced {
                     name,
                     how: Err(miss),
@@ -199,6 +245,16 @@ impl Ruleset {
             }
         }
         traced
+    }
+}
+
+/// What an alert of a severity says of its element.
+fn hint_of(severity: Severity) -> SeverityHint {
+    match severity {
+        Severity::S1 | Severity::S2 => SeverityHint::Outage,
+        Severity::S3 => SeverityHint::Degradation,
+        Severity::S4 => SeverityHint::Redundancy,
+        Severity::S5 => SeverityHint::Info,
     }
 }
 
@@ -210,6 +266,7 @@ impl Rule {
         };
         let mut parts: Vec<String> = Vec::new();
         parts.extend(self.hint.map(|hint| format!("hint {}", hint.word())));
+        parts.extend(self.severity.map(|severity| format!("severity {severity}")));
         parts.extend(
             self.component_kind
                 .map(|kind| format!("kind {}", kind.word())),
@@ -218,6 +275,8 @@ impl Rule {
         parts.extend(named("group", &self.group));
         parts.extend(named("hold", &self.hold));
         parts.extend(named("route", &self.route));
+        let tags = self.tags.join(", ");
+        parts.extend((!tags.is_empty()).then(|| format!("tags {tags}")));
         parts.extend(self.drop.then(|| "drop".to_owned()));
         parts.extend(self.sensitive.then(|| "sensitive".to_owned()));
         parts.extend(self.security.then(|| "security".to_owned()));
@@ -316,6 +375,59 @@ mod tests {
                 ("4 `any`", Ok("hint outage".to_owned())),
             ]
         );
+    }
+
+    #[test]
+    fn tags_add_up_and_later_rules_ask_for_them() {
+        let rule = |name: &str, matchers: &[&str]| Rule {
+            name: name.into(),
+            matchers: matchers.iter().map(ToString::to_string).collect(),
+            further: true,
+            ..Rule::default()
+        };
+        let rules = Ruleset::compile(vec![
+            Rule {
+                tags: vec!["core".into(), "team:net".into()],
+                ..rule("first", &["host=db-1"])
+            },
+            rule("too early", &["tag=late", "host=db-1"]),
+            Rule {
+                tags: vec!["core".into(), "late".into()],
+                severity: Some(Severity::S4),
+                ..rule("glob", &["tag~team:*", "tag!=late"])
+            },
+            Rule {
+                severity: Some(Severity::S1),
+                ..rule("last", &["tag=~l.te"])
+            },
+            rule("by the sender", &["tag=own"]),
+            rule("not both", &["tag!=core"]),
+        ])
+        .unwrap();
+        let mut event = Event::new(EventState::Firing, Identity::key("1").unwrap(), "x");
+        event.host = Some("db-1".into());
+        event.labels.insert("tag".into(), "own".into());
+        let facts = Facts {
+            source: "a",
+            sender: "a",
+            event: &event,
+        };
+        let ruled = rules.evaluate(&facts);
+        assert_eq!(ruled.matched, ["first", "glob", "last", "by the sender"]);
+        assert_eq!(ruled.tags, ["core", "team:net", "late"]);
+        // The first that says it counts; the hint follows from the severity.
+        assert_eq!(ruled.severity, Some(Severity::S4));
+        assert_eq!(ruled.hint, Some(SeverityHint::Redundancy));
+        let traced = rules.trace(&facts);
+        let told: Vec<_> = traced.iter().map(|t| (t.name.as_str(), &t.how)).collect();
+        assert_eq!(
+            told[1],
+            (
+                "2 `too early`",
+                &Err("tag is `core, team:net, own`, not `late`".to_owned())
+            )
+        );
+        assert_eq!(told[2].1, &Ok("severity S4, tags core, late".to_owned()));
     }
 
     #[test]

@@ -125,6 +125,8 @@ pub fn as_agreed(
         ack_counts: then.ack_counts,
         public_note_counts: then.public_note_counts,
         wait_needs_question: then.wait_needs_question,
+        pause_waiting: then.pause_waiting,
+        pause_maintenance: then.pause_maintenance,
         wait_limit: then.wait_limit,
         calendars: then.calendars,
         close_as: then.close_as,
@@ -245,6 +247,26 @@ mod tests {
             ("ja", &before.version)
         );
         assert_ne!(again.table(), current.table());
+        // What pauses a clock is a term like its length.
+        let paused = POLICY.replacen("[policy.p]", "[policy.p]\npause_on = [\"maintenance\"]", 1);
+        let then =
+            &compiled(&format!("{paused}\n[contract.acme]\npolicy = \"p\"\n")).contracts["acme"];
+        let again = as_agreed(
+            "acme",
+            &then.version,
+            &then.terms,
+            Some(current),
+            &now.calendars,
+        );
+        let again = again.unwrap();
+        assert_eq!(
+            (again.pause_waiting, again.pause_maintenance),
+            (false, true)
+        );
+        assert_eq!(
+            (current.pause_waiting, current.pause_maintenance),
+            (true, false)
+        );
         let gone = as_agreed("acme", "x", &current.terms, None, &BTreeMap::new());
         assert!(gone.is_none(), "its calendar is not there");
     }

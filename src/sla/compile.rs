@@ -2,6 +2,7 @@
 //! once.
 
 mod category;
+mod monthly;
 
 use super::agreement;
 use super::calendar::{Calendar, read_all};
@@ -99,6 +100,7 @@ impl SlaSections {
         } = reader;
         sla.calendars = calendars;
         sla.calendar_texts = agreement::calendar_texts(&self.calendar);
+        problems.extend(category::too_many(&sla));
         problems.dedup();
         if problems.iter().any(|problem| !problem.warning) {
             Err(problems)
@@ -275,6 +277,7 @@ impl Reader<'_> {
                 .maintenance_lead
                 .as_ref()
                 .map(|text| self.seconds(&format!("{key}.maintenance_lead"), text)),
+            monthly_report: self.monthly_report(&key, section),
         })
     }
 
@@ -499,7 +502,11 @@ impl Reader<'_> {
         }
         Some(Target {
             kind,
-            said: section.said(|name| contract.calendars.get(name).map_or(name, String::as_str)),
+            said: section.said(|name| match contract.calendars.get(name) {
+                _ if contract.cloud && section.in_hours.is_some() => "always",
+                Some(own) => own,
+                None => name,
+            }),
             origin: self.origin,
             pausable: section.pausable.unwrap_or(name == TargetName::Restore),
             objective: section.objective,

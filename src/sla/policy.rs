@@ -5,6 +5,7 @@
 
 use super::calendar::{Calendar, NoBusinessTime, Pause};
 use super::log::VoidReason;
+use super::report::ReportDay;
 use crate::model::{Category, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -212,8 +213,8 @@ pub struct CategoryRule {
     pub severity: Option<Option<u8>>,
     /// Targets that apply.
     pub targets: Vec<TargetName>,
-    /// The tracker's priority; empty: by severity.
-    pub priority: String,
+    /// Its tickets have a high priority although it has no severity.
+    pub high_priority: bool,
 }
 
 /// From when a clock counts.
@@ -328,6 +329,8 @@ pub struct Contract {
     pub contacts: Contacts,
     /// How long before planned work it is told, seconds; none: at once.
     pub maintenance_lead: Option<i64>,
+    /// When its report goes out by mail; none: it does not.
+    pub monthly_report: Option<ReportDay>,
 }
 
 /// Mail addresses of a contract's people, by what they are told. Where one list is empty, those for
@@ -398,6 +401,12 @@ impl Contract {
         }
     }
 
+    /// Whether tickets of a category have a high priority although it has no severity.
+    pub fn is_high_priority(&self, category: Category) -> bool {
+        let rule = self.categories.get(&category);
+        rule.is_some_and(|rule| rule.high_priority)
+    }
+
     /// A target, if it applies.
     pub fn target(
         &self,
@@ -429,6 +438,18 @@ pub struct Sla {
 }
 
 impl Sla {
+    /// Policy, target and severity (0: none) of everything that contracts promise, each once.
+    pub fn targets(&self) -> BTreeSet<(String, TargetName, u8)> {
+        let mut targets = BTreeSet::new();
+        for contract in self.contracts.values() {
+            for (severity, table) in &contract.severities {
+                let of = |target: &TargetName| (contract.policy.clone(), *target, *severity);
+                targets.extend(table.keys().map(of));
+            }
+        }
+        targets
+    }
+
     /// Contracts that an account has a part in.
     pub fn contracts_of(&self, account: &str) -> Vec<&Arc<Contract>> {
         match self.by_account.get(account) {

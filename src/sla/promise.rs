@@ -42,6 +42,11 @@ pub fn read(text: &str, zone: &TimeZone, now: i64) -> Promised {
     }
 }
 
+/// What stands in the first line of a text that has the label.
+pub fn line_in(text: &str) -> Option<String> {
+    text.lines().find_map(after_label)
+}
+
 /// What stands behind the label of a line that has it; quoted lines are somebody else's words.
 fn after_label(line: &str) -> Option<String> {
     let folded: String = line.trim().chars().map(narrow).collect();

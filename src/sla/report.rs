@@ -2,10 +2,12 @@
 //! sum over rows that are in the report as well; a verdict belongs to the month in which it became
 //! final, so each one is in exactly one month. Rows carry no text that people wrote.
 
+mod mailing;
 mod render;
 mod rows;
 mod sums;
 
+pub use mailing::ReportDay;
 pub use render::RenderError;
 pub use rows::{TargetRow, TicketRow, UpdateRow, WaitRow};
 pub use sums::{DaySum, EscalationSum, Spread, TargetSum, UpdateSum, UsedSum, VolumeSum, WaitSum};
@@ -57,6 +59,16 @@ impl Month {
             until: begin(next)?,
             zone,
         })
+    }
+
+    /// The month after it, in the same zone.
+    pub fn next(&self) -> Option<Month> {
+        Month::of(self.until, self.zone.clone())
+    }
+
+    /// The month before it, in the same zone.
+    pub fn previous(&self) -> Option<Month> {
+        Month::of(self.from.checked_sub(1)?, self.zone.clone())
     }
 
     /// Its dates, in order.

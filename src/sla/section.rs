@@ -102,7 +102,7 @@ pub struct CategorySection {
     pub severity: Option<SeverityWord>,
     /// Targets that apply.
     pub targets: Vec<String>,
-    /// The tracker's priority.
+    /// `high`: its tickets have the priority of an S2 although it has no severity.
     pub priority: Option<String>,
 }
 
@@ -228,6 +228,28 @@ pub struct ContractSection {
     /// How long before planned work it is told, like `240h`; at once unless said.
     #[serde(skip_serializing)]
     pub maintenance_lead: Option<String>,
+    /// When the report of the month before goes out by mail; it does not unless said.
+    #[serde(skip_serializing)]
+    pub monthly_report: Option<MonthlyReportSection>,
+}
+
+/// `monthly_report = { day = 2, at = "08:00" }` of a contract, in its zone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MonthlyReportSection {
+    /// The day of the month after, 1 to 31; its last where it is shorter.
+    pub day: i8,
+    /// Local time.
+    pub at: String,
+}
+
+impl Default for MonthlyReportSection {
+    fn default() -> MonthlyReportSection {
+        MonthlyReportSection {
+            day: 1,
+            at: "08:00".to_owned(),
+        }
+    }
 }
 
 /// Something wrong with these sections.

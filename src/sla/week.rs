@@ -222,29 +222,7 @@ impl Week {
 
     /// The first instant at which the zone's clock reads `wall` of `date` or later.
     pub fn instant(&self, date: Date, wall: u32) -> i64 {
-        let (date, wall) = if wall >= DAY {
-            (date.tomorrow().unwrap_or(date), wall - DAY)
-        } else {
-            (date, wall)
-        };
-        let civil = DateTime::from_parts(date, time_of(wall));
-        let seconds = |offset: jiff::tz::Offset| {
-            offset
-                .to_timestamp(civil)
-                .map_or(i64::MAX, |instant| instant.as_second())
-        };
-        match self.zone.to_ambiguous_timestamp(civil).offset() {
-            AmbiguousOffset::Unambiguous { offset } => seconds(offset),
-            AmbiguousOffset::Fold { before, .. } => seconds(before),
-            AmbiguousOffset::Gap { before, .. } => {
-                // Read with the old offset, a skipped time lies after the change.
-                let after = seconds(before).saturating_add(1);
-                jiff::Timestamp::from_second(after)
-                    .ok()
-                    .and_then(|after| self.zone.preceding(after).next())
-                    .map_or(after, |change| change.timestamp().as_second())
-            }
-        }
+        first_instant(&self.zone, date, wall)
     }
 
     /// The date that the zone's clock shows.
@@ -301,6 +279,33 @@ impl Week {
             .map(|(from, end)| (self.instant(date, from), self.instant(date, end)))
             .filter(|(from, end)| from < end)
             .collect()
+    }
+}
+
+/// The first instant at which the zone's clock reads `wall` (seconds of the day) of `date` or later.
+pub(super) fn first_instant(zone: &TimeZone, date: Date, wall: u32) -> i64 {
+    let (date, wall) = if wall >= DAY {
+        (date.tomorrow().unwrap_or(date), wall - DAY)
+    } else {
+        (date, wall)
+    };
+    let civil = DateTime::from_parts(date, time_of(wall));
+    let seconds = |offset: jiff::tz::Offset| {
+        offset
+            .to_timestamp(civil)
+            .map_or(i64::MAX, |instant| instant.as_second())
+    };
+    match zone.to_ambiguous_timestamp(civil).offset() {
+        AmbiguousOffset::Unambiguous { offset } => seconds(offset),
+        AmbiguousOffset::Fold { before, .. } => seconds(before),
+        AmbiguousOffset::Gap { before, .. } => {
+            // Read with the old offset, a skipped time lies after the change.
+            let after = seconds(before).saturating_add(1);
+            jiff::Timestamp::from_second(after)
+                .ok()
+                .and_then(|after| zone.preceding(after).next())
+                .map_or(after, |change| change.timestamp().as_second())
+        }
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Standing {
     pub backlog_oldest: Option<Time>,
     /// Targets of the policies in force: policy, target, severity (0: none).
     pub targets: Vec<(String, &'static str, u8)>,
+    /// How many of the clocks that are due soonest are shown by themselves.
+    pub soonest_clocks: usize,
     /// Stored figures: key and value.
     pub figures: Vec<(String, crate::model::figure::Stored)>,
 }

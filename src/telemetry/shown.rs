@@ -175,7 +175,11 @@ fn of_contracts(standing: &Standing) -> Vec<(Family, Vec<String>)> {
 
 /// Series whose labels are known without a configuration.
 fn known_from_the_start(sources: &BTreeSet<String>) -> Vec<(Family, Vec<String>)> {
-    let mut known = vec![(Family::Reopens, vec![]), (Family::Merges, vec![])];
+    let mut known = vec![
+        (Family::Reopens, vec![]),
+        (Family::Merges, vec![]),
+        (Family::Flaps, vec![]),
+    ];
     let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     for direction in ["up", "down"] {
         for by in ["human", "alert"] {
@@ -184,6 +188,7 @@ fn known_from_the_start(sources: &BTreeSet<String>) -> Vec<(Family, Vec<String>)
     }
     for reason in [
         "false_alarm",
+        "transient",
         "merged",
         "recategorised",
         "auto_resolved",
@@ -243,6 +248,16 @@ fn next_due(standing: &Standing) -> Vec<Metric> {
         .map(|((target, sev), at)| {
             let labels = pairs(&["target", "sev"], &[target, &sev_word(*sev)]);
             gauge(labels, signed(*at))
+        })
+        .collect()
+}
+
+fn soonest(standing: &Standing) -> Vec<Metric> {
+    let shown = standing.gauges.soonest.iter().take(standing.soonest_clocks);
+    shown
+        .map(|(due, incident, target)| {
+            let labels = pairs(&["ticket", "target"], &[&incident.to_string(), target]);
+            gauge(labels, signed(*due))
         })
         .collect()
 }
@@ -331,6 +346,12 @@ fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<Metri
             "The earliest due instant of running clocks.",
             MetricType::GAUGE,
             next_due(standing),
+        ),
+        family(
+            "alertbridge_sla_clock_due_timestamp_seconds",
+            "The clocks that are due soonest; none unless `operators.soonest_clocks` says how many.",
+            MetricType::GAUGE,
+            soonest(standing),
         ),
         family(
             "alertbridge_calendar_last_holiday_timestamp_seconds",

@@ -510,7 +510,9 @@ impl Adaptor for Itop {
                 continue;
             }
             let new = word(row, "newvalue");
+            let promise = &self.config.promise_field;
             let what = match word(row, "attcode").as_str() {
+                field if promise.is(field) => promise.set_to(&new),
                 "status" => PersonDid::Status(status(&new)),
                 "agent_id" if new == "0" => PersonDid::Owner(String::new()),
                 "agent_id" => PersonDid::Owner(new),

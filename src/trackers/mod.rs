@@ -23,6 +23,7 @@ pub mod mail;
 pub mod monitors;
 pub mod osticket;
 pub mod pagerduty;
+mod promise;
 pub mod redmine;
 pub mod registry;
 mod rest;

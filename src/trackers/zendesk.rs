@@ -5,6 +5,7 @@
 //! final: a follow-up ticket refers to it. Comments are HTML, escaped; placeholders are defused.
 
 use super::client::{Client, ConnectionConfig, basic, secret_header, send, written};
+use super::promise::PromiseField;
 use super::registry::Settings;
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{Severities, Statuses, not_theirs, path_part, word};
@@ -42,6 +43,10 @@ pub struct ZendeskConfig {
     /// The number of the group of tickets whose route names none; empty: Zendesk's default.
     #[serde(default)]
     pub group: String,
+    /// The number of the ticket field in which staff promise the time of the next update; none unless
+    /// said.
+    #[serde(default)]
+    pub promise_field: PromiseField,
     /// The priority of each severity.
     #[serde(default)]
     pub priority: Severities,
@@ -215,6 +220,9 @@ impl Zendesk {
             ("Change", "status") => Some(PersonDid::Status(self.config.status.read(&value))),
             ("Change", "assignee_id") => Some(PersonDid::Owner(value)),
             ("Change", "priority") => self.config.priority.read(&value).map(PersonDid::Severity),
+            ("Change", id) if self.config.promise_field.is(id) => {
+                Some(self.config.promise_field.set_to(&value))
+            }
             _ => None,
         }
     }

@@ -295,7 +295,7 @@ fn faulty_decoders_are_found_out() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::default())]
     #[test]
     fn damaged_and_cut_messages_never_panic(seed in any::<u64>(), cut in 0..4000_usize) {
         let all = messages();

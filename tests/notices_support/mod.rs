@@ -6,6 +6,8 @@
     clippy::indexing_slicing
 )]
 
+pub mod protected;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -47,6 +49,21 @@ impl Letter {
         }
         let raw = message.header_raw(name).unwrap_or("");
         raw.trim().to_owned()
+    }
+
+    /// What goes with it: names and texts.
+    pub fn files(&self) -> Vec<(String, String)> {
+        use mail_parser::MimeHeaders;
+        let message = mail_parser::MessageParser::default()
+            .parse(self.raw.as_bytes())
+            .unwrap();
+        message
+            .attachments()
+            .map(|part| {
+                let name = part.attachment_name().unwrap_or("").to_owned();
+                (name, part.text_contents().unwrap_or("").to_owned())
+            })
+            .collect()
     }
 
     /// The text, decoded.

@@ -148,6 +148,12 @@ fn words(incident: &Incident, expected: &Expected) -> Vec<Compared> {
         ),
         ("next", incident.next_failure.clone(), expected.next.clone()),
         ("ended", ended.unwrap_or_default(), expected.ended.clone()),
+        ("owner", incident.owner.clone(), expected.owner.clone()),
+        (
+            "acknowledged",
+            incident.acknowledged_at.is_some().to_string(),
+            flag(expected.acknowledged),
+        ),
         (
             "triage",
             incident.needs_triage.to_string(),

@@ -1,10 +1,12 @@
 //! A scenario as written: `tests/data/scenarios/NAME.toml`.
 
-use alertbridge::engine::{Decisions, RecurringConfig, RecurringWindow, Reopen, Route, Settings};
+use alertbridge::engine::{
+    DeadMan, Decisions, RecurringConfig, RecurringWindow, Reopen, Route, Settings,
+};
 use alertbridge::inventory::{Inventory, InventoryFile};
 use alertbridge::model::event::{ComponentKind, SeverityHint, Suppressed};
 use alertbridge::model::time::duration;
-use alertbridge::rules::{Rule, Ruleset};
+use alertbridge::rules::{Matcher, Rule, Ruleset};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +45,9 @@ pub struct Scenario {
     /// Sources that are expected to speak, and how often.
     #[serde(default)]
     pub expected: BTreeMap<String, String>,
+    /// Alerts whose firing is a sign of life, and the heartbeats that they are.
+    #[serde(default)]
+    pub dead_man: Vec<DeadManEntry>,
     pub steps: Vec<Step>,
 }
 
@@ -55,6 +60,15 @@ fn yes() -> bool {
 pub struct Many {
     pub count: usize,
     pub text: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadManEntry {
+    pub source: String,
+    pub heartbeat: String,
+    #[serde(rename = "match")]
+    pub matchers: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -204,6 +218,8 @@ pub struct Expected {
     pub storm: Option<bool>,
     pub ended: Option<String>,
     pub periods: Option<Vec<String>>,
+    pub owner: Option<String>,
+    pub acknowledged: Option<bool>,
     pub root: Option<String>,
 }
 
@@ -241,6 +257,15 @@ impl Scenario {
             rules: Arc::new(Ruleset::compile(self.rule.clone()).unwrap()),
             routes,
             expected: expected.map(|(n, e)| (n.clone(), offset(e))).collect(),
+            dead_men: self
+                .dead_man
+                .iter()
+                .map(|entry| DeadMan {
+                    source: entry.source.clone(),
+                    heartbeat: entry.heartbeat.clone(),
+                    matcher: Matcher::all(&entry.matchers).unwrap(),
+                })
+                .collect(),
             recurring: self
                 .recurring
                 .iter()

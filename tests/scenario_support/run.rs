@@ -1,21 +1,22 @@
 //! Plays acts to an engine: no I/O, the clock is the script's.
 
+use super::disk::{Disk, printed};
 use super::file::{Person, Scenario, offset};
 use super::script::Act;
 use alertbridge::engine::Engine;
 use alertbridge::engine::state::State;
 use alertbridge::model::event::{Event, EventState};
 use alertbridge::model::identity::AlertKey;
-use alertbridge::model::input::{Input, Message, Remains, Sequenced};
+use alertbridge::model::input::{Input, Message, Sequenced};
 use alertbridge::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
 };
-use alertbridge::model::saved::{LoadedState, StateDelta, decode_body};
+use alertbridge::model::saved::decode_body;
 use alertbridge::model::ticket::{Origin, RemoteRef};
 use alertbridge::model::{
-    Alert, AlertId, Command, DeliveryReport, Identity, Incident, IncidentId, PersonChange,
-    PersonDid, PersonRequest, RequestKind, SeverityHint, SilenceId, TicketStatus, Time,
-    WantedTicket, WindowId,
+    AlertId, Command, DeliveryReport, Identity, Incident, IncidentId, PersonChange, PersonDid,
+    PersonRequest, RequestKind, SeverityHint, SilenceId, TicketStatus, Time, WantedTicket,
+    WindowId,
 };
 use alertbridge::store::sqlite::{SqliteStore, StoreOptions};
 use alertbridge::store::{Journal, NewInput, StateStore};
@@ -519,105 +520,4 @@ fn restart() -> Input {
 
 fn message(source: &str) -> Message {
     Message::new(source, "native", Vec::new())
-}
-
-/// Every byte of a delta, as a digest; in words if one scenario is looked at.
-fn printed(delta: &StateDelta) -> String {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    if std::env::var("SCENARIO").is_ok() {
-        return format!("{delta:?}");
-    }
-    let mut digest = DefaultHasher::new();
-    (delta.cursor, delta.served_until).hash(&mut digest);
-    for row in &delta.alerts {
-        (row.id, row.incident, row.active, &row.body, &row.text).hash(&mut digest);
-    }
-    for row in &delta.incidents {
-        (row.id, row.open, row.live, &row.body).hash(&mut digest);
-    }
-    for row in &delta.tickets {
-        (row.id, row.incident, &row.tracker, row.work, &row.body).hash(&mut digest);
-    }
-    for row in &delta.cases {
-        (row.incident, &row.contract, &row.body).hash(&mut digest);
-    }
-    for line in &delta.timeline {
-        format!("{line:?}").hash(&mut digest);
-    }
-    for thing in &delta.things {
-        (thing.kind, &thing.key, &thing.value).hash(&mut digest);
-    }
-    digest.finish().to_string()
-}
-
-/// What the store keeps.
-#[derive(Default)]
-struct Disk {
-    state: LoadedState,
-    alerts: BTreeMap<u64, Vec<u8>>,
-    incidents: BTreeMap<u64, Option<Vec<u8>>>,
-    tickets: BTreeMap<u64, Vec<u8>>,
-    things: BTreeMap<(String, String), Vec<u8>>,
-    /// Active alerts and the texts of all.
-    active: BTreeSet<u64>,
-    texts: BTreeMap<u64, Vec<u8>>,
-    log: Vec<String>,
-}
-
-impl Disk {
-    fn keep(&mut self, delta: &StateDelta) {
-        self.log.push(printed(delta));
-        self.state.cursor = delta.cursor;
-        self.state.served_until = delta.served_until;
-        for row in &delta.alerts {
-            self.alerts.insert(row.id.0, row.body.clone());
-            if row.active {
-                self.active.insert(row.id.0);
-            } else {
-                self.active.remove(&row.id.0);
-            }
-            if let Some(text) = &row.text {
-                self.texts.insert(row.id.0, text.clone());
-            }
-        }
-        for row in &delta.incidents {
-            let body = row.live.then(|| row.body.clone());
-            self.incidents.insert(row.id.0, body);
-        }
-        for row in &delta.tickets {
-            self.tickets.insert(row.id.0, row.body.clone());
-        }
-        for thing in &delta.things {
-            let name = (thing.kind.to_owned(), thing.key.clone());
-            if thing.value.is_empty() {
-                self.things.remove(&name);
-            } else {
-                self.things.insert(name, thing.value.clone());
-            }
-        }
-    }
-
-    fn remains_of(&self, storm: IncidentId) -> Remains {
-        let of_storm = |id: &u64| {
-            let alert: Alert = decode_body(&self.alerts[id]).unwrap();
-            let text = decode_body(&self.texts[id]).unwrap();
-            (alert.incident == Some(storm)).then_some((alert, text))
-        };
-        let alerts = self.active.iter().filter_map(of_storm).collect();
-        Remains { storm, alerts }
-    }
-
-    fn loaded(&self) -> LoadedState {
-        LoadedState {
-            alerts: self.alerts.values().cloned().collect(),
-            incidents: self.incidents.values().flatten().cloned().collect(),
-            tickets: self.tickets.values().cloned().collect(),
-            things: self
-                .things
-                .iter()
-                .map(|((kind, key), value)| (kind.clone(), key.clone(), value.clone()))
-                .collect(),
-            ..self.state.clone()
-        }
-    }
 }

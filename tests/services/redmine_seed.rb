@@ -1,4 +1,4 @@
-# Seeds a Redmine for tests: REST on, a project, two custom fields, the bridge, an agent and a
+# Seeds a Redmine for tests: REST on, a project, three custom fields, the bridge, an agent and a
 # customer. Prints `key LOGIN API_KEY` for each. A second run changes nothing.
 Setting.rest_api_enabled = '1'
 Setting.login_required = '0'
@@ -37,7 +37,7 @@ reporter = Role.find_by(name: 'Reporter')
   Member.create!(project: project, user: member, roles: [role])
 end
 
-%w[AlertKey AlertSeverity].each do |name|
+%w[AlertKey AlertSeverity NextUpdate].each do |name|
   field = IssueCustomField.find_by(name: name) || IssueCustomField.new(name: name, field_format: 'string')
   field.is_filter = true
   field.is_for_all = true

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Seeds a Request Tracker for tests: queue Monitoring, the custom fields of the bridge, a bot, an
-# agent and a customer, their rights and tokens. A second run changes nothing.
+# Seeds a Request Tracker for tests: queue Monitoring, the custom fields of the bridge and two for
+# promised times, a bot, an agent and a customer, their rights and tokens. A second run changes nothing.
 use strict;
 use warnings;
 use lib '/usr/local/share/request-tracker5/lib', '/usr/share/request-tracker5/lib';
@@ -49,12 +49,13 @@ my @queues = (
         CorrespondAddress => 'mon@alertbridge.test', CommentAddress => 'mon-comment@alertbridge.test'),
     made('RT::Queue', 'Plain', Description => 'A queue without fields of the bridge'),
 );
-for my $name (qw(AlertKey AlertSeverity)) {
+my %type = (NextUpdateAt => 'DateTime-1');
+for my $name (qw(AlertKey AlertSeverity NextUpdate NextUpdateAt)) {
     my $field = RT::CustomField->new($system);
     $field->LoadByName(Name => $name, LookupType => 'RT::Queue-RT::Ticket');
     next if $field->id;
     my ($ok, $message) = $field->Create(Name => $name, LookupType => 'RT::Queue-RT::Ticket',
-        TypeComposite => 'Freeform-1');
+        TypeComposite => $type{$name} || 'Freeform-1');
     die "$name: $message" unless $ok;
     $field->AddToObject($queues[0]);
 }

@@ -339,3 +339,33 @@ pub async fn the_check_finds_nothing_wrong(tracker: &dyn Tracker) {
     let wrong: Vec<_> = said.iter().filter_map(|line| line.as_ref().err()).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+/// Where to follow a ticket from now on.
+pub async fn cursor_now(tracker: &dyn Tracker) -> String {
+    done(tracker.changes("", &|_| false).await).1
+}
+
+/// Values that people gave the field of promises since then: as many as are waited for.
+pub async fn promises(
+    tracker: &dyn Tracker,
+    cursor: &str,
+    ticket: &RemoteRef,
+    count: usize,
+) -> Vec<String> {
+    let known = |key: &str| key == ticket.key;
+    let mut cursor = cursor.to_owned();
+    let mut values = Vec::new();
+    for _ in 0..40 {
+        let (told, next) = done(tracker.changes(&cursor, &known).await);
+        cursor = next;
+        values.extend(told.into_iter().filter_map(|change| match change.what {
+            PersonDid::Promised { value } => Some(value),
+            _ => None,
+        }));
+        if values.len() >= count {
+            return values;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    panic!("only {values:?} was told");
+}

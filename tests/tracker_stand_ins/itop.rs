@@ -296,3 +296,19 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
     // Creates and questions are one path: nothing is doubled here.
     storm(address, "POST /nothing HTTP", itop).await;
 }
+
+#[tokio::test]
+async fn a_promise_in_the_declared_attribute_is_told() {
+    let (server, address) = start(false).await;
+    let tracker = itop(address, "promise_field = \"next_update\"");
+    let ticket = done(tracker.open(&draft(&fresh_key(), "x")).await);
+    let cursor = tracker_contract::cursor_now(tracker.as_ref()).await;
+    let set = |name: &str, value: &str| {
+        let mut server = server.lock().unwrap();
+        server.set(0, "agent", name, &json!(value));
+    };
+    set("other", "2026-06-02 17:00:00");
+    set("next_update", "2026-06-02 18:00:00");
+    let told = tracker_contract::promises(tracker.as_ref(), &cursor, &ticket, 1).await;
+    assert_eq!(told, ["2026-06-02 18:00:00"]);
+}

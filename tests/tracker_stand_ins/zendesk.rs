@@ -295,3 +295,19 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
     let (_server, address) = start().await;
     storm(address, "POST /api/v2/tickets HTTP", zendesk).await;
 }
+
+#[tokio::test]
+async fn a_promise_in_the_declared_field_is_told() {
+    let (server, address) = start().await;
+    let tracker = zendesk(address, "promise_field = \"360001\"");
+    let ticket = done(tracker.open(&draft(&fresh_key(), "x")).await);
+    let cursor = tracker_contract::cursor_now(tracker.as_ref()).await;
+    let set = |name: &str, value: &str| {
+        let mut server = server.lock().unwrap();
+        server.change(0, AGENT, name, &json!(value));
+    };
+    set("360002", "2026-06-02 17:00");
+    set("360001", "2026-06-02 18:00");
+    let told = tracker_contract::promises(tracker.as_ref(), &cursor, &ticket, 1).await;
+    assert_eq!(told, ["2026-06-02 18:00"]);
+}

@@ -167,6 +167,10 @@ impl Reader<'_> {
             ] {
                 self.addresses(&format!("{key}.contacts.{word}"), list, is_address);
             }
+            if contract.monthly_report.is_some() && !plan.mail {
+                let what = "no letter can leave: [notices.mail] is needed";
+                self.tell(&format!("{key}.monthly_report"), what, false);
+            }
             if contract.account == "managed" && contract.partner.is_empty() {
                 let what = "a managed account needs the name of its partner";
                 self.tell(&format!("{key}.partner"), what, false);
@@ -200,6 +204,10 @@ impl Reader<'_> {
             }
             for matter in matters {
                 told.extend(plan.readers(sla, contract, matter, |_| true).nobody);
+            }
+            if contract.monthly_report.is_some() {
+                let readers = plan.readers(sla, contract, Matter::Report, |_| true);
+                told.extend(readers.nobody);
             }
             for level in &contract.levels {
                 if !level.contact.is_empty() && !plan.contacts.contains_key(&level.contact) {

@@ -1,10 +1,26 @@
 //! What categories are about, and tables that are allowed and still look wrong.
 
 use super::Reader;
+use crate::limits;
 use crate::model::Category;
-use crate::sla::policy::{CategoryRule, TargetKind, TargetName, Targets};
-use crate::sla::section::{PolicySection, SeverityWord};
+use crate::sla::policy::{CategoryRule, Sla, TargetKind, TargetName, Targets};
+use crate::sla::section::{PolicySection, SeverityWord, SlaProblem};
 use std::collections::BTreeMap;
+
+/// Each target of each severity is some twenty series of the metrics: more than can be looked at are
+/// refused, and none is ever dropped.
+pub(super) fn too_many(sla: &Sla) -> Option<SlaProblem> {
+    let count = sla.targets().len();
+    (count > limits::SLA_PAIRS_MAX).then(|| SlaProblem {
+        key: "policy".to_owned(),
+        what: format!(
+            "the policies of all contracts have {count} targets, each severity by itself; at most {} \
+             was expected: let contracts share policies",
+            limits::SLA_PAIRS_MAX
+        ),
+        warning: false,
+    })
+}
 
 impl Reader<'_> {
     pub(super) fn categories(
@@ -56,11 +72,19 @@ impl Reader<'_> {
                     ),
                 }
             }
-            let priority = section.priority.clone().unwrap_or_default();
+            let high_priority = match section.priority.as_deref() {
+                None => false,
+                Some("high") => true,
+                Some(other) => {
+                    let what = format!("`{other}`: expected high, or nothing");
+                    self.tell(format!("{at}.priority"), what);
+                    false
+                }
+            };
             let rule = CategoryRule {
                 severity,
                 targets,
-                priority,
+                high_priority,
             };
             categories.insert(category, rule);
         }

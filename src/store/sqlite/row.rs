@@ -90,8 +90,8 @@ impl NewRow {
                 return Err(too_large("raw form", bytes.len(), limits::RAW_BYTES_MAX));
             }
             Some(bytes) => {
-                let mut body = lz4_flex::block::compress(&bytes);
                 let size = to_sql(bytes.len() as u64);
+                let mut body = squeezed(bytes);
                 if sealed {
                     body = sealed_raw(keys, new.at.0, size, &body)?.1;
                 }
@@ -444,7 +444,24 @@ pub(super) fn read_raw(seq: u64, row: &Row<'_>, keys: &Keyring) -> Result<Vec<u8
     if size > limits::RAW_BYTES_MAX {
         return Err(unreadable(format!("they claim to be {size} bytes long")));
     }
+    if body.len() == size {
+        return Ok(body.to_vec());
+    }
     lz4_flex::block::decompress(body, size).map_err(|error| unreadable(error.to_string()))
+}
+
+/// Raw bytes as they are stored: smaller, or as they are. What has the size of the original is the
+/// original.
+fn squeezed(bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() < COMPRESSED_BYTES_MIN {
+        return bytes;
+    }
+    let squeezed = lz4_flex::block::compress(&bytes);
+    if squeezed.len() < bytes.len() {
+        squeezed
+    } else {
+        bytes
+    }
 }
 
 #[cfg(test)]

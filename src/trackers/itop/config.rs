@@ -3,6 +3,7 @@
 use super::Itop;
 use crate::trackers::Tracker;
 use crate::trackers::client::ConnectionConfig;
+use crate::trackers::promise::PromiseField;
 use crate::trackers::registry::Settings;
 use crate::trackers::words::Severities;
 use reqwest::Url;
@@ -31,6 +32,10 @@ pub struct ItopConfig {
     /// An attribute of your data model for the key, a text; empty: the key stands in the title.
     #[serde(default)]
     pub key_attribute: String,
+    /// An attribute of your data model in which staff promise the time of the next update; none unless
+    /// said.
+    #[serde(default)]
+    pub promise_field: PromiseField,
     /// Impact and urgency of each severity. iTop makes the priority of the two.
     #[serde(default)]
     pub impact_urgency: Severities,

@@ -113,6 +113,16 @@ impl Jira {
     /// What a line of a changelog says in our words.
     fn meaning(&self, item: &Value) -> Option<PersonDid> {
         let new = word(item, "toString");
+        let promise = &self.config.promise_field;
+        if promise.is(&word(item, "field")) || promise.is(&word(item, "fieldId")) {
+            // Beside the words for people, a date-and-time field has the instant.
+            return Some(match time(&word(item, "to")) {
+                Some(at) => PersonDid::Promised {
+                    value: at.to_string(),
+                },
+                None => promise.set_to(&new),
+            });
+        }
         match word(item, "field").as_str() {
             "status" => {
                 // The changelog has no category; resolved is told by its name or by its resolution.

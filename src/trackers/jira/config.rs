@@ -3,6 +3,7 @@
 use super::Jira;
 use crate::trackers::Tracker;
 use crate::trackers::client::ConnectionConfig;
+use crate::trackers::promise::PromiseField;
 use crate::trackers::registry::Settings;
 use crate::trackers::words::{Severities, Statuses};
 use reqwest::Url;
@@ -34,6 +35,10 @@ pub struct JiraConfig {
     /// The priority of each severity, by name.
     #[serde(default)]
     pub priority: Severities,
+    /// The field in which staff promise the time of the next update, by its name or its id
+    /// (`customfield_10050`); none unless said.
+    #[serde(default)]
+    pub promise_field: PromiseField,
     /// The names of the statuses.
     #[serde(default)]
     pub status: Statuses,

@@ -2,7 +2,7 @@
 //!
 //! The bridge's own journals are nobody's.
 
-use super::{Redmine, locked};
+use super::{Redmine, locked, shape};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -100,6 +100,7 @@ impl Redmine {
             return Ok(Vec::new());
         }
         let answer = answer.done()?.json();
+        self.learn_fields(&answer["issue"]);
         let items = answer["issue"]["journals"].as_array().cloned();
         let with_id = |journal: Value| Some((journal["id"].as_u64()?, issue.to_owned(), journal));
         Ok(items
@@ -140,8 +141,11 @@ impl Redmine {
                     .priority
                     .read(names.priority_name(&new))
                     .map(PersonDid::Severity),
-                ("cf", id) if self.is_severity_field(id) => {
+                ("cf", id) if self.is_field(id, &self.config.severity_field) => {
                     new.parse().ok().map(PersonDid::Severity)
+                }
+                ("cf", id) if self.is_field(id, self.config.promise_field.name()) => {
+                    Some(self.config.promise_field.set_to(&new))
                 }
                 _ => None,
             };
@@ -150,14 +154,19 @@ impl Redmine {
         Ok(said)
     }
 
-    fn is_severity_field(&self, id: &str) -> bool {
+    /// Journals name custom fields by their ids; the issue shows both.
+    fn learn_fields(&self, issue: &Value) {
+        let ids = shape::custom_field_ids(&issue["custom_fields"]);
+        let project = format!("#{}", word(&issue["project"], "id"));
+        if !ids.is_empty() {
+            locked(&self.fields).insert(project, ids);
+        }
+    }
+
+    fn is_field(&self, id: &str, name: &str) -> bool {
         let fields = locked(&self.fields);
-        fields.values().any(|ids| {
-            ids.get(&self.config.severity_field)
-                .map(u64::to_string)
-                .as_deref()
-                == Some(id)
-        })
+        let mut ids = fields.values().filter_map(|ids| ids.get(name));
+        ids.any(|known| known.to_string() == id)
     }
 
     /// Staff is who has a role that is no customer's. Where roles cannot be read, everybody is.

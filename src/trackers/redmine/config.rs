@@ -3,6 +3,7 @@
 use super::Redmine;
 use crate::trackers::Tracker;
 use crate::trackers::client::ConnectionConfig;
+use crate::trackers::promise::PromiseField;
 use crate::trackers::registry::Settings;
 use crate::trackers::words::{Severities, Statuses};
 use reqwest::Url;
@@ -29,6 +30,9 @@ pub struct RedmineConfig {
     /// The custom field for the severity; used where the project has it.
     #[serde(default = "severity_field")]
     pub severity_field: String,
+    /// The field in which staff promise the time of the next update; none unless said.
+    #[serde(default)]
+    pub promise_field: PromiseField,
     /// The priority of each severity, by name.
     #[serde(default)]
     pub priority: Severities,

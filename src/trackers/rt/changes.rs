@@ -175,8 +175,15 @@ impl RequestTracker {
                 .priority
                 .severity(&transaction.new)
                 .map(PersonDid::Severity),
-            ("CustomField", id) if self.is_severity_field(id) => {
-                transaction.new.parse().ok().map(PersonDid::Severity)
+            ("CustomField", id) => {
+                self.know_field(id, &transaction.ticket).await?;
+                if self.is_field(id, &self.config.severity_field) {
+                    transaction.new.parse().ok().map(PersonDid::Severity)
+                } else if self.is_field(id, self.config.promise_field.name()) {
+                    Some(self.config.promise_field.set_to(&transaction.new))
+                } else {
+                    None
+                }
             }
             ("AddLink", "MergedInto") => merged_into(transaction),
             _ => None,
@@ -201,14 +208,22 @@ impl RequestTracker {
         (was_over && by_person).then(|| PersonDid::Status(self.status(&transaction.new)))
     }
 
-    fn is_severity_field(&self, id: &str) -> bool {
-        locked(&self.queues).values().any(|queue| {
-            queue
-                .ids
-                .get(&self.config.severity_field)
-                .map(String::as_str)
-                == Some(id)
-        })
+    /// Reads the fields of a ticket's queue, unless a queue that is known has the field.
+    async fn know_field(&self, id: &str, ticket: &str) -> Outcome<()> {
+        let known = |queue: &super::QueueFields| queue.ids.values().any(|known| known == id);
+        if locked(&self.queues).values().any(known) {
+            return Ok(());
+        }
+        let path = format!("/ticket/{}", shape::path_part(ticket));
+        let query = [("fields", "Queue"), ("fields[Queue]", "Name")];
+        let answer = self.client.get(&path, &query).await.done()?.json();
+        self.fields_of(&shape::queue(&answer)).await.map(|_| ())
+    }
+
+    fn is_field(&self, id: &str, name: &str) -> bool {
+        let queues = locked(&self.queues);
+        let mut ids = queues.values().filter_map(|queue| queue.ids.get(name));
+        ids.any(|known| known == id)
     }
 
     /// The words of a comment or reply.

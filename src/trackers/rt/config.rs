@@ -4,6 +4,7 @@ use super::RequestTracker;
 use super::shape::Priorities;
 use crate::trackers::Tracker;
 use crate::trackers::client::ConnectionConfig;
+use crate::trackers::promise::PromiseField;
 use crate::trackers::registry::Settings;
 use crate::trackers::words::Statuses;
 use reqwest::Url;
@@ -30,6 +31,9 @@ pub struct RtConfig {
     /// The custom field for the severity; used where the queue has it.
     #[serde(default = "severity_field")]
     pub severity_field: String,
+    /// The field in which staff promise the time of the next update; none unless said.
+    #[serde(default)]
+    pub promise_field: PromiseField,
     /// The priority of each severity.
     #[serde(default)]
     pub priority: Priorities,

@@ -102,8 +102,13 @@ impl ServiceNow {
         cursor: &mut Cursor,
         told: &mut Vec<PersonChange>,
     ) -> Outcome<()> {
+        let promise = &self.config.promise_field;
+        let mut fields = "state,assigned_to".to_owned();
+        if !promise.name().is_empty() {
+            fields = format!("{fields},{}", value(promise.name()));
+        }
         let query = format!(
-            "documentkey={}^fieldnameINstate,assigned_to^ORDERBYDESCsys_created_on",
+            "documentkey={}^fieldnameIN{fields}^ORDERBYDESCsys_created_on",
             value(&word(record, "sys_id"))
         );
         let columns = "sys_id,fieldname,newvalue,user,sys_created_on";
@@ -117,7 +122,10 @@ impl ServiceNow {
                 continue;
             }
             let new = word(&entry, "newvalue");
-            let what = if word(&entry, "fieldname") == "state" {
+            let field = word(&entry, "fieldname");
+            let what = if promise.is(&field) {
+                promise.set_to(&new)
+            } else if field == "state" {
                 // On hold means "waits for the caller" unless the record says otherwise by now.
                 let state = json!({ "state": new, "hold_reason": self.config.hold_reason });
                 PersonDid::Status(self.status(&state))

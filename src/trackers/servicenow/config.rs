@@ -3,6 +3,7 @@
 use super::ServiceNow;
 use crate::trackers::Tracker;
 use crate::trackers::client::ConnectionConfig;
+use crate::trackers::promise::PromiseField;
 use crate::trackers::registry::Settings;
 use crate::trackers::words::{Severities, Statuses};
 use reqwest::Url;
@@ -37,6 +38,10 @@ pub struct ServiceNowConfig {
     /// Impact and urgency of each severity, as `"1/2"`; the instance computes the priority.
     #[serde(default)]
     pub impact_urgency: Severities,
+    /// The audited column in which staff promise the time of the next update; none unless said. The
+    /// audit has date-and-time columns in UTC.
+    #[serde(default)]
+    pub promise_field: PromiseField,
     /// The values of the states.
     #[serde(default)]
     pub status: Statuses,

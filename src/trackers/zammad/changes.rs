@@ -131,6 +131,10 @@ impl Zammad {
                     Some(PersonDid::Owner(if nobody { String::new() } else { new }))
                 }
                 ("Ticket", "priority") => self.config.priority.read(&new).map(PersonDid::Severity),
+                // A date-and-time attribute names its zone: `2026-06-02 09:00:00 UTC`.
+                ("Ticket", name) if self.config.promise_field.is(name) => {
+                    Some(self.config.promise_field.set_to(&new))
+                }
                 _ => None,
             };
             let login = word(&answer["assets"]["User"][&by], "login");

@@ -3,6 +3,7 @@
 use super::Zammad;
 use crate::trackers::Tracker;
 use crate::trackers::client::ConnectionConfig;
+use crate::trackers::promise::PromiseField;
 use crate::trackers::registry::Settings;
 use crate::trackers::words::{Severities, Statuses};
 use reqwest::Url;
@@ -25,6 +26,9 @@ pub struct ZammadConfig {
     /// The attribute of tickets for the key, a text; used where Zammad has it.
     #[serde(default = "key_attribute")]
     pub key_attribute: String,
+    /// The attribute of tickets in which staff promise the time of the next update; none unless said.
+    #[serde(default)]
+    pub promise_field: PromiseField,
     /// The priority of each severity, by name.
     #[serde(default)]
     pub priority: Severities,
