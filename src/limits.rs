@@ -254,3 +254,12 @@ pub const INVENTORY_THINGS_LOST_PERCENT_MAX: usize = 25;
 pub const INVENTORY_INCIDENTS_LOST_PERCENT_MAX: usize = 10;
 /// Most pages of one of NetBox's lists.
 pub const NETBOX_PAGES_MAX: usize = 10_000;
+
+/// Most patterns of an operator that are masked.
+pub const REDACT_PATTERNS_MAX: usize = 100;
+/// Longest such pattern, bytes.
+pub const REDACT_PATTERN_BYTES_MAX: usize = 1000;
+/// Memory that such a pattern may take once it is compiled, and again while it runs, bytes.
+pub const REDACT_COMPILED_BYTES_MAX: usize = 1024 * 1024;
+/// How deep groups in such a pattern may nest.
+pub const REDACT_NESTING_MAX: u32 = 50;

@@ -83,7 +83,16 @@ pub struct Letter {
     /// The first letter of its thread, with angle brackets; none for that one itself.
     pub thread: Option<String>,
     /// It says that a machine wrote it, so that no machine answers.
-    pub automatic: bool,
+    pub automatic: Option<Automatic>,
+}
+
+/// Why a machine wrote a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Automatic {
+    /// Of its own accord.
+    Generated,
+    /// In answer to a letter.
+    Replied,
 }
 
 /// A file that goes with a letter.
@@ -255,8 +264,8 @@ pub fn compose(letter: &Letter, files: &[Enclosed<'_>]) -> Result<Message, Strin
     if let Some(first) = &letter.thread {
         builder = builder.in_reply_to(first.clone()).references(first.clone());
     }
-    if letter.automatic {
-        builder = builder.header(AutoSubmitted);
+    if let Some(why) = letter.automatic {
+        builder = builder.header(AutoSubmitted(why));
     }
     let made = if files.is_empty() {
         builder
@@ -301,9 +310,9 @@ fn said(error: &Error) -> String {
     bounded(&text, limits::TRACKER_REASON_BYTES_MAX)
 }
 
-/// `Auto-Submitted: auto-generated`.
+/// `Auto-Submitted`.
 #[derive(Clone)]
-struct AutoSubmitted;
+struct AutoSubmitted(Automatic);
 
 impl Header for AutoSubmitted {
     fn name() -> HeaderName {
@@ -311,10 +320,14 @@ impl Header for AutoSubmitted {
     }
 
     fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(AutoSubmitted)
+        Ok(AutoSubmitted(Automatic::Generated))
     }
 
     fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+        let word = match self.0 {
+            Automatic::Generated => "auto-generated",
+            Automatic::Replied => "auto-replied",
+        };
+        HeaderValue::new(Self::name(), word.to_owned())
     }
 }

@@ -267,6 +267,71 @@ fn fields_without_values_or_with_unresolved_macros_become_no_event() {
     }
 }
 
+/// What of a registry line the messages of its sender show.
+#[derive(Default)]
+struct Shown {
+    states: BTreeSet<&'static str>,
+    firing: BTreeMap<Identity, usize>,
+    several: bool,
+    test: bool,
+    odd: bool,
+}
+
+impl Shown {
+    fn add(&mut self, outcome: Result<formats::Decoded, formats::Undecodable>) {
+        let Ok(decoded) = outcome else {
+            self.odd = true;
+            return;
+        };
+        self.several |= decoded.events.len() > 1;
+        self.test |= decoded.ignored.is_some();
+        self.odd |= !decoded.problems.is_empty();
+        for event in decoded.events {
+            self.odd |= !event.problems.is_empty();
+            self.test |= event.test;
+            self.states.insert(match event.state {
+                EventState::Firing => "problem",
+                EventState::Resolved => "recovery",
+                EventState::Acknowledged => "acknowledged",
+                EventState::Info => "notice",
+            });
+            if event.state == EventState::Firing {
+                *self.firing.entry(event.identity).or_default() += 1;
+            }
+        }
+    }
+
+    fn shows(&self, word: &str) -> bool {
+        match word {
+            "problem" | "recovery" | "acknowledged" => self.states.contains(word),
+            "repeat" | "reminder" => self.firing.values().any(|count| *count > 1),
+            "several in one" => self.several,
+            "test" => self.test,
+            _ => true,
+        }
+    }
+}
+
+#[test]
+fn what_a_sender_can_say_is_shown_by_its_messages_and_so_are_odd_ones() {
+    let mut shown: BTreeMap<String, Shown> = BTreeMap::new();
+    for (sender, file) in messages() {
+        let outcome = formats::decode_as(&sender, &Fixture::read(&file).request());
+        shown.entry(sender).or_default().add(outcome);
+    }
+    let mut missing = Vec::new();
+    for format in formats::ALL {
+        let shown = &shown[format.name()];
+        let words = format.about().says.split([',', ';']).map(str::trim);
+        let unseen = words.filter(|word| !shown.shows(word));
+        missing.extend(unseen.map(|word| format!("{}: {word}", format.name())));
+        if !shown.odd {
+            missing.push(format!("{}: an odd one", format.name()));
+        }
+    }
+    assert!(missing.is_empty(), "no message shows: {missing:#?}");
+}
+
 fn identities(sender: &str, file: &str) -> Vec<Identity> {
     decoded(sender, file)
         .into_iter()
@@ -375,7 +440,7 @@ fn page() -> String {
 fn mails_by_template() -> BTreeMap<String, usize> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mail");
     let mut read = BTreeMap::new();
-    for folder in ["samples", "own"] {
+    for folder in ["samples", "own", "captures"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|end| end == "eml") {

@@ -364,6 +364,93 @@ fn netbox_is_pulled_page_by_page_and_what_goes_wrong_leaves_the_last_good_copy()
 }
 
 #[test]
+fn contacts_of_tenants_speak_by_mail_as_those_of_files_do() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("nb-token"), "nb-secret\n").unwrap();
+    let tenant = |id: u64, slug: &str, mail: &str| json!({ "id": id, "name": slug, "slug": slug, "custom_fields": { "mail": mail } });
+    let netbox = Arc::new(Mutex::new(NetBox::default()));
+    {
+        let mut netbox = netbox.lock().unwrap();
+        let tenants = vec![
+            tenant(1, "acme", "noc@acme.example, ops@acme.example"),
+            // What speaks for another already, and what is no address, is left out.
+            tenant(2, "globex", "@globex.example NOC@acme.example nobody"),
+        ];
+        netbox.lists.insert("/api/tenancy/tenants/", tenants);
+        netbox.device(1, "sw-1", Some("acme"));
+        netbox.device(2, "sw-2", Some("globex"));
+    }
+    let url = serve(&netbox);
+    let trusted = "[[mail.trusted_server]]\nauthserv_id = \"mx.noc.example\"\n\
+                   peers = [\"127.0.0.1/32\"]\n[engine]\nhold_outage = \"0s\"\n";
+    let daemon = Daemon::start_with(dir.path(), &(section(&url) + trusted), &[]);
+    until("the first pull is in force", || {
+        pulls(&daemon, "taken") == 1
+    });
+    let send = |from: &str, host: &str, word: &str, state: &str| {
+        let domain = from.rsplit_once('@').unwrap().1;
+        let mail = format!(
+            "Authentication-Results: mx.noc.example; dmarc=pass header.from={domain}\r\n\
+             From: {from}\r\nSubject: ** {word} Host Alert: {host} is {state} **\r\n\r\n\
+             Notification Type: {word}\r\nHost: {host}\r\nState: {state}\r\n"
+        );
+        daemon.mail("alerts@noc.example", from, &mail);
+    };
+    let shown = |id: &str| {
+        let path = format!("/api/v1/incidents/{id}");
+        let (_, body) = daemon.ask("operators", "GET", &path, "").unwrap();
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+    send("noc@acme.example", "sw-1", "PROBLEM", "DOWN");
+    daemon.until("a ticket", |tickets| tickets.len() == 1);
+    assert_eq!(shown("INC-1")["basis"], "inventory");
+    // Others close nothing of it: neither another account's contact nor a stranger.
+    send("x@globex.example", "sw-1", "RECOVERY", "UP");
+    send("x@evil.example", "sw-1", "RECOVERY", "UP");
+    until("the stranger waits", || {
+        let (_, body) = daemon
+            .ask("operators", "GET", "/api/v1/quarantine", "")
+            .unwrap();
+        body.contains("x@evil.example")
+    });
+    assert_eq!(shown("INC-1")["state"], "open");
+
+    // A contact that NetBox takes away speaks no longer, and a new one does.
+    netbox.lock().unwrap().lists.insert(
+        "/api/tenancy/tenants/",
+        vec![
+            tenant(1, "acme", "ops@acme.example"),
+            tenant(2, "globex", "@globex.example"),
+        ],
+    );
+    until("the second pull is in force", || {
+        pulls(&daemon, "taken") == 2
+    });
+    send("noc@acme.example", "sw-1", "RECOVERY", "UP");
+    until("it waits too", || {
+        let (_, body) = daemon
+            .ask("operators", "GET", "/api/v1/quarantine", "")
+            .unwrap();
+        body.contains("`noc@acme.example` is not known")
+    });
+    assert_eq!(shown("INC-1")["state"], "open");
+    send("ops@acme.example", "sw-1", "RECOVERY", "UP");
+    until("it is over", || shown("INC-1")["state"] == "resolved");
+    daemon.kill();
+
+    // The copy that is kept counts before NetBox answers again.
+    netbox.lock().unwrap().locked = true;
+    let daemon = Daemon::start_with(dir.path(), &(section(&url) + trusted), &[]);
+    let stranger = "From: y@evil.example\r\nSubject: ** PROBLEM Host Alert: sw-2 is DOWN **\r\n\r\n\
+                    Notification Type: PROBLEM\r\nHost: sw-2\r\nState: DOWN\r\n";
+    daemon.mail("alerts@noc.example", "y@evil.example", stranger);
+    let (_, body) = daemon
+        .ask("operators", "GET", "/api/v1/quarantine", "")
+        .unwrap();
+    assert!(body.contains("y@evil.example"), "{body}");
+}
+
+#[test]
 fn a_netbox_section_is_checked() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("nb-token"), "nb-secret\n").unwrap();

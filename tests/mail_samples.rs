@@ -386,3 +386,34 @@ fn identities_are_equal_where_the_problem_is_and_only_there() {
     }
     assert!(by_expected.len() > 60, "{}", by_expected.len());
 }
+
+/// Mails as real systems sent them, in their order: what they tell of one problem has one identity,
+/// and no other problem has it.
+#[test]
+fn captured_mails_tell_each_problem_from_its_beginning_to_its_end() {
+    let folder = folder().join("captures");
+    let text = std::fs::read_to_string(folder.join("problems.toml")).unwrap();
+    let problems: BTreeMap<String, BTreeMap<String, String>> = toml::from_str(&text).unwrap();
+    let mut seen: BTreeMap<String, &String> = BTreeMap::new();
+    for (problem, mails) in &problems {
+        for (name, state) in mails {
+            let raw = std::fs::read(folder.join(format!("{name}.eml"))).unwrap();
+            let (_, decoded) = decode_bytes(&raw, received_at(&raw));
+            let events = decoded.unwrap().events;
+            let [event] = events.as_slice() else {
+                panic!("{name}: {} events", events.len());
+            };
+            let told = match event.state {
+                EventState::Firing => "firing",
+                EventState::Resolved => "resolved",
+                EventState::Acknowledged => "acknowledged",
+                EventState::Info => "info",
+            };
+            assert_eq!(told, state, "{name}");
+            let of = seen.entry(event.identity.to_string()).or_insert(problem);
+            assert_eq!(*of, problem, "{name}");
+        }
+    }
+    assert_eq!(seen.len(), problems.len(), "a problem has two identities");
+    assert!(problems.len() > 25, "{}", problems.len());
+}

@@ -5,6 +5,7 @@
 mod daemon_support;
 mod intake_support;
 
+use alertbridge::intake::imap::{self as intake_imap, ImapConfig};
 use alertbridge::intake::mailbox::{MailboxMetrics, Reading};
 use alertbridge::intake::maildir::{self as intake_maildir, MaildirConfig};
 use alertbridge::intake::smtp::InHand;
@@ -15,8 +16,8 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -282,6 +283,43 @@ fn idle_over_tls_tells_at_once_and_nothing_comes_twice() {
     assert!(look(&server, &user, "INBOX", "SEARCH ALL").contains("1 2 3"));
 }
 
+#[tokio::test]
+async fn nothing_leaves_an_imap_folder_before_the_journal_has_it() {
+    let Some(server) = server() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let user = user("kept");
+    deliver(&server, &user, &alert("im-12", "PROBLEM", "DOWN"));
+    let password = dir.path().join("password");
+    std::fs::write(&password, "labpw\n").unwrap();
+    let (host, port) = server.imap.rsplit_once(':').unwrap();
+    let config = format!(
+        "name = \"box\"\nhost = \"{host}\"\nport = {port}\ntls = \"none\"\nuser = \"{user}\"\n\
+         password = {{ file = \"{}\" }}\nafter = \"delete\"\npoll_every = \"1s\"\n",
+        password.display()
+    );
+    let config: ImapConfig = toml::from_str(&config).unwrap();
+    let bench = intake_support::bench(vec![]);
+    bench.journal.set(Mode::Fail);
+    let reading = Arc::new(Reading {
+        intake: bench.intake.clone(),
+        in_hand: InHand::new(1 << 20),
+        metrics: Arc::new(Untold),
+    });
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(intake_imap::run(config, reading, stop.clone()));
+    let is_there = || look(&server, &user, "INBOX", "SEARCH ALL").starts_with("* SEARCH 1");
+    intake_support::until("an append that failed", || bench.journal.tried() > 0).await;
+    assert!(is_there());
+    bench.journal.set(Mode::Hold);
+    intake_support::until("an append that waits", || bench.journal.tried() > 1).await;
+    assert!(is_there());
+    bench.journal.set(Mode::Commit);
+    intake_support::until("gone", || !is_there()).await;
+    assert_eq!(bench.journal.inputs().len(), 1);
+    stop.cancel();
+    task.await.unwrap();
+}
+
 #[test]
 fn a_new_uidvalidity_reads_the_folder_again_and_takes_only_what_is_new() {
     let Some(server) = server() else { return };
@@ -341,6 +379,8 @@ struct Proxy {
     address: String,
     hung: Arc<AtomicBool>,
     cut: Arc<AtomicBool>,
+    /// What clients said.
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 fn proxy(to: &str) -> Proxy {
@@ -350,7 +390,9 @@ fn proxy(to: &str) -> Proxy {
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicBool::new(false)),
     );
+    let said = Arc::new(Mutex::new(Vec::new()));
     let (to, state) = (to.to_owned(), (hung.clone(), cut.clone()));
+    let heard = said.clone();
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let client = client.unwrap();
@@ -358,9 +400,13 @@ fn proxy(to: &str) -> Proxy {
                 continue;
             }
             let server = TcpStream::connect(&to).unwrap();
-            for (mut from, mut to) in [
-                (client.try_clone().unwrap(), server.try_clone().unwrap()),
-                (server, client),
+            for (mut from, mut to, heard) in [
+                (
+                    client.try_clone().unwrap(),
+                    server.try_clone().unwrap(),
+                    Some(heard.clone()),
+                ),
+                (server, client, None),
             ] {
                 let (hung, cut) = state.clone();
                 from.set_read_timeout(Some(Duration::from_millis(50)))
@@ -379,6 +425,9 @@ fn proxy(to: &str) -> Proxy {
                         match from.read(&mut buffer) {
                             Ok(0) => return,
                             Ok(read) => {
+                                if let Some(heard) = &heard {
+                                    heard.lock().unwrap().extend(&buffer[..read]);
+                                }
                                 if to.write_all(&buffer[..read]).is_err() {
                                     return;
                                 }
@@ -391,7 +440,122 @@ fn proxy(to: &str) -> Proxy {
             }
         }
     });
-    Proxy { address, hung, cut }
+    Proxy {
+        address,
+        hung,
+        cut,
+        said,
+    }
+}
+
+/// What clients said to it, as far as it is text.
+fn said(proxy: &Proxy) -> String {
+    String::from_utf8_lossy(&proxy.said.lock().unwrap()).into_owned()
+}
+
+#[test]
+fn starttls_comes_before_the_password() {
+    let Some(server) = server() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let user = user("starttls");
+    deliver(&server, &user, &alert("im-9", "PROBLEM", "DOWN"));
+    let proxy = proxy(&server.imap);
+    let address = proxy.address.replace("127.0.0.1", "localhost");
+    let more = format!("tls = \"starttls\"\nca_file = \"{}\"", server.ca);
+    let config = imap(dir.path(), &address, &user, &more);
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    daemon.until("what lay there", |tickets| has(tickets, "im-9"));
+    deliver(&server, &user, &alert("im-10", "PROBLEM", "DOWN"));
+    daemon.until("what arrived", |tickets| has(tickets, "im-10"));
+    until("up", || up(&daemon, "box"));
+    let said = said(&proxy);
+    assert!(said.contains("STARTTLS\r\n"), "{said}");
+    assert!(!said.contains("LOGIN") && !said.contains("labpw"), "{said}");
+}
+
+#[test]
+fn nobody_logs_in_where_the_certificate_or_starttls_itself_is_not_right() {
+    let Some(server) = server() else { return };
+    // No authority that is known made the certificate; the name is not the certificate's.
+    let wrong_name = server.imaps.replace("localhost", "127.0.0.1");
+    let cleartext = proxy(&server.imap);
+    let starttls = cleartext.address.replace("127.0.0.1", "localhost");
+    let ca = format!("ca_file = \"{}\"", server.ca);
+    for (address, more) in [
+        (&server.imaps, String::new()),
+        (&wrong_name, ca.clone()),
+        (&starttls, "tls = \"starttls\"".to_owned()),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = imap(dir.path(), address, &user("cert"), &more);
+        let daemon = Daemon::start_with(dir.path(), &config, &[]);
+        until("it is told", || {
+            let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+            log.contains("mailbox_failed") && log.contains("TLS: ")
+        });
+        assert!(!up(&daemon, "box"));
+    }
+    assert!(!said(&cleartext).contains("LOGIN"));
+
+    // A server, or somebody between, that knows no STARTTLS.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = Arc::new(Mutex::new(String::new()));
+    let told = heard.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let _ = stream.get_mut().write_all(b"* OK ready\r\n");
+            let mut line = String::new();
+            while stream.read_line(&mut line).is_ok_and(|read| read > 0) {
+                told.lock().unwrap().push_str(&line);
+                let tag = line.split(' ').next().unwrap().to_owned();
+                let _ = write!(stream.get_mut(), "{tag} BAD what?\r\n");
+                line.clear();
+            }
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let more = format!("tls = \"starttls\"\n{ca}");
+    let config = imap(dir.path(), &format!("localhost:{port}"), "jo", &more);
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    until("it is told", || {
+        let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+        log.contains("mailbox_failed") && log.contains("STARTTLS")
+    });
+    assert!(!up(&daemon, "box"));
+    let heard = heard.lock().unwrap();
+    assert!(
+        heard.contains("STARTTLS") && !heard.contains("LOGIN"),
+        "{heard}"
+    );
+}
+
+#[test]
+fn a_problem_told_by_mailbox_is_one_ticket_to_its_end() {
+    let Some(server) = server() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let user = user("story");
+    let config = imap(dir.path(), &server.imap, &user, "tls = \"none\"");
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    for (number, (word, state)) in [
+        ("PROBLEM", "DOWN"),
+        ("PROBLEM", "DOWN"),
+        ("ACKNOWLEDGEMENT", "DOWN"),
+        ("RECOVERY", "UP"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("Message-ID: <{number}.{user}@mon.example>\r\nX-Id: ");
+        let mail = alert("im-11", word, state).replace("Message-ID: ", &id);
+        deliver(&server, &user, &mail);
+        until(word, || daemon.is_at("im-11", number));
+    }
+    let tickets = daemon.until("its end", |tickets| {
+        tickets.iter().all(|ticket| ticket["status"] == "resolved")
+    });
+    assert_eq!(tickets.len(), 1, "{tickets:#?}");
 }
 
 #[test]

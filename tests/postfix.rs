@@ -120,6 +120,40 @@ fn transports_pipe_and_alias_bring_each_alert_once() {
     }
 }
 
+/// Problem, repeat, acknowledgement and recovery, each by another way into the bridge.
+#[test]
+fn a_problem_told_by_postfix_is_one_ticket_to_its_end() {
+    let Some((server, folder, ports)) = server() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let [smtp, lmtp] = [&ports[4], &ports[5]];
+    let daemon = Daemon::start_with(dir.path(), &at(smtp, lmtp), &[]);
+    let pipe = command(&folder, "three", lmtp, "alerts@bridge.example");
+    let host = "pf-story";
+    for (stage, (to, word, state)) in [
+        ("alerts@3.smtp.example", "PROBLEM", "DOWN"),
+        ("alerts@3.lmtp.example", "PROBLEM", "DOWN"),
+        ("alerts@three.pipe.example", "ACKNOWLEDGEMENT", "DOWN"),
+        ("alerts@3.smtp.example", "RECOVERY", "UP"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let subject = format!("Subject: ** {word} Host Alert: {host} is {state} **");
+        let body = format!("Notification Type: {word}\nHost: {host}\nState: {state}\n");
+        let words = ["--to", to, "--header", &subject, "--body", &body];
+        let (well, said) = swaks(&server, &words);
+        assert!(well, "{said}");
+        daemon.until(word, |_| daemon.is_at(host, stage));
+    }
+    let tickets = daemon.until("its end", |tickets| {
+        tickets.iter().all(|ticket| ticket["status"] == "resolved")
+    });
+    assert_eq!(tickets.len(), 1, "{tickets:#?}");
+    std::fs::remove_file(pipe).unwrap();
+}
+
 #[test]
 fn what_the_bridge_cannot_take_now_waits_in_the_servers_queue() {
     let Some((server, folder, ports)) = server() else {

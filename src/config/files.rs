@@ -6,7 +6,7 @@ use super::inventory_digest;
 use super::read::{self, Problem};
 use super::sections::ConfigFile;
 use crate::formats::mail::{Own, Templates};
-use crate::intake::senders::{MailSection, MailTrust, SenderCheck, Senders};
+use crate::intake::senders::{MailTrust, SenderCheck, Senders};
 use crate::intake::verify::DnsCheck;
 use crate::inventory::{Inventory, InventoryFile};
 use crate::limits::{HOLIDAY_FILE_BYTES_MAX, HOLIDAY_YEARS};
@@ -65,15 +65,23 @@ pub(super) fn mail_reading(
     }
     MailReading {
         templates: own.map(|own| own.then(Templates::shipped())),
-        own: own_mails(&file.mail),
+        own: own_mails(file),
     }
 }
 
 /// How our own mails are told from others.
-fn own_mails(section: &MailSection) -> Own {
-    let lower = |words: &[String]| words.iter().map(|word| word.to_lowercase()).collect();
+fn own_mails(file: &ConfigFile) -> Own {
+    let section = &file.mail;
+    let lower = |words: &[String]| -> Vec<String> {
+        words.iter().map(|word| word.to_lowercase()).collect()
+    };
+    let mut domains = lower(&section.own_domains);
+    if let Some(mail) = file.notices.mail.as_ref().filter(|_| !domains.is_empty()) {
+        // Answers to notices are answers to us.
+        domains.extend(mail.id_domain().map(str::to_lowercase));
+    }
     Own {
-        domains: lower(&section.own_domains),
+        domains,
         addresses: lower(&section.own_addresses),
         lists: section.lists.clone(),
     }
@@ -105,7 +113,7 @@ pub(super) fn mail_trust(
     MailTrust {
         senders,
         check,
-        own: own_mails(section),
+        own: own_mails(file),
         can_seal: keyring.can_seal(),
     }
 }

@@ -18,6 +18,7 @@ mod watch;
 use crate::delivery::templates::Templates;
 use crate::engine::{DeadMan, Decisions, RecurringWindow};
 use crate::formats::mapped::Mappings;
+use crate::intake::redact::Redactor;
 use crate::intake::senders::MailTrust;
 use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source};
 use crate::inventory::InventoryFile;
@@ -66,6 +67,8 @@ pub struct Config {
     pub mail: Arc<MailReading>,
     /// By what authors of mails are judged.
     pub trust: Arc<MailTrust>,
+    /// What is masked before anything is stored.
+    pub redactor: Arc<Redactor>,
     /// How notices get out.
     pub ways: Arc<Ways>,
     /// What is not wrong, and worth a look.
@@ -241,10 +244,15 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
     }
     let inventory = files::inventory(&file, folder, &mut texts, &mut problems);
     let trust = files::mail_trust(&file, &inventory.built, &keyring, &mut problems);
+    let redactor = Redactor::new(&file.redact)
+        .map_err(|found| {
+            problems.extend(found.into_iter().map(|what| Problem::of("redact", what)));
+        })
+        .ok();
     let told = notices::build(&file, folder, &sla, &mut texts, &mut problems);
-    if !problems.is_empty() {
+    let Some(redactor) = redactor.filter(|_| problems.is_empty()) else {
         return Err(problems);
-    }
+    };
     for warning in &told.warnings {
         tracing::warn!(key = warning.key, what = warning.what, "notices_look_wrong");
     }
@@ -295,6 +303,7 @@ fn put_together(mut file: ConfigFile, folder: &Path) -> Result<Config, Vec<Probl
         expiring,
         mail: Arc::new(mail),
         trust: Arc::new(trust),
+        redactor: Arc::new(redactor),
         ways: Arc::new(told.ways),
         warnings,
         read_at: Time::from_timestamp(jiff::Timestamp::now()),

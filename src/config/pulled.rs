@@ -3,6 +3,7 @@
 
 use super::read::Problem;
 use super::{Config, inventory_digest};
+use crate::intake::senders::{MailTrust, Senders};
 use crate::inventory::{Inventory, InventoryFile, Netbox, Problem as Odd};
 use crate::model::Time;
 use crate::trackers::client::ConnectionConfig;
@@ -197,6 +198,16 @@ impl Config {
             told.map(|problem| Problem::of("inventory", problem.to_string()))
                 .collect::<Vec<Problem>>()
         })?;
+        let contacts = Senders::new(&self.file.mail, built.mail_contacts());
+        let senders = contacts.map_err(|found| {
+            let told = found.into_iter();
+            told.map(|what| Problem::of("mail", what))
+                .collect::<Vec<Problem>>()
+        })?;
+        self.trust = Arc::new(MailTrust {
+            senders,
+            ..MailTrust::clone(&self.trust)
+        });
         self.decisions.inventory = Arc::new(built);
         self.inventory_digest = digest;
         self.inventory_pulls = pulls;

@@ -9,6 +9,7 @@ use crate::delivery::presentation::Original;
 use crate::engine::{CameAndWent, CaseTickets, RecurringConfig, Reopen, Settings};
 use crate::formats::mapped::MappingConfig;
 use crate::intake::mailbox::MailboxConfig;
+use crate::intake::redact::OwnPattern;
 use crate::intake::senders::MailSection;
 use crate::intake::source::SourceConfig;
 use crate::intake::tls;
@@ -40,6 +41,8 @@ pub struct ConfigFile {
     pub operators: OperatorsSection,
     /// Who may speak by mail.
     pub mail: MailSection,
+    /// What is masked before it is stored, beside passwords, tokens and keys.
+    pub redact: Vec<OwnPattern>,
     /// Mailboxes that the bridge reads itself.
     pub mailbox: Vec<MailboxConfig>,
     /// How long things are held and what counts as too much.

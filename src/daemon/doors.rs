@@ -11,7 +11,6 @@ use crate::intake::answers::StandardAnswers;
 use crate::intake::fence::Fence;
 use crate::intake::http::{HttpDoor, HttpSettings};
 use crate::intake::listener::{Door, Listener, ListenerLimits, Peer, Running, Stream};
-use crate::intake::redact::Redactor;
 use crate::intake::repeat::Repeats;
 use crate::intake::smtp::{InHand, SmtpDoor, SmtpSettings};
 use crate::intake::source::{Source, SourceConfig, Sources};
@@ -144,7 +143,7 @@ pub(super) fn intake(
         sources: Arc::new(sources(config.file.source.clone())?).into(),
         repeats: Repeats::new(limits::REPEAT_ENTRIES_MAX),
         fence: Arc::new(Fence::open(&store.dir)?),
-        redactor: Arc::new(Redactor::new(&[])?).into(),
+        redactor: ArcSwap::new(config.redactor.clone()),
         mail: ArcSwap::new(config.trust.clone()),
         mail_ready: tokio::sync::OnceCell::new(),
     })

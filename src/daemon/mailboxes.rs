@@ -54,6 +54,7 @@ impl Daemon {
     pub(super) async fn read_mail_by(&self, new: &Config) {
         self.mail.store(new.mail.clone());
         self.intake.mail.store(new.trust.clone());
+        self.intake.redactor.store(new.redactor.clone());
         self.mailboxes.start(&new.file.mailbox).await;
     }
 }

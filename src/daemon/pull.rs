@@ -184,6 +184,7 @@ impl Daemon {
             self.pulls.held().remove(name);
             self.keep(name, &pulled);
             self.pulls.kept.store(Arc::new(all));
+            self.intake.mail.store(new.trust.clone());
             self.config.store(Arc::new(new));
             return Ok(PullOutcome::Unchanged);
         }
@@ -210,6 +211,7 @@ impl Daemon {
             .await?;
         self.pulls.held().remove(name);
         self.pulls.kept.store(Arc::new(all));
+        self.intake.mail.store(new.trust.clone());
         self.config.store(Arc::new(new));
         tracing::info!(netbox = name, note, "inventory_pulled");
         Ok(PullOutcome::Taken)

@@ -19,7 +19,8 @@
 //! | `baseline` | what fires already at a source's first contact |
 //! | `cap` | tickets an hour, and the list of what waits |
 //! | `quiet` | what silences and windows keep quiet, and when they no longer do |
-//! | `windows` | silences, maintenance windows, notices of carriers |
+//! | `windows` | silences and maintenance windows |
+//! | `carrier` | which notice of a carrier counts, and the windows that it becomes |
 //! | `recurring` | windows that come again |
 //! | `occurrences` | the next occurrence of each, as a window |
 //! | `overlaps` | when planned works are too much together |
@@ -37,6 +38,7 @@
 //! | `request` | what people bring in: reports, questions |
 //! | `adopt` | tickets that exist already |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
+//! | `receipt` | that a person's mail is heard once, and who is told its number |
 //! | `people` | what operators and people in trackers do |
 //! | `answers` | what staff say by mail or in a tracker's field beside plain words |
 //! | `moments` | what falls due of clocks, told once each |
@@ -60,6 +62,7 @@ mod alert;
 mod answers;
 mod baseline;
 mod cap;
+mod carrier;
 mod case_tickets;
 mod cases;
 mod correlate;
@@ -81,6 +84,7 @@ mod overlaps;
 mod paging;
 mod people;
 mod quiet;
+mod receipt;
 mod recurring;
 mod reopening;
 mod request;

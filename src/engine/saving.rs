@@ -364,6 +364,10 @@ impl Engine {
                     let incident: IncidentId = decode("a mark", value)?;
                     self.state.telling.marked.insert(incident);
                 }
+                super::receipt::HEARD => {
+                    let at = decode("a mail that was heard", value)?;
+                    self.restore_heard(key, at);
+                }
                 "window_told" => self.restore_window_told(key, decode("a told window", value)?),
                 "report_told" => self.restore_report_told(key, decode("a told month", value)?),
                 _ => {}

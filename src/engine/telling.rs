@@ -51,6 +51,8 @@ pub struct Telling {
     pub reports_at: Option<Time>,
     /// Incidents that this input decided about: is somebody called for them?
     pub review: BTreeSet<IncidentId>,
+    /// Mails of people that were heard, by a hash of id and content, and when.
+    pub heard: BTreeMap<u64, Time>,
     /// Notices to partners of this input: what is told of several accounts at once is one letter.
     pub of_this_input: BTreeMap<(u64, String), NoticeId>,
 }

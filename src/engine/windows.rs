@@ -1,17 +1,12 @@
-//! Silences and maintenance windows themselves: made, ended, announced by carriers. What they keep
-//! quiet is decided in `quiet`, and in `overlaps` what is too much together.
+//! Silences and maintenance windows themselves: made and ended. What carriers announce is in
+//! `carrier`, what they keep quiet is decided in `quiet`, and in `overlaps` what is too much together.
 
 use super::Engine;
-use super::correlate::belongs_to;
 use super::state::{Silence, Wake, Window};
 use crate::inventory::{ElementId, Inventory};
-use crate::model::input::Message;
-use crate::model::notice::{MaintenanceImpact, MaintenanceNotice, MaintenanceStatus};
-use crate::model::reason::Reason;
 use crate::model::{SilenceId, Time, WindowId};
 use crate::rules::Matcher;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How long the newest notice of a work is remembered.
@@ -168,111 +163,8 @@ impl Engine {
         Ok(format!("{id} ended"))
     }
 
-    /// A carrier's notice becomes windows on the inventory's circuits; an older sequence never
-    /// wins, and what is unclear goes to a person.
-    pub(super) fn apply_notice(&mut self, message: &Message, notice: &MaintenanceNotice) {
-        // What one account announces neither moves nor ends what another does.
-        let provider = match &message.account {
-            Some(account) => format!("{account}/{}", notice.provider),
-            None => notice.provider.clone(),
-        };
-        let name = (provider, notice.maintenance_id.clone());
-        let old: Vec<_> = self
-            .state
-            .windows
-            .values()
-            .filter(|w| w.notice.as_ref() == Some(&name))
-            .map(|w| (w.id, w.sequence))
-            .collect();
-        if old.iter().any(|(_, sequence)| *sequence > notice.sequence)
-            || !self.is_newest_notice(&name, notice.sequence)
-        {
-            return;
-        }
-        // The same work keeps its windows' numbers: what they cover stays covered.
-        let mut numbers: VecDeque<WindowId> = old.iter().map(|(id, _)| *id).collect();
-        for (id, _) in old {
-            if let Some(window) = self.state.windows.remove(&id) {
-                self.state
-                    .wakes
-                    .remove(&(window.until, Wake::WindowEdge(id)));
-                self.state
-                    .wakes
-                    .remove(&(window.from, Wake::WindowEdge(id)));
-            }
-            self.drop_thing("window", format!("{:010}", id.0));
-        }
-        let source = self.state.intern(&message.source);
-        if !notice.unclear.is_empty() {
-            let title = format!("Unclear maintenance notice from {}", notice.provider);
-            let text = format!("{}: {}", notice.summary, notice.unclear.join("; "));
-            let id = self.open_own(&title, &text, Reason::Quarantined, source);
-            if let Some(incident) = self.state.incidents.get_mut(&id) {
-                incident.needs_triage = true;
-            }
-        }
-        let over = matches!(
-            notice.status,
-            MaintenanceStatus::Cancelled | MaintenanceStatus::Completed
-        );
-        if over {
-            let done = notice.status == MaintenanceStatus::Completed;
-            self.tell_replanned(&name, &[], Some(done));
-            self.review_overlaps();
-            self.review_all_quiet();
-            self.review_maintenance();
-            return;
-        }
-        let mut kept = Vec::new();
-        let inventory = self.decisions.inventory.clone();
-        // What the work does not touch it does not explain.
-        let touched = notice.objects.iter();
-        let named = touched
-            .filter(|object| object.impact != MaintenanceImpact::NoImpact)
-            .filter_map(|object| inventory.resolve_name(&object.id).element);
-        let (own, others): (Vec<_>, Vec<_>) = named.partition(|id| {
-            let account = message.account.as_deref();
-            account.is_none_or(|account| belongs_to(&inventory, *id, account))
-        });
-        let names = |ids: &[ElementId]| -> Vec<String> {
-            let names = ids.iter().map(|id| inventory.element_name(*id));
-            names.map(str::to_owned).collect()
-        };
-        let elements = names(&own);
-        if !others.is_empty() {
-            self.claims_others(message, notice, &names(&others));
-        }
-        for span in &notice.windows {
-            let Some(until) = span.ends_at else { continue };
-            if until <= self.state.now {
-                continue;
-            }
-            let window = Window {
-                id: numbers.pop_front().unwrap_or_else(|| self.next_window()),
-                matchers: Vec::new(),
-                elements: elements.clone(),
-                reason: format!("{} {}", notice.provider, notice.summary),
-                author: message.source.clone(),
-                from: span.starts_at,
-                until,
-                notice: Some(name.clone()),
-                sequence: notice.sequence,
-            };
-            let id = window.id;
-            self.keep_window(window);
-            kept.push(id);
-        }
-        self.review_overlaps();
-        for id in &kept {
-            self.warn_of_overlap(*id);
-        }
-        self.tell_replanned(&name, &kept, None);
-        self.review_all_quiet();
-        self.review_maintenance();
-    }
-
     /// Whether no newer notice of the same work was seen, also of work that is cancelled or over.
-    fn is_newest_notice(&mut self, name: &(String, String), sequence: i64) -> bool {
+    pub(super) fn is_newest_notice(&mut self, name: &(String, String), sequence: i64) -> bool {
         let known = self.state.notices_seen.get(name);
         if known.is_some_and(|known| known.sequence > sequence) {
             return false;
@@ -289,27 +181,6 @@ impl Engine {
         self.save_thing("notice_seen", notice_key(name), &newest);
         self.state.notices_seen.insert(name.clone(), newest);
         true
-    }
-
-    /// A notice of an account about what is not its own keeps nothing quiet; a person looks.
-    fn claims_others(
-        &mut self,
-        message: &Message,
-        notice: &MaintenanceNotice,
-        elements: &[String],
-    ) {
-        let account = message.account.as_deref().unwrap_or_default();
-        let source = self.state.intern(&message.source);
-        let title = format!("Maintenance notice of {account} about what is not theirs");
-        let text = format!(
-            "{}: {} is not {account}'s alone; nothing is kept quiet there.",
-            notice.summary,
-            elements.join(", ")
-        );
-        let id = self.open_own(&title, &text, Reason::Quarantined, source);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.needs_triage = true;
-        }
     }
 
     /// Elements that a window names: in its list, or by exact `element=` and `host=` matchers.

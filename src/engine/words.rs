@@ -13,6 +13,9 @@ use crate::model::{IncidentId, PersonRequest};
 impl Engine {
     /// Words of a person by mail.
     pub(super) fn apply_reply(&mut self, message: &Message, reply: &Reply) {
+        if self.was_heard(reply) {
+            return;
+        }
         let author = message.author.clone().unwrap_or_default();
         let about = self.incident_of(reply);
         match about.filter(|id| self.may_write(&author, *id)) {
@@ -37,7 +40,7 @@ impl Engine {
         let first = local.split('.').next().unwrap_or(local);
         let number = first.strip_prefix('t').and_then(|n| n.parse().ok());
         number
-            .map(IncidentId)
+            .map(|number| self.state.survivor(IncidentId(number)))
             .filter(|id| self.state.incidents.contains_key(id))
             .or_else(|| self.by_ticket_key(first))
     }
@@ -90,9 +93,35 @@ impl Engine {
         }
         let text = format!("Mail from {}: {}", reply.from, reply.text);
         self.wait(id, false, &reply.from);
-        self.tell_cases(id, None, &customer_wrote());
+        self.log_customer(id, author);
         self.decide_by(id, Reason::Note, text.clone(), &reply.from);
         self.note_tickets(id, &text, false);
+    }
+
+    /// A customer wrote: that happened to the cases of those for whom it speaks. Where the door
+    /// believes everybody, nobody knows whose they are, and it happened to all.
+    fn log_customer(&mut self, id: IncidentId, author: &Author) {
+        let Some(account) = author.account.as_deref() else {
+            self.tell_cases(id, None, &customer_wrote());
+            return;
+        };
+        for (_, name) in self.case_keys(id, None) {
+            if self.is_contract_of(account, &name) {
+                self.tell_cases(id, Some(&name), &customer_wrote());
+            }
+        }
+    }
+
+    /// Whether an account, or one that it manages, has a part in a contract.
+    fn is_contract_of(&self, account: &str, contract: &str) -> bool {
+        let sla = &self.decisions.sla;
+        let own = sla.contracts_of(account);
+        own.iter().any(|own| own.name == contract)
+            || sla.contracts.get(contract).is_some_and(|contract| {
+                let inventory = &self.decisions.inventory;
+                let mut accounts = contract.accounts.iter();
+                accounts.any(|other| inventory.speaks_for(account, other))
+            })
     }
 
     /// A request or question of its own. `refused` is the incident it names and may not write on.
@@ -112,14 +141,21 @@ impl Engine {
             return;
         }
         let (request, doubts) = self.request_of(message, author, reply, refused);
-        let (id, _) = self.take_request(&reply.from, &request, &author.topic);
+        let (id, joined) = self.take_request(&reply.from, &request, &author.topic);
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.needs_triage |= !doubts.is_empty();
+            if !joined {
+                entry.group = Some(group);
+            }
         }
+        if !joined {
+            self.state.by_group.insert(group, id);
+        }
+        self.state.touch_incident(id);
         for doubt in doubts {
             self.decide(id, Reason::Note, doubt);
         }
-        self.state.by_group.insert(group, id);
+        self.tell_received(message, author, (reply, &request.account), id);
     }
 
     /// The request in our words, and what a person has to look at.

@@ -323,6 +323,8 @@ pub struct Decoded {
     pub replies: Vec<Reply>,
     /// Who wrote it; the door says it once it believes the author, a format never does.
     pub author: Option<Author>,
+    /// A machine may answer it; the door says it of words whose author it believes.
+    pub answerable: bool,
     /// Why a message that was understood says nothing (heartbeat, test ping, own mail, ...).
     pub ignored: Option<String>,
     /// What was odd about the message as a whole, and which parts could not be read.

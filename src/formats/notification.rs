@@ -142,6 +142,7 @@ impl<'a> Notification<'a> {
             .sent_at(at)
             .suppressed(told.suppressed)
             .problem(told.problem)
+            .problem(odd_state(word.as_deref()))
             .test(self.unfilled() || self.says_test(&kind));
         let changed = self.changed(service.is_some());
         draft = match told.state {
@@ -290,6 +291,30 @@ pub(super) fn hint(service: bool, word: Option<&str>) -> SeverityHint {
         (_, "UNREACHABLE" | "UNRE" | "WARNING" | "WARN") => SeverityHint::Degradation,
         _ => SeverityHint::Unknown,
     }
+}
+
+/// States of hosts and services, and their short forms.
+const STATES: [&str; 12] = [
+    "OK",
+    "UP",
+    "PENDING",
+    "PEND",
+    "DOWN",
+    "UNREACHABLE",
+    "UNRE",
+    "UNREACH",
+    "WARNING",
+    "WARN",
+    "CRITICAL",
+    "CRIT",
+];
+
+/// A sentence about a state that no version of these systems knows.
+fn odd_state(word: Option<&str>) -> Option<String> {
+    let word = word?;
+    let upper = word.to_ascii_uppercase();
+    let known = STATES.contains(&upper.as_str()) || upper.starts_with("UNKN");
+    (!known).then(|| format!("the state `{word}` is not known: nothing is concluded from it"))
 }
 
 /// The type of a notice that neither opens nor closes, for those who tell start from end.

@@ -115,6 +115,7 @@ fn network(fields: Fields, code: Option<String>) -> Result<Event, Undecodable> {
     .label("event", code)
     .label("model", parameter("UNIFIdeviceModel"))
     .label("address", parameter("UNIFIdeviceIp"))
+    .problem(odd_severity(fields))
     .sent_at(at);
     if state == EventState::Resolved {
         draft = draft.ends_at(at);
@@ -144,6 +145,13 @@ fn hint(fields: Fields) -> SeverityHint {
         Some(n) if n >= 0 => SeverityHint::Info,
         _ => SeverityHint::Unknown,
     }
+}
+
+/// A sentence about a severity that is no number.
+fn odd_severity(fields: Fields) -> Option<String> {
+    let word = fields.text("severity")?;
+    let odd = fields.integer("severity").is_none();
+    odd.then(|| format!("severity `{word}` is no number: nothing is concluded from it"))
 }
 
 fn bare(fields: Fields) -> Result<Event, Undecodable> {

@@ -81,6 +81,12 @@ fn event(fields: Fields) -> Result<Event, Undecodable> {
         "event_nseverity",
     ]);
     let test = fields.unresolved("event_value");
+    let odd = number
+        .as_deref()
+        .filter(|number| !matches!(*number, "0" | "1" | "2" | "3" | "4" | "5"))
+        .map(|number| {
+            format!("event_nseverity `{number}` is not known: nothing is concluded from it")
+        });
     let trigger = fields.first(&["trigger_id", "triggerid"]);
     let mut event = Draft::new(state, identity, "`event_id`")?
         .dedup_key(id)
@@ -105,6 +111,7 @@ fn event(fields: Fields) -> Result<Event, Undecodable> {
                 .filter(|url| url.starts_with("http")),
         )
         .suppressed(suppressed)
+        .problem(odd)
         .test(test)
         .finish();
     // Each problem of a trigger has a number of its own.

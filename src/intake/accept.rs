@@ -200,11 +200,12 @@ impl Intake {
                 }
                 Err(undecodable) => {
                     let place = accepted.push(None);
+                    let group = some_or(delivery.group, &source.config.name);
                     let undecoded = Undecoded {
                         source: source.config.name.clone(),
                         sender,
                         reason: redactor.text(&undecodable.reason).into_owned(),
-                        group: some_or(delivery.group, &source.config.name),
+                        group: redactor.text(&group).into_owned(),
                         summary: redactor.text(&delivery.summary).into_owned(),
                         sensitive: source.config.sensitive,
                     };

@@ -110,7 +110,15 @@ impl Intake {
         let standing = trust
             .senders
             .judge(letter, envelope, checked.as_ref(), bound_to);
+        // A mail without an envelope sender is answered by nobody.
+        let returns = envelope.peer.is_none() || !envelope.sender.is_empty();
+        let answerable = letter.answerable && returns;
         let (sender, outcome) = apply(&standing, letter, (sender, outcome));
+        let outcome = outcome.map(|mut decoded| {
+            let believed = decoded.author.is_some() && !decoded.replies.is_empty();
+            decoded.answerable = answerable && believed;
+            decoded
+        });
         let wants_seal = |decoded: &Decoded| {
             let author = decoded.author.as_ref();
             let asked = author.and_then(|author| author.asked.as_ref());

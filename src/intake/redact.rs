@@ -5,10 +5,12 @@
 //! what holds no secret stays byte for byte.
 
 use crate::formats::Decoded;
+use crate::limits;
 use crate::model::Event;
 use aho_corasick::packed::Searcher;
-use regex::Regex;
-use regex::bytes::Regex as BytesRegex;
+use regex::bytes::{Regex as BytesRegex, RegexBuilder as BytesRegexBuilder};
+use regex::{Regex, RegexBuilder};
+use serde::Deserialize;
 use std::borrow::Cow;
 
 /// What stands where a secret was.
@@ -64,62 +66,136 @@ fn suspicious_words() -> Option<Searcher> {
 /// The compiled patterns.
 #[derive(Debug)]
 pub struct Redactor {
+    /// How many of the patterns are built in; they come first.
+    built_in: usize,
     texts: Vec<Regex>,
     bytes: Vec<BytesRegex>,
     any_text: Regex,
     any_bytes: BytesRegex,
     label: Regex,
-    has_own: bool,
     words: Option<Searcher>,
 }
 
+/// `[[redact]]`: what of an operator's own is masked as well.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnPattern {
+    /// Its name, for messages.
+    pub name: String,
+    /// A regular expression; all of what it matches is masked.
+    pub pattern: String,
+    /// A text in which it has to match: a pattern that masks nothing is no help.
+    pub example: String,
+}
+
+impl OwnPattern {
+    /// What is wrong with it, as a sentence; `None`: nothing.
+    fn problem(&self) -> Option<String> {
+        let most = limits::REDACT_PATTERN_BYTES_MAX;
+        if self.pattern.len() > most {
+            return Some(format!("it has more than {most} bytes"));
+        }
+        let compiled = match bounded(&self.pattern).build() {
+            Ok(compiled) => compiled,
+            Err(regex::Error::CompiledTooBig(most)) => {
+                return Some(format!(
+                    "it would take more than {most} bytes of memory; repeat less"
+                ));
+            }
+            Err(error) => return Some(format!("it is no regular expression: {error}")),
+        };
+        let named = |name: &str| compiled.capture_names().any(|known| known == Some(name));
+        if ["keep", "hide", "rest"].into_iter().any(named) {
+            return Some("groups named keep, hide and rest are the bridge's own".to_owned());
+        }
+        if compiled.is_match("") {
+            return Some("it matches where nothing stands".to_owned());
+        }
+        if !compiled.is_match(&self.example) {
+            return Some("it does not match its example".to_owned());
+        }
+        None
+    }
+}
+
+/// A pattern of an operator, which may ask for much.
+fn bounded(pattern: &str) -> RegexBuilder {
+    let mut builder = RegexBuilder::new(pattern);
+    builder
+        .size_limit(limits::REDACT_COMPILED_BYTES_MAX)
+        .dfa_size_limit(limits::REDACT_COMPILED_BYTES_MAX)
+        .nest_limit(limits::REDACT_NESTING_MAX);
+    builder
+}
+
 impl Redactor {
-    /// The built-in patterns and the operator's own (the whole match is masked). Fails with the
-    /// pattern that is no regular expression.
-    pub fn new(own: &[String]) -> Result<Redactor, regex::Error> {
-        let mut patterns: Vec<String> = [NAMED, AUTHORIZATION, USERINFO, SNMP, PEM]
+    /// The built-in patterns and the operator's own. Fails with a sentence for each of these that
+    /// is wrong.
+    pub fn new(own: &[OwnPattern]) -> Result<Redactor, Vec<String>> {
+        let most = limits::REDACT_PATTERNS_MAX;
+        if own.len() > most {
+            return Err(vec![format!("at most {most} patterns are taken")]);
+        }
+        let wrong: Vec<String> = own
             .iter()
-            .map(|pattern| (*pattern).to_owned())
+            .filter_map(|own| Some(format!("`{}`: {}", own.name, own.problem()?)))
             .collect();
-        for pattern in own {
-            Regex::new(pattern)?;
-            patterns.push(format!("(?P<hide>{pattern})"));
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        Redactor::compile(own).map_err(|error| vec![error.to_string()])
+    }
+
+    fn compile(own: &[OwnPattern]) -> Result<Redactor, regex::Error> {
+        let built_in = [NAMED, AUTHORIZATION, USERINFO, SNMP, PEM];
+        let mut texts = Vec::new();
+        let mut bytes = Vec::new();
+        for pattern in built_in {
+            texts.push(Regex::new(pattern)?);
+            bytes.push(BytesRegex::new(&format!("(?-u){pattern}"))?);
+        }
+        for own in own {
+            // In a group of its own, so that its flags end with it.
+            let pattern = format!("(?P<hide>(?:{}))", own.pattern);
+            texts.push(bounded(&pattern).build()?);
+            bytes.push(
+                BytesRegexBuilder::new(&pattern)
+                    .size_limit(limits::REDACT_COMPILED_BYTES_MAX)
+                    .dfa_size_limit(limits::REDACT_COMPILED_BYTES_MAX)
+                    .build()?,
+            );
         }
         // A cheap first look: most messages hold none of these words.
-        let mut first: Vec<String> = vec![
-            r"(?i)passw|passphrase|pwd|secret|token|(?:api|access|private|auth|routing|genie)[_-]?key|community|bearer|basic|snmp".to_owned(),
-            r"://[^\s/]*@|PRIVATE KEY".to_owned(),
-        ];
-        first.extend(own.iter().cloned());
-        let any = first
-            .iter()
-            .map(|pattern| format!("(?:{pattern})"))
-            .collect::<Vec<_>>()
-            .join("|");
+        let any = [
+            r"(?i)passw|passphrase|pwd|secret|token|(?:api|access|private|auth|routing|genie)[_-]?key|community|bearer|basic|snmp",
+            r"://[^\s/]*@|PRIVATE KEY",
+        ]
+        .map(|pattern| format!("(?:{pattern})"))
+        .join("|");
         Ok(Redactor {
-            texts: patterns
-                .iter()
-                .map(|p| Regex::new(p))
-                .collect::<Result<_, _>>()?,
-            bytes: patterns
-                .iter()
-                .map(|p| BytesRegex::new(&format!("(?-u){p}")))
-                .collect::<Result<_, _>>()?,
+            built_in: built_in.len(),
+            texts,
+            bytes,
             any_text: Regex::new(&any)?,
             any_bytes: BytesRegex::new(&any)?,
             label: Regex::new(LABEL)?,
-            has_own: !own.is_empty(),
             words: suspicious_words(),
         })
     }
 
+    fn has_own(&self) -> bool {
+        self.texts.len() > self.built_in
+    }
+
     /// The text with secrets masked.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if !self.any_text.is_match(text) {
-            return Cow::Borrowed(text);
-        }
+        // The operator's own are each asked: what they look for is not known beforehand.
+        let first = match self.any_text.is_match(text) {
+            true => 0,
+            false => self.built_in,
+        };
         let mut masked = Cow::Borrowed(text);
-        for pattern in &self.texts {
+        for pattern in self.texts.iter().skip(first) {
             let replaced = pattern.replace_all(&masked, format!("${{keep}}{MASK}${{rest}}"));
             if let Cow::Owned(replaced) = replaced {
                 masked = Cow::Owned(replaced);
@@ -133,7 +209,7 @@ impl Redactor {
     pub fn is_clean(&self, dump: &[u8]) -> bool {
         let body = dump.windows(4).position(|four| four == b"\r\n\r\n");
         let first = body.and_then(|end| dump.get(end + 4));
-        !self.has_own
+        !self.has_own()
             && matches!(first, Some(b'[' | b'{'))
             && !dump.contains(&b'\\')
             && self.words.as_ref().is_some_and(|words| {
@@ -146,12 +222,13 @@ impl Redactor {
 
     /// The bytes with secrets masked.
     pub fn raw(&self, raw: Vec<u8>) -> Vec<u8> {
-        if !self.any_bytes.is_match(&raw) {
-            return raw;
-        }
+        let first = match self.any_bytes.is_match(&raw) {
+            true => 0,
+            false => self.built_in,
+        };
         let replacement = format!("${{keep}}{MASK}${{rest}}");
         let mut masked = raw;
-        for pattern in &self.bytes {
+        for pattern in self.bytes.iter().skip(first) {
             if let Cow::Owned(replaced) = pattern.replace_all(&masked, replacement.as_bytes()) {
                 masked = replaced;
             }
@@ -221,7 +298,7 @@ mod tests {
         ] {
             assert!(!clean(suspect), "{suspect}");
         }
-        let own = Redactor::new(&["^x$".to_owned()]).unwrap();
+        let own = Redactor::new(&[own("^x$", "x")]).unwrap();
         assert!(!own.is_clean(b"POST / HTTP/1.1\r\n\r\n[]"));
     }
 
@@ -290,7 +367,7 @@ mod tests {
 
     #[test]
     fn labels_are_masked_by_name_and_the_identity_stays() {
-        let redactor = Redactor::new(&["card-[0-9]+".to_owned()]).unwrap();
+        let redactor = Redactor::new(&[own("card-[0-9]+", "card-1")]).unwrap();
         let identity = Identity::key("token=1").unwrap();
         let mut event = Event::new(EventState::Firing, identity.clone(), "card-77 seen");
         event.labels.insert("snmp_community".into(), "abc".into());
@@ -305,6 +382,46 @@ mod tests {
         assert_eq!(event.labels["port"], "7");
         assert_eq!(event.summary, "[masked] seen");
         assert_eq!(event.identity, identity);
-        assert!(Redactor::new(&["(".to_owned()]).is_err());
+    }
+
+    fn own(pattern: &str, example: &str) -> OwnPattern {
+        OwnPattern {
+            name: "pins".to_owned(),
+            pattern: pattern.to_owned(),
+            example: example.to_owned(),
+        }
+    }
+
+    #[test]
+    fn own_patterns_are_masked_in_texts_and_bytes_beside_the_built_in_ones() {
+        let own = [
+            own(r"(?i)pin:? \d{4}", "PIN 1234"),
+            own("größe-\\w+", "größe-x"),
+        ];
+        let redactor = Redactor::new(&own).unwrap();
+        let text = "pin 4711, größe-ü and password=x";
+        let masked = "[masked], [masked] and password=[masked]";
+        assert_eq!(redactor.text(text), masked);
+        assert_eq!(redactor.raw(text.as_bytes().to_vec()), masked.as_bytes());
+        assert_eq!(redactor.text("PIN 12"), "PIN 12");
+        let broken = b"\xff pin 4711 \xfe".to_vec();
+        assert_eq!(redactor.raw(broken), b"\xff [masked] \xfe");
+    }
+
+    #[test]
+    fn own_patterns_that_are_wrong_are_told_by_name() {
+        let told = |pattern: &str, example: &str| {
+            let wrong = Redactor::new(&[own(pattern, example)]).unwrap_err();
+            assert!(wrong[0].starts_with("`pins`: "), "{wrong:?}");
+            wrong.join("; ")
+        };
+        assert!(told("(", "x").contains("no regular expression"));
+        assert!(told("x*", "x").contains("matches where nothing stands"));
+        assert!(told("x+", "y").contains("does not match its example"));
+        assert!(told("(?P<keep>x)", "x").contains("the bridge's own"));
+        assert!(told(r"(\w{100}){100}", "x").contains("of memory"));
+        assert!(told(&"x".repeat(2000), "x").contains("more than 1000 bytes"));
+        let many = vec![own("x", "x"); 200];
+        assert!(Redactor::new(&many).unwrap_err()[0].contains("at most"));
     }
 }

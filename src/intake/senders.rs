@@ -32,7 +32,8 @@ pub struct MailSection {
     pub trusted_server: Vec<TrustedServer>,
     /// Addresses that may speak, beside the contacts of accounts in the inventory.
     pub sender: Vec<SenderEntry>,
-    /// What people write about, each with a route of its own by `topic=NAME`.
+    /// What people write about, each with a route of its own by `topic=NAME`; `billing` and `sales`
+    /// by common words unless said.
     pub topic: Vec<Topic>,
     /// Domains of our own Message-IDs; empty: any.
     pub own_domains: Vec<String>,
@@ -182,11 +183,7 @@ impl Senders {
         let mut senders = Senders {
             trusted: section.trusted_server.clone(),
             arc_sealers: lower(&section.arc_sealers),
-            topics: section
-                .topic
-                .iter()
-                .map(|topic| (topic.name.clone(), lower(&topic.words)))
-                .collect(),
+            topics: topics(&section.topic),
             ..Senders::default()
         };
         for (address, account) in contacts {
@@ -394,6 +391,61 @@ pub fn may_answer(standing: &Standing, answers: Answers) -> bool {
         Standing::Anybody => answers == Answers::Reference,
         Standing::NotBelieved(_) => false,
     }
+}
+
+/// Topics that are there unless others are configured, and their words in the languages of notices.
+const TOPICS: [(&str, &[&str]); 2] = [
+    (
+        "billing",
+        &[
+            "invoice",
+            "invoices",
+            "billing",
+            "billed",
+            "payment",
+            "credit note",
+            "refund",
+            "facture",
+            "factures",
+            "facturation",
+            "paiement",
+            "remboursement",
+            "rechnung",
+            "請求",
+            "支払",
+            "入金",
+        ],
+    ),
+    (
+        "sales",
+        &[
+            "quote",
+            "quotation",
+            "pricing",
+            "price list",
+            "sales",
+            "devis",
+            "tarif",
+            "tarifs",
+            "angebot",
+            "見積",
+            "料金",
+        ],
+    ),
+];
+
+fn topics(configured: &[Topic]) -> Vec<(String, Vec<String>)> {
+    if configured.is_empty() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let shipped = TOPICS.iter();
+        return shipped
+            .map(|(name, known)| ((*name).to_owned(), words(known)))
+            .collect();
+    }
+    configured
+        .iter()
+        .map(|topic| (topic.name.clone(), lower(&topic.words)))
+        .collect()
 }
 
 fn lower(words: &[String]) -> Vec<String> {

@@ -263,6 +263,7 @@ impl Source {
             problems: decoded.problems,
             replay_of: None,
             sensitive,
+            answerable: decoded.answerable,
         }
     }
 

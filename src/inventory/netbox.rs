@@ -17,6 +17,7 @@
 use super::load::{
     AccountEntry, ElementEntry, GroupEntry, InventoryFile, Life, Problem, ServiceEntry,
 };
+use crate::model::text::bounded;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,6 +231,8 @@ struct Reader {
     feeds: BTreeMap<u64, String>,
     circuits: BTreeSet<String>,
     sites: BTreeSet<String>,
+    /// Addresses that speak by mail, in lower case, and for which account.
+    mails: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
@@ -255,19 +258,43 @@ impl Reader {
         let Some(id) = text(row, "/slug") else {
             return self.skip("tenant", row, "it has no slug");
         };
+        let mail = self.contacts(row, id);
         let entry = AccountEntry {
             id: id.to_owned(),
             customer: text(row, "/custom_fields/customer")
                 .unwrap_or("")
                 .to_owned(),
             partner: text(row, "/custom_fields/partner").unwrap_or("").to_owned(),
-            mail: text(row, "/custom_fields/mail")
-                .unwrap_or("")
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect(),
+            mail,
         };
         self.accounts.insert(entry.id.clone(), entry);
+    }
+
+    /// The addresses that speak for a tenant; an address speaks for one.
+    fn contacts(&mut self, row: &Value, tenant: &str) -> Vec<String> {
+        let said = text(row, "/custom_fields/mail").unwrap_or("");
+        let mut contacts = Vec::new();
+        for word in said.split(|c: char| c.is_whitespace() || ",;".contains(c)) {
+            if word.is_empty() {
+                continue;
+            }
+            let address = word.to_lowercase();
+            let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+            let why = match self.mails.get(&address) {
+                _ if domain.is_empty() || address.contains(['<', '>']) => {
+                    "is no mail address".to_owned()
+                }
+                Some(owner) => format!("speaks for `{owner}` already"),
+                None => {
+                    self.mails.insert(address, tenant.to_owned());
+                    contacts.push(word.to_owned());
+                    continue;
+                }
+            };
+            let why = format!("`{}` {why}", bounded(word, 100));
+            self.skip("mail of tenant", row, &why);
+        }
+        contacts
     }
 
     /// The site's element, made when it is first named.

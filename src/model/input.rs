@@ -11,8 +11,10 @@ use super::ticket::{DeliveryReport, PersonChange};
 use super::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// Version of the stored encoding of [`Input`].
-pub const ENCODING_VERSION: u8 = 1;
+/// Version of the stored encoding of [`Input`]. A field that is added later stands at the end of
+/// its variant's content and encodes as zeros while it says nothing; an input of an older version
+/// is then read as if zeros followed it.
+pub const ENCODING_VERSION: u8 = 2;
 
 /// The `sender` of a [`Message`] that is a sign of life of a heartbeat.
 pub const HEARTBEAT: &str = "heartbeat";
@@ -150,6 +152,8 @@ pub struct Message {
     pub replay_of: Option<u64>,
     /// Content that must not leave the bridge.
     pub sensitive: bool,
+    /// A machine may answer it: a person wrote it, to us and to no list.
+    pub answerable: bool,
 }
 
 impl Message {
@@ -168,6 +172,7 @@ impl Message {
             problems: Vec::new(),
             replay_of: None,
             sensitive: false,
+            answerable: false,
         }
     }
 }

@@ -27,6 +27,11 @@ pub struct MaintenanceNotice {
     pub unclear: Vec<String>,
 }
 
+/// Why a notice is unclear: it names no window. A later notice of the same maintenance need not.
+pub const NO_WINDOW: &str = "no window was found";
+/// Why a notice is unclear: it names nothing that is hit. A later notice need not either.
+pub const NO_OBJECT: &str = "no circuit, device or service was found";
+
 /// State of planned work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -14,7 +14,8 @@ pub struct WantedNotice {
     pub id: NoticeId,
     /// The idempotency key, at most 40 characters of `[a-z0-9-]`; letters are named by it.
     pub key: String,
-    /// What ties the notices of one matter to one reader together, like a key.
+    /// What ties the notices of one matter to one reader together, like a key; the message id of
+    /// the mail that it answers, if it answers one.
     pub thread: String,
     /// What it tells.
     pub kind: NoticeKind,
@@ -88,11 +89,13 @@ pub enum NoticeKind {
     PageEnded,
     /// The report of a contract's month.
     Report,
+    /// What somebody wrote was received, under this number.
+    Received,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [NoticeKind; 20] = [
+    pub const ALL: [NoticeKind; 21] = [
         NoticeKind::Opened,
         NoticeKind::Updated,
         NoticeKind::Promised,
@@ -113,6 +116,7 @@ impl NoticeKind {
         NoticeKind::Page,
         NoticeKind::PageEnded,
         NoticeKind::Report,
+        NoticeKind::Received,
     ];
 
     /// The word in templates, API and keys.
@@ -138,6 +142,7 @@ impl NoticeKind {
             NoticeKind::Page => "page",
             NoticeKind::PageEnded => "page_ended",
             NoticeKind::Report => "report",
+            NoticeKind::Received => "received",
         }
     }
 }

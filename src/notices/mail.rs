@@ -2,11 +2,11 @@
 //!
 //! The Message-ID follows from the idempotency key, so a letter that is sent again is the same
 //! letter. Every letter refers to its thread's id, so that mail programs show those of one incident
-//! together.
+//! together. Both ids name the incident, so that an answer finds its way back to it.
 
 use super::words::Worded;
 use crate::model::outgoing::WantedNotice;
-use crate::relay::{Enclosed, Letter, Relay, RelayConfig, RelayTls, Sent};
+use crate::relay::{Automatic, Enclosed, Letter, Relay, RelayConfig, RelayTls, Sent};
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -45,6 +45,15 @@ pub struct MailSection {
 
 fn port() -> u16 {
     587
+}
+
+impl MailSection {
+    /// The name in Message-IDs, as far as it can be read.
+    pub fn id_domain(&self) -> Option<&str> {
+        let (_, of_from) = self.from.rsplit_once('@')?;
+        let own = self.domain.as_deref();
+        Some(own.unwrap_or(of_from.trim_end_matches(['>', ' '])))
+    }
 }
 
 /// Writes letters.
@@ -112,6 +121,16 @@ impl Mailer {
         if !notice.facts.sender_name.is_empty() {
             from.name = Some(crate::model::text::one_line(&notice.facts.sender_name));
         }
+        let about = notice
+            .incident
+            .map_or_else(String::new, |id| format!("t{}.", id.0));
+        let (thread, why) = match notice.thread.contains('@') {
+            true => (format!("<{}>", notice.thread), Automatic::Replied),
+            false => {
+                let thread = format!("<{about}{}@{}>", notice.thread, self.domain);
+                (thread, Automatic::Generated)
+            }
+        };
         let letter = Letter {
             from,
             to,
@@ -119,9 +138,9 @@ impl Mailer {
             reply_to: self.reply_to.clone(),
             subject: worded.subject,
             body: worded.body,
-            message_id: format!("<{}@{}>", notice.key, self.domain),
-            thread: Some(format!("<{}@{}>", notice.thread, self.domain)),
-            automatic: true,
+            message_id: format!("<{about}{}@{}>", notice.key, self.domain),
+            thread: Some(thread),
+            automatic: Some(why),
         };
         let files: Vec<Enclosed<'_>> = worded
             .files

@@ -33,6 +33,8 @@ pub struct NoticesSection {
     pub support: String,
     /// The least severity of which customers are told.
     pub customers_from: Severity,
+    /// Whether people who write to us are told the number that it has.
+    pub receipts: bool,
 }
 
 impl Default for NoticesSection {
@@ -49,6 +51,7 @@ impl Default for NoticesSection {
             sender_name: plan.sender_name,
             support: plan.support,
             customers_from: plan.customers_from,
+            receipts: plan.receipts,
         }
     }
 }
@@ -65,6 +68,7 @@ impl NoticesSection {
             sender_name: self.sender_name.clone(),
             support: self.support.clone(),
             customers_from: self.customers_from,
+            receipts: self.receipts,
         }
     }
 }

@@ -26,9 +26,10 @@ const INDENT: &str = "    ";
 /// The languages of notices.
 pub const LOCALES: [&str; 3] = ["en", "ja", "fr"];
 /// The templates of one language.
-pub const FILES: [&str; 5] = [
+pub const FILES: [&str; 6] = [
     "incident.txt",
     "maintenance.txt",
+    "received.txt",
     "report.txt",
     "security.txt",
     "staff.txt",
@@ -39,6 +40,7 @@ macro_rules! shipped {
         [$(
             (concat!($locale, "/incident.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/incident.txt"))),
             (concat!($locale, "/maintenance.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/maintenance.txt"))),
+            (concat!($locale, "/received.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/received.txt"))),
             (concat!($locale, "/report.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/report.txt"))),
             (concat!($locale, "/security.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/security.txt"))),
             (concat!($locale, "/staff.txt"), include_str!(concat!("../../config/templates/notices/", $locale, "/staff.txt"))),
@@ -46,7 +48,7 @@ macro_rules! shipped {
     };
 }
 
-const SHIPPED: [(&str, &str); 15] = shipped!("en", "ja", "fr");
+const SHIPPED: [(&str, &str); 18] = shipped!("en", "ja", "fr");
 
 /// A notice in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +190,7 @@ impl Templates {
 
 fn file_of(kind: NoticeKind, audience: Audience) -> &'static str {
     match (audience, kind) {
+        (_, NoticeKind::Received) => "received.txt",
         (Audience::Staff, _) => "staff.txt",
         (_, NoticeKind::Security) => "security.txt",
         (_, NoticeKind::Report) => "report.txt",

@@ -305,6 +305,12 @@ impl Player<'_> {
             if let Some(found) = found {
                 reply.ticket_tag = Some(found.to_string());
             }
+            for id in &mut reply.refers_to {
+                if let Some((named, rest)) = incident_in(id) {
+                    let found = self.recorded.incident(self.engine.state(), named)?;
+                    *id = found.map_or_else(String::new, |found| format!("t{}{rest}", found.0));
+                }
+            }
         }
         self.step(seq, at, Input::Message(message));
         Ok(())
@@ -441,4 +447,11 @@ fn done(ticket: &WantedTicket, remote: Option<RemoteRef>) -> DeliveryReport {
         trouble: None,
         twins_closed: Vec::new(),
     }
+}
+
+/// The incident that a message id of ours names, and what follows its number.
+fn incident_in(id: &str) -> Option<(IncidentId, &str)> {
+    let dot = id.find('.')?;
+    let number = id.get(..dot)?.strip_prefix('t')?.parse().ok()?;
+    Some((IncidentId(number), id.get(dot..)?))
 }

@@ -157,7 +157,7 @@ impl Letters {
             body: bounded(&body, BODY_BYTES_MAX),
             message_id,
             thread,
-            automatic: self.auto_submitted,
+            automatic: self.auto_submitted.then_some(relay::Automatic::Generated),
         }
     }
 }

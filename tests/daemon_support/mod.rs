@@ -94,7 +94,8 @@ impl Daemon {
 
     pub fn connect(&self, door: &str) -> std::io::Result<TcpStream> {
         let stream = TcpStream::connect(self.addresses[door].as_str().unwrap())?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // A loaded machine may need a while; a daemon that hangs is still found out.
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(stream)
     }
 
@@ -181,6 +182,28 @@ impl Daemon {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Whether the one alert about a host has come to a stage of its story: it fires, it is
+    /// repeated, it is acknowledged, it is over.
+    pub fn is_at(&self, host: &str, stage: usize) -> bool {
+        let (status, body) = self.ask("operators", "GET", "/api/v1/alerts", "").unwrap();
+        assert_eq!(status, 200, "{body}");
+        let page: Value = serde_json::from_str(&body).unwrap();
+        let about = |alert: &&Value| alert.to_string().contains(host);
+        let alerts: Vec<&Value> = page["alerts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(about)
+            .collect();
+        assert!(alerts.len() < 2, "{alerts:#?}");
+        alerts.first().is_some_and(|alert| match stage {
+            0 => alert["state"] == "firing",
+            1 => alert["count"].as_u64() >= Some(2),
+            2 => alert["state"] == "acknowledged",
+            _ => alert["state"] == "resolved",
+        })
     }
 
     pub fn kill(mut self) {

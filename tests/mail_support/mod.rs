@@ -13,7 +13,7 @@ pub fn folder() -> PathBuf {
 /// Every mail below the folder, in order.
 pub fn mails() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in ["samples", "own"] {
+    for folder in ["samples", "own", "captures"] {
         for entry in std::fs::read_dir(self::folder().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "eml") {

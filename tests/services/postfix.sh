@@ -82,7 +82,10 @@ configure() {
 2.smtp.example smtp:[127.0.0.1]:$5
 2.lmtp.example lmtp:inet:127.0.0.1:$6
 one.pipe.example bridgepipe:one
+3.smtp.example smtp:[127.0.0.1]:$7
+3.lmtp.example lmtp:inet:127.0.0.1:$8
 two.pipe.example bridgepipe:two
+three.pipe.example bridgepipe:three
 TRANSPORT
   printf 'alerts: "|%s/etc/commands/alias"\n' "$t" >"$t/etc/aliases"
   cp /etc/postfix/postfix-files /etc/postfix/dynamicmaps.cf "$t/etc/" 2>/dev/null || true
@@ -129,7 +132,8 @@ start() {
   t=$(mktemp -d /var/tmp/alertbridge-postfix.XXXXXX)
   echo "$t" >"$dir/run"
   port=$(free_port)
-  local to=("$(free_port)" "$(free_port)" "$(free_port)" "$(free_port)")
+  local to=()
+  for _ in 1 2 3 4 5 6; do to+=("$(free_port)"); done
   configure "$t" "$port" "${to[@]}"
   if ! postfix -c "$t/etc" start >>"$dir/start.log" 2>&1; then
     say "it did not start:"

@@ -3,7 +3,7 @@
 
 use super::findings::Word;
 use crate::config::WatchMail;
-use crate::relay::{Letter, Sent};
+use crate::relay::{Automatic, Letter, Sent};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
@@ -109,7 +109,7 @@ impl Letters {
                 body: waiting.text.body.clone(),
                 message_id: format!("<watch-{:016x}@{}>", waiting.id, mail.from.email.domain()),
                 thread: None,
-                automatic: true,
+                automatic: Some(Automatic::Generated),
             };
             match mail.relay.send(&letter).await {
                 Sent::Taken => tracing::warn!(part, %to, "watch_letter_sent"),

@@ -19,30 +19,52 @@ pub struct Own {
 }
 
 impl Own {
-    /// Whether a message id is one of ours: `t40012.3@our.domain`.
+    /// Whether a message id is one of ours: `t40012.3@our.domain`, or that of a notice.
     pub fn is_own_id(&self, id: &str) -> bool {
-        ticket_of_id(id).is_some()
-            && id.rsplit_once('@').is_some_and(|(_, domain)| {
-                self.domains.is_empty() || self.domains.contains(&domain.to_lowercase())
-            })
+        let Some((local, domain)) = id.rsplit_once('@') else {
+            return false;
+        };
+        (ticket_of_id(id).is_some() || is_notice(local))
+            && (self.domains.is_empty() || self.domains.contains(&domain.to_lowercase()))
     }
+}
+
+fn digits(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The ticket number within a message id of ours.
 fn ticket_of_id(id: &str) -> Option<&str> {
     let (local, _) = id.split_once('@')?;
     let (ticket, count) = local.strip_prefix('t')?.split_once('.')?;
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    (digits(ticket) && digits(count)).then_some(ticket)
+    (digits(ticket) && (digits(count) || is_notice(count))).then_some(ticket)
 }
 
-/// The ticket number of a tag such as `[T#40012]`.
+/// The key of a notice, or of the thread of notices, as message ids have it.
+fn is_notice(text: &str) -> bool {
+    let key = text.strip_prefix("an-").or(text.strip_prefix("at-"));
+    key.is_some_and(|key| key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// The ticket number of a tag such as `[T#40012]`, or the incident of one such as `[INC-12]`, which
+/// stands in the subjects of notices.
 pub fn ticket_tag(subject: &str) -> Option<String> {
+    let ticket = tagged(subject, "[T#").map(str::to_owned);
+    ticket.or_else(|| tagged(subject, "[INC-").map(|number| format!("INC-{number}")))
+}
+
+/// Whether a subject has a tag that an alert's would not have by chance: other systems number
+/// their incidents as we do.
+pub fn has_own_tag(subject: &str) -> bool {
+    tagged(subject, "[T#").is_some()
+}
+
+fn tagged<'a>(subject: &'a str, opening: &str) -> Option<&'a str> {
     let mut rest = subject;
-    while let Some((_, after)) = rest.split_once("[T#") {
+    while let Some((_, after)) = rest.split_once(opening) {
         let (inner, end) = after.split_once(']')?;
-        if !inner.is_empty() && inner.len() <= 20 && inner.bytes().all(|b| b.is_ascii_digit()) {
-            return Some(inner.to_owned());
+        if digits(inner) {
+            return Some(inner);
         }
         rest = end;
     }
@@ -241,6 +263,12 @@ mod tests {
         );
         assert_eq!(ticket_tag("[T#x] [T#7]").as_deref(), Some("7"));
         assert_eq!(ticket_tag("T#7"), None);
+        assert_eq!(
+            ticket_tag("Re: [INC-12] Restored").as_deref(),
+            Some("INC-12")
+        );
+        assert_eq!(ticket_tag("[INC-12] [T#7]").as_deref(), Some("7"));
+        assert_eq!(ticket_tag("[INC-x] INC-7"), None);
         let own = Own {
             domains: vec!["noc.example.net".to_owned()],
             ..Own::default()
@@ -248,5 +276,10 @@ mod tests {
         assert!(own.is_own_id("t40012.1@noc.example.net"));
         assert!(!own.is_own_id("t40012.1@other.example.net"));
         assert!(!own.is_own_id("tuesday.1@noc.example.net"));
+        let key = "an-0123456789abcdef0123456789abcdef";
+        assert!(own.is_own_id(&format!("t12.{key}@noc.example.net")));
+        assert!(own.is_own_id(&format!("{key}@noc.example.net")));
+        assert!(!own.is_own_id(&format!("{key}@other.example.net")));
+        assert!(!own.is_own_id("an-other@noc.example.net"));
     }
 }

@@ -5,6 +5,7 @@ use super::notices;
 use super::zones;
 use crate::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
+    NO_OBJECT, NO_WINDOW,
 };
 use crate::model::{Time, text};
 use calcard::icalendar::{
@@ -238,7 +239,7 @@ fn notice(event: &ICalendarComponent, sent_at: Time) -> Option<MaintenanceNotice
         MaintenanceStatus::Cancelled | MaintenanceStatus::Completed
     );
     if objects.is_empty() && !over {
-        reader.unclear.push("no object is named".to_owned());
+        reader.unclear.push(NO_OBJECT.to_owned());
     }
     let windows = window(&mut reader, over);
     let stamp = reader.time("DTSTAMP").unwrap_or(sent_at);
@@ -314,7 +315,7 @@ fn window(reader: &mut Reader, over: bool) -> Vec<MaintenanceWindow> {
     let end = reader.time("DTEND");
     let Some(starts_at) = start else {
         if !over && reader.unclear.is_empty() {
-            reader.unclear.push("no window is named".to_owned());
+            reader.unclear.push(NO_WINDOW.to_owned());
         }
         return Vec::new();
     };

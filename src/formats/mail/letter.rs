@@ -19,6 +19,8 @@ pub struct Letter {
     pub subject: String,
     /// The author's words, if a person wrote the mail as far as it tells.
     pub words: Option<Reply>,
+    /// Whether a machine may answer it.
+    pub answerable: bool,
     /// Whether it answers one of our mails: by its references, or by a tag in its subject.
     pub answers: Answers,
     /// The request that the first lines ask for.
@@ -60,6 +62,7 @@ impl Letter {
             subject: subject.text,
             asked: words.as_ref().and_then(|words| asked::read(&words.text)),
             words,
+            answerable: reply::may_be_answered(&mail, own),
             answers,
             results: fields("authentication-results"),
             sealed_results: fields("arc-authentication-results"),
@@ -136,6 +139,40 @@ mod tests {
         );
         assert!(found.sealed_verdicts().unwrap().prove("a.example"));
         assert!(found.verdicts("lists.example.org").is_none());
+    }
+
+    #[test]
+    fn machines_lists_and_addresses_that_nobody_reads_get_no_answer() {
+        let answerable = |from: &str, more: &str| {
+            letter(&format!(
+                "From: {from}\r\n{more}Subject: x\r\n\r\nhello\r\n"
+            ))
+            .answerable
+        };
+        let person = "J <j@acme.example>";
+        assert!(answerable(person, ""));
+        assert!(answerable(person, "X-Auto-Response-Suppress: DR, OOF\r\n"));
+        for more in [
+            "Auto-Submitted: auto-generated\r\n",
+            "Auto-Submitted: auto-replied\r\n",
+            "Precedence: bulk\r\n",
+            "List-Id: <noc.lists.example>\r\n",
+            "List-Unsubscribe: <mailto:x@lists.example>\r\n",
+            "Return-Path: <>\r\n",
+            "X-Auto-Response-Suppress: OOF, AutoReply\r\n",
+            "X-Autoreply: yes\r\n",
+            "X-Alertbridge-Loop: other\r\n",
+            "Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n",
+        ] {
+            assert!(!answerable(person, more), "{more}");
+        }
+        for from in [
+            "no-reply@x.example",
+            "MAILER-DAEMON@x.example",
+            "noreply-7@x.example",
+        ] {
+            assert!(!answerable(from, ""), "{from}");
+        }
     }
 
     #[test]

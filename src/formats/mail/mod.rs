@@ -140,10 +140,14 @@ impl Reader<'_> {
         }
         let subject = text::subject(mail.headers.subject(), &self.own.lists);
         let refers = mail.headers.refers_to();
-        let to_us = refers.iter().any(|id| self.own.is_own_id(id))
-            || automatic::ticket_tag(mail.headers.subject()).is_some();
+        let by_reference = refers.iter().any(|id| self.own.is_own_id(id));
+        let has_tag = automatic::ticket_tag(mail.headers.subject()).is_some();
+        let to_us = by_reference || has_tag;
+        let is_answer = by_reference
+            || automatic::has_own_tag(mail.headers.subject())
+            || (has_tag && subject.reply);
         // An answer in one of our threads is not searched for alerts, unless it forwards one.
-        if to_us && !subject.forward {
+        if is_answer && !subject.forward {
             return self.answer(mail, &subject);
         }
         if let Some(outcome) = self.formats(mail, 0) {

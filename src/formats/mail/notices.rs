@@ -65,6 +65,7 @@ const STATUSES: &[(MaintenanceStatus, &[&str])] = &[
             "in progress",
             "about to start",
             "commencing momentarily",
+            "commenced",
             "begun",
             "has started",
             "started",

@@ -22,6 +22,40 @@ pub(super) fn by_person(mail: &Mail, own: &automatic::Own) -> bool {
     !automatic && !mail.encrypted && !headers.author_address().is_empty()
 }
 
+/// Beginnings of addresses that nobody reads, or that a machine must not answer.
+const UNREAD: &[&str] = &[
+    "no-reply",
+    "noreply",
+    "no_reply",
+    "do-not-reply",
+    "do_not_reply",
+    "donotreply",
+    "mailer-daemon",
+    "postmaster",
+    "bounce",
+];
+
+/// Whether a machine may answer a mail (RFC 3834): a person wrote it, to no list, from an address
+/// that takes answers.
+pub(super) fn may_be_answered(mail: &Mail, own: &automatic::Own) -> bool {
+    let headers = &mail.headers;
+    let author = headers.author_address();
+    let returns_nowhere = headers
+        .get("return-path")
+        .is_some_and(|path| path.trim() == "<>");
+    let declines = |value: &str| {
+        let word = value.trim().to_ascii_lowercase();
+        matches!(word.as_str(), "all" | "autoreply")
+    };
+    let declined = headers
+        .get("x-auto-response-suppress")
+        .is_some_and(|value| value.split(',').any(declines));
+    by_person(mail, own)
+        && !returns_nowhere
+        && !declined
+        && !UNREAD.iter().any(|start| author.starts_with(start))
+}
+
 /// A mail as its author's words.
 pub(super) fn of(mail: &Mail, subject: &Subject) -> Reply {
     let whole = text::without_banners(mail.text());

@@ -185,6 +185,17 @@ fn topics_are_whole_words_of_the_subject() {
     assert_eq!(known.topic("Question about Invoice 7"), "billing");
     assert_eq!(known.topic("6月の請求について"), "billing");
     assert_eq!(known.topic("invoiced twice"), "");
+    let shipped = senders("", &[]);
+    for (subject, topic) in [
+        ("Question about invoice 7", "billing"),
+        ("Facture de mai", "billing"),
+        ("6月の請求について", "billing"),
+        ("A quote for a second line", "sales"),
+        ("Demande de devis", "sales"),
+        ("The line is out of order", ""),
+    ] {
+        assert_eq!(shipped.topic(subject), topic, "{subject}");
+    }
 }
 
 #[test]

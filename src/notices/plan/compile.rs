@@ -52,6 +52,7 @@ impl PlanText {
             sender_name: section.sender_name.clone(),
             support: section.support.clone(),
             customers_from: section.customers_from,
+            receipts: section.receipts,
             pagers: self.pagers.clone(),
             partners: self.partners.clone(),
             ..Plan::default()

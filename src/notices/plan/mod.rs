@@ -158,6 +158,8 @@ pub struct Plan {
     pub support: String,
     /// The least severity of which customers are told.
     pub customers_from: Severity,
+    /// Whether people who write to us are told the number that it has.
+    pub receipts: bool,
     /// Pagers, and of which kind each is.
     pub pagers: BTreeMap<String, String>,
 }
@@ -177,6 +179,7 @@ impl Default for Plan {
             sender_name: String::new(),
             support: String::new(),
             customers_from: section.customers_from,
+            receipts: section.receipts,
             pagers: BTreeMap::new(),
         }
     }
@@ -275,6 +278,21 @@ impl Plan {
                 matter.word()
             ));
         }
+        for address in addresses {
+            let known = |reader: &Reader| reader.address.eq_ignore_ascii_case(address);
+            if told.readers.iter().any(known) {
+                continue;
+            }
+            told.readers.push(Reader {
+                audience,
+                words: words || matter == Matter::Security,
+                ..self.reader_of(address, contract)
+            });
+        }
+    }
+
+    /// Somebody of a contract's accounts, who reads facts.
+    fn reader_of(&self, address: &str, contract: &Contract) -> Reader {
         // A managed account's users know the partner's name, not ours.
         let partner = (contract.account == "managed")
             .then(|| self.partners.get(&contract.partner))
@@ -282,22 +300,38 @@ impl Plan {
         let or = |own: &str, ours: &str| if own.is_empty() { ours } else { own }.to_owned();
         let sender_name = partner.map_or("", |p| p.sender_name.as_str());
         let support = partner.map_or("", |p| p.support.as_str());
-        for address in addresses {
-            let known = |reader: &Reader| reader.address.eq_ignore_ascii_case(address);
-            if told.readers.iter().any(known) {
-                continue;
-            }
-            told.readers.push(Reader {
-                address: address.clone(),
-                contract: contract.name.clone(),
-                audience,
-                locale: contract.locale.clone(),
-                tz: contract.tz.clone(),
-                sender_name: or(sender_name, &self.sender_name),
-                support: or(support, &self.support),
-                words: words || matter == Matter::Security,
-            });
+        Reader {
+            address: address.to_owned(),
+            contract: contract.name.clone(),
+            audience: Audience::Customer,
+            locale: contract.locale.clone(),
+            tz: contract.tz.clone(),
+            sender_name: or(sender_name, &self.sender_name),
+            support: or(support, &self.support),
+            words: false,
         }
+    }
+
+    /// Who wrote to us, as a reader: by the contract of the account, else by our own contact of
+    /// that address, else in English.
+    pub fn writer(&self, sla: &Sla, address: &str, account: Option<&str>) -> Reader {
+        let contracts = account.map_or_else(Vec::new, |account| sla.contracts_of(account));
+        if let Some(contract) = contracts.first() {
+            return self.reader_of(address, contract);
+        }
+        let has = |own: &String| own.eq_ignore_ascii_case(address);
+        let contact = self.contacts.values().find(|c| c.mail.iter().any(has));
+        let ours = contact.map(|contact| Reader::staff(address, contact));
+        ours.unwrap_or_else(|| Reader {
+            address: address.to_owned(),
+            contract: String::new(),
+            audience: Audience::Customer,
+            locale: "en".to_owned(),
+            tz: "UTC".to_owned(),
+            sender_name: self.sender_name.clone(),
+            support: self.support.clone(),
+            words: false,
+        })
     }
 
     /// Our own people behind a contact's name.

@@ -25,6 +25,8 @@ pub struct PlanSection {
     pub support: String,
     /// The least severity of which customers are told.
     pub customers_from: Severity,
+    /// Whether people who write to us are told the number that it has.
+    pub receipts: bool,
 }
 
 impl Default for PlanSection {
@@ -38,6 +40,7 @@ impl Default for PlanSection {
             sender_name: String::new(),
             support: String::new(),
             customers_from: Severity::S4,
+            receipts: true,
         }
     }
 }

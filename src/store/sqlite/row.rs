@@ -14,6 +14,8 @@ use rusqlite::{CachedStatement, Connection, Row, params};
 
 /// Set in the version of a row whose payload is compressed.
 const COMPRESSED: u8 = 0x80;
+/// Zeros that stand in for the fields which inputs of older versions did not have.
+const SINCE_OLDER: [u8; 16] = [0; 16];
 /// Payloads up to this size gain nothing, bytes.
 const COMPRESSED_BYTES_MIN: usize = 1024;
 /// Rows that are not sealed have key 0.
@@ -219,7 +221,17 @@ fn decode(
     } else {
         payload
     };
-    postcard::from_bytes(payload).map_err(|error| error.to_string())
+    let read = if encoding_of(version) == i64::from(ENCODING_VERSION) {
+        postcard::from_bytes(payload)
+    } else {
+        postcard::from_bytes(&[payload, &SINCE_OLDER].concat())
+    };
+    read.map_err(|error| error.to_string())
+}
+
+/// The version of a row's encoding, without the mark of compression.
+fn encoding_of(version: i64) -> i64 {
+    version & !i64::from(COMPRESSED)
 }
 
 /// Inputs that may repeat words of a sensitive one, which cannot be told from the input alone. They
@@ -381,9 +393,10 @@ pub(super) fn read_input(row: &Row<'_>, keys: &Keyring) -> Result<Sequenced, Rea
         })
     };
     let version: i64 = row.get(3)?;
-    if version & !i64::from(COMPRESSED) != i64::from(ENCODING_VERSION) {
+    if !(1..=i64::from(ENCODING_VERSION)).contains(&encoding_of(version)) {
         return Err(unreadable(format!(
-            "it has encoding version {version}, this program knows {ENCODING_VERSION}"
+            "it has encoding version {}, this program knows up to {ENCODING_VERSION}",
+            encoding_of(version)
         )));
     }
     let kind = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
@@ -448,5 +461,24 @@ fn squeezed(bytes: Vec<u8>) -> Vec<u8> {
         squeezed
     } else {
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Message;
+
+    #[test]
+    fn an_input_of_the_first_version_is_read_as_if_zeros_followed() {
+        let input = Input::Message(Message::new("mail", "person", Vec::new()));
+        let mut payload = postcard::to_stdvec(&input).unwrap();
+        // The first version knew nothing of what may be answered.
+        assert_eq!(payload.pop(), Some(0));
+        let keys = Keyring::default();
+        let read =
+            |version, payload: &[u8]| decode((0, "message", version), KEY_NONE, payload, &keys);
+        assert_eq!(read(1, &payload), Ok(input));
+        assert!(read(i64::from(ENCODING_VERSION), &payload).is_err());
     }
 }

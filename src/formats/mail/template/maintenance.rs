@@ -8,6 +8,7 @@ use crate::formats::mail::times::{self, Clock};
 use crate::formats::{Decoded, Undecodable};
 use crate::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceObject, MaintenanceStatus, MaintenanceWindow,
+    NO_OBJECT, NO_WINDOW,
 };
 use crate::model::text;
 use sha2::{Digest, Sha256};
@@ -42,10 +43,10 @@ impl Template {
             MaintenanceStatus::Cancelled | MaintenanceStatus::Completed
         );
         if windows.is_empty() && !over && unclear.is_empty() {
-            unclear.push("no window was found".to_owned());
+            unclear.push(NO_WINDOW.to_owned());
         }
         if objects.is_empty() && !over {
-            unclear.push("no circuit, device or service was found".to_owned());
+            unclear.push(NO_OBJECT.to_owned());
         }
         let id = layout.id.as_deref().and_then(|of| format(of, fields));
         let id = match id {
