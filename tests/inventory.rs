@@ -444,10 +444,12 @@ fn contacts_of_tenants_speak_by_mail_as_those_of_files_do() {
     let stranger = "From: y@evil.example\r\nSubject: ** PROBLEM Host Alert: sw-2 is DOWN **\r\n\r\n\
                     Notification Type: PROBLEM\r\nHost: sw-2\r\nState: DOWN\r\n";
     daemon.mail("alerts@noc.example", "y@evil.example", stranger);
-    let (_, body) = daemon
-        .ask("operators", "GET", "/api/v1/quarantine", "")
-        .unwrap();
-    assert!(body.contains("y@evil.example"), "{body}");
+    until("the stranger waits again", || {
+        let (_, body) = daemon
+            .ask("operators", "GET", "/api/v1/quarantine", "")
+            .unwrap();
+        body.contains("y@evil.example")
+    });
 }
 
 #[test]

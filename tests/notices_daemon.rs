@@ -160,7 +160,8 @@ fn a_partner_gets_its_report_by_mail_once_whatever_is_killed() {
     // What is told after that is told: nothing of the report came again.
     good(&daemon, &["note", "INC-1", "Still at it.", "--public"]);
     let all = sink.until("later letters", |letters| {
-        to(letters, "noc@northwind.example").len() >= 3
+        let told = |who| to(letters, who).len();
+        told("noc@northwind.example") >= 3 && told("ops@acme.example") >= 3
     });
     let mut ids: Vec<String> = to(&all, "sla@northwind.example")
         .iter()

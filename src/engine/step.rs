@@ -56,6 +56,8 @@ impl Engine {
             Input::Remains(remains) => self.apply_remains(remains),
             Input::Notice(report) => self.apply_notice_report(report),
         }
+        // What was told late may have been due by now.
+        self.serve_wakes(self.state.now);
         self.review_pages();
     }
 

@@ -221,6 +221,52 @@ mod tests {
         );
     }
 
+    /// A supply of one router fails while another router, which its group cannot do without, is down:
+    /// the supply has lost redundancy, the outage is the other's.
+    #[test]
+    fn what_is_only_at_risk_does_not_take_over_the_outage_of_another() {
+        let inventory = InventoryFile::from_toml(
+            r#"
+            [[element]]
+            id = "r1"
+            depends_on = ["psu@r1"]
+            [[element]]
+            id = "psu1@r1"
+            [[element]]
+            id = "psu2@r1"
+            [[element]]
+            id = "r2"
+            [[group]]
+            id = "psu@r1"
+            members = ["psu1@r1", "psu2@r1"]
+            needs = 1
+            [[group]]
+            id = "routers"
+            members = ["r1", "r2"]
+            needs = 2
+            [[service]]
+            id = "transit"
+            depends_on = ["routers"]
+            accounts = ["acme", "globex"]
+            "#,
+        )
+        .unwrap();
+        let inventory = Inventory::build(inventory).unwrap();
+        let mut health = Health::new(&inventory);
+        let supply = inventory.element("psu1@r1").unwrap();
+        let other = inventory.element("r2").unwrap();
+        health.set(&inventory, other, Condition::Down);
+        health.set(&inventory, supply, Condition::Down);
+        let severity = |elements: &[ElementId]| {
+            health
+                .impact(&inventory, elements, &Lives::default())
+                .severity
+        };
+        assert_eq!(severity(&[supply]), Some(Severity::S4));
+        assert_eq!(severity(&[other]), Some(Severity::S1));
+        assert_eq!(severity(&[supply, other]), Some(Severity::S1));
+    }
+
     #[test]
     fn a_failed_parent_explains_its_parts() {
         let file = InventoryFile {

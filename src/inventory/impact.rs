@@ -105,8 +105,13 @@ impl Health {
                 continue;
             };
             let condition = match node.kind {
-                // Reached by a member that fails: the arithmetic is that of all members.
-                NodeKind::Group { .. } => self.at(number),
+                // The arithmetic is that of all members, but what is only at risk here takes nothing
+                // from the group: that others have failed is theirs to tell.
+                NodeKind::Group { .. } => {
+                    let members = inventory.needs(number).iter();
+                    let worst = members.filter_map(|n| theirs.get(n).copied()).max();
+                    self.at(number).min(worst.unwrap_or(Condition::Up))
+                }
                 NodeKind::Element | NodeKind::Service { .. } => {
                     let needs = inventory.needs(number).iter();
                     let needed = needs.filter_map(|n| theirs.get(n).copied());
