@@ -117,7 +117,8 @@ start() {
     bundle install --local --quiet >>"$dir/init.log" 2>&1
   fi
   seed
-  setsid puma -e production -b "tcp://127.0.0.1:$port" -t 1:4 -w 0 config.ru \
+  # One thread: with SQLite, writers at the same time get "database is locked" and a 500.
+  setsid puma -e production -b "tcp://127.0.0.1:$port" -t 1:1 -w 0 config.ru \
     >>"$dir/server.log" 2>&1 </dev/null 9>&- &
   echo $! >"$dir/pid"
   for _ in $(seq 1 900); do
