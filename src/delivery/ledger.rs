@@ -49,7 +49,7 @@ pub(super) struct Inner {
     claimed: BTreeSet<TicketId>,
     /// By idempotency key.
     pub attempts: BTreeMap<String, Attempt>,
-    /// Keys whose last attempt certainly did not arrive: there is nothing to let settle.
+    /// Keys of which certainly no attempt arrived: there is nothing to let settle, or to look for.
     pub not_sent: BTreeSet<String>,
     /// Ticket and journal place.
     pub reported: BTreeMap<TicketId, u64>,

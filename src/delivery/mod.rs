@@ -396,6 +396,12 @@ impl Worker {
         if was_open != is_open {
             self.metrics.breaker(name, is_open);
         }
+        if was_open && !is_open {
+            // Whoever asked while nobody answered does not queue behind what is milder.
+            for (_, until) in self.ledger.lock().waits.values_mut() {
+                *until = Time::default();
+            }
+        }
         let result = match &called {
             Called::Done(_) => "ok",
             Called::Refused { .. } => "client_error",

@@ -178,7 +178,7 @@ impl Worker {
                 return Ok(None);
             }
             let can = self.tracker.capabilities();
-            doubt = !can.finds_by_key && !can.creates_once;
+            doubt = !can.finds_by_key && !can.creates_once && !self.never_sent(&ticket.key);
             if can.finds_by_key {
                 let found = self.call("search", self.tracker.find(&ticket.key)).await;
                 let given_up = now.since(attempt.first_at) > LOOK_UP_GIVEN_UP;
@@ -234,11 +234,10 @@ impl Worker {
     /// Whether certainly nothing of this ticket ever reached the tracker.
     fn never_sent(&self, key: &str) -> bool {
         let ledger = self.ledger.lock();
-        let only_attempt = |attempt: &Attempt| attempt.count == 1 && attempt.made.is_none();
         ledger
             .attempts
             .get(key)
-            .is_none_or(|attempt| only_attempt(attempt) && ledger.not_sent.contains(key))
+            .is_none_or(|attempt| attempt.made.is_none() && ledger.not_sent.contains(key))
     }
 
     /// There is nothing to be looked for.
@@ -341,6 +340,7 @@ impl Worker {
             looks: 0,
         };
         let committed = mark(&ticket.key, Some(&attempt))?;
+        let nothing_arrived = self.never_sent(&ticket.key);
         self.journal.append(Vec::new(), vec![committed]).await?;
         {
             let mut ledger = self.ledger.lock();
@@ -383,10 +383,11 @@ impl Worker {
             opened = self.call("create", self.tracker.open(&draft)).await;
         }
         // Without an answer that asks for a pause, nothing reached the tracker.
-        if matches!(
+        let not_sent = matches!(
             opened,
             Called::Later { after: None, .. } | Called::Refused { .. }
-        ) {
+        );
+        if not_sent && nothing_arrived {
             self.ledger.lock().not_sent.insert(ticket.key.clone());
         }
         let Some(remote) = turn.take_written(opened, limits.settle) else {
