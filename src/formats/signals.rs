@@ -1,182 +1,41 @@
 //! Signals: words by which senders without a field for it name the kind of a component, and what
-//! the loss of such a component means. Data, not code: a row is words, kind and hint.
+//! the loss of such a component means. They are data: `signals.toml` beside this file.
 
 use crate::model::{ComponentKind, Event, SeverityHint};
+use serde::Deserialize;
 use std::sync::LazyLock;
 
+/// The shipped rules, `signals.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    degradations: Vec<String>,
+    signal: Vec<Signal>,
+    spare: Vec<Signal>,
+}
+
 /// Words, the kind they name, and what losing one means if the sender does not say more.
-const SIGNALS: &[(&[&str], ComponentKind, Option<SeverityHint>)] = &[
-    (
-        &[
-            "psu",
-            "power supply",
-            "power-supply",
-            "powersupply",
-            "power_supply",
-            "power supplies",
-            "pem",
-        ],
-        ComponentKind::PowerSupply,
-        Some(SeverityHint::Redundancy),
-    ),
-    (
-        &["fan", "fan tray", "fans"],
-        ComponentKind::Fan,
-        Some(SeverityHint::Redundancy),
-    ),
-    (
-        &["battery", "ups", "pdu", "generator"],
-        ComponentKind::Power,
-        Some(SeverityHint::Redundancy),
-    ),
-    (
-        &[
-            "raid",
-            "array degraded",
-            "degraded array",
-            "zpool",
-            "md array",
-        ],
-        ComponentKind::Array,
-        Some(SeverityHint::Redundancy),
-    ),
-    (
-        &["disk failed", "drive failed", "smart", "disk failure"],
-        ComponentKind::Disk,
-        Some(SeverityHint::Redundancy),
-    ),
-    (&["ssd"], ComponentKind::Disk, None),
-    (
-        &["bgp", "ospf", "isis", "bfd"],
-        ComponentKind::Session,
-        Some(SeverityHint::Redundancy),
-    ),
-    (
-        &["mlag", "lacp", "lag member", "stacking"],
-        ComponentKind::Link,
-        Some(SeverityHint::Redundancy),
-    ),
-    (
-        &["tunnel", "circuit", "lag", "port-channel", "bundle"],
-        ComponentKind::Link,
-        None,
-    ),
-    (
-        &[
-            "interface",
-            "link down",
-            "port down",
-            "port status",
-            "ifoperstatus",
-            "operstate",
-        ],
-        ComponentKind::Interface,
-        None,
-    ),
-    (
-        &["temperature", "humidity", "cooling", "crac"],
-        ComponentKind::Cooling,
-        None,
-    ),
-    (
-        &["certificate", "licence", "license"],
-        ComponentKind::Certificate,
-        None,
-    ),
-    (
-        &[
-            "host down",
-            "device down",
-            "node down",
-            "unreachable",
-            "icmp ping",
-            "unavailable by icmp",
-        ],
-        ComponentKind::Device,
-        Some(SeverityHint::Outage),
-    ),
-    (
-        &[
-            "cpu",
-            "memory",
-            "load average",
-            "swap",
-            "disk space",
-            "filesystem",
-        ],
-        ComponentKind::Resource,
-        None,
-    ),
-    (
-        &[
-            "vmnic",
-            "path redundancy",
-            "lost redundant",
-            "lost network redundancy",
-            "vsan disk",
-        ],
-        ComponentKind::Link,
-        Some(SeverityHint::Redundancy),
-    ),
-    (
-        &[
-            "redundancy lost",
-            "redundancy is lost",
-            "not redundant",
-            "no longer redundant",
-        ],
-        ComponentKind::Other,
-        Some(SeverityHint::Redundancy),
-    ),
-    (&["backup", "replication"], ComponentKind::Job, None),
-];
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signal {
+    words: Vec<String>,
+    kind: ComponentKind,
+    hint: Option<SeverityHint>,
+}
 
-/// Names of checks that watch a spare part or a pair: while their host is up, a fault of one costs
-/// redundancy. Only for monitors of hosts and services, whose checks have such names.
-const SPARES: &[(&[&str], ComponentKind)] = &[
-    (
-        &["bond", "lag", "lacp", "multipath", "mlag"],
-        ComponentKind::Link,
-    ),
-    (
-        &[
-            "ha",
-            "cluster",
-            "vrrp",
-            "hsrp",
-            "standby",
-            "secondary",
-            "failover",
-        ],
-        ComponentKind::Member,
-    ),
-    (&["power"], ComponentKind::PowerSupply),
-];
+/// A file that cannot be read would hold no signal; a test reads it.
+static KNOWN: LazyLock<Known> = LazyLock::new(|| read().unwrap_or_default());
 
-/// Words for what works badly, whatever the severity word beside them.
-const DEGRADATIONS: &[&str] = &[
-    "over limit",
-    "under limit",
-    "over threshold",
-    "above threshold",
-    "exceeded",
-    "utilisation",
-    "utilization",
-    "usage",
-    "latency",
-    "packet loss",
-    "too long to poll",
-    "rebooted",
-    "errors rate",
-    "snmp unreachable",
-    "capacity",
-];
+fn read() -> Result<Known, toml::de::Error> {
+    toml::from_str(include_str!("signals.toml"))
+}
 
 /// Whether a text says that something works badly and no more than that.
 pub fn says_degraded(text: &str) -> bool {
     let text = text.to_lowercase();
     let starts = word_starts(&text);
-    DEGRADATIONS.iter().any(|word| has_word(&starts, word))
+    let mut words = KNOWN.degradations.iter();
+    words.any(|word| has_word(&starts, word))
 }
 
 /// Whether the output of a check says that some, but not all, of several are left: `degraded`,
@@ -197,9 +56,6 @@ pub fn says_spare_lost(output: &str) -> bool {
     some || has_word(&word_starts(&output), "degraded") || output.contains("not redundant")
 }
 
-/// Words, kind and hint of a row.
-type Signal = (&'static [&'static str], ComponentKind, Option<SeverityHint>);
-
 fn row(event: &Event) -> Option<&'static Signal> {
     let mut text = event.summary.to_lowercase();
     for part in [&event.component, &event.check].into_iter().flatten() {
@@ -217,14 +73,14 @@ fn row(event: &Event) -> Option<&'static Signal> {
 /// looked through for all of them.
 static BY_FIRST: LazyLock<Vec<Vec<(&str, usize)>>> = LazyLock::new(|| {
     let mut letters = vec![Vec::new(); 256];
-    for (row, (words, _, _)) in SIGNALS.iter().enumerate() {
-        for word in *words {
+    for (row, signal) in KNOWN.signal.iter().enumerate() {
+        for word in &signal.words {
             let first = word
                 .bytes()
                 .next()
                 .and_then(|b| letters.get_mut(usize::from(b)));
             if let Some(letter) = first {
-                letter.push((*word, row));
+                letter.push((word.as_str(), row));
             }
         }
     }
@@ -246,12 +102,12 @@ fn by_words(text: &str) -> Option<&'static Signal> {
             Some(found.1)
         })
         .min()
-        .and_then(|row| SIGNALS.get(row))
+        .and_then(|row| KNOWN.signal.get(row))
 }
 
 /// The kind that a text's words name, and what the loss of such a thing means.
 pub fn of_text(text: &str) -> Option<(ComponentKind, Option<SeverityHint>)> {
-    by_words(&text.to_lowercase()).map(|(_, kind, hint)| (*kind, *hint))
+    by_words(&text.to_lowercase()).map(|signal| (signal.kind, signal.hint))
 }
 
 /// The same as [`apply`] for a check of a host: its name counts before its output, and names of
@@ -259,12 +115,11 @@ pub fn of_text(text: &str) -> Option<(ComponentKind, Option<SeverityHint>)> {
 pub fn apply_check(event: &mut Event) {
     let check = event.check.as_deref().unwrap_or("").to_lowercase();
     let starts = word_starts(&check);
-    let spare = SPARES
-        .iter()
-        .find(|(words, _)| words.iter().any(|word| has_word(&starts, word)));
+    let mut spares = KNOWN.spare.iter();
+    let spare = spares.find(|spare| spare.words.iter().any(|word| has_word(&starts, word)));
     match (by_words(&check), spare) {
-        (Some((_, kind, hint)), _) => set(event, *kind, *hint),
-        (None, Some((_, kind))) => set(event, *kind, Some(SeverityHint::Redundancy)),
+        (Some(signal), _) => set(event, signal.kind, signal.hint),
+        (None, Some(spare)) => set(event, spare.kind, Some(SeverityHint::Redundancy)),
         (None, None) => apply(event),
     }
 }
@@ -305,8 +160,8 @@ fn begins(text: &str, word: &str) -> bool {
 
 /// Sets kind and hint from an event's words, where the sender's own fields do not say.
 pub fn apply(event: &mut Event) {
-    if let Some((_, kind, hint)) = row(event) {
-        set(event, *kind, *hint);
+    if let Some(signal) = row(event) {
+        set(event, signal.kind, signal.hint);
     }
 }
 
@@ -314,6 +169,24 @@ pub fn apply(event: &mut Event) {
 mod tests {
     use super::*;
     use crate::model::{EventState, Identity};
+
+    #[test]
+    fn the_shipped_file_is_read_and_its_words_are_in_small_letters() {
+        let known = read().unwrap();
+        assert!(known.signal.len() > 10 && known.spare.len() > 2);
+        let words = known
+            .signal
+            .iter()
+            .chain(&known.spare)
+            .flat_map(|signal| &signal.words);
+        for word in words.chain(&known.degradations) {
+            assert_eq!(*word, word.to_lowercase());
+            assert!(
+                word.chars().next().is_some_and(char::is_alphabetic),
+                "{word}"
+            );
+        }
+    }
 
     fn event(summary: &str) -> Event {
         let mut event = Event::new(EventState::Firing, Identity::key("k").unwrap(), summary);
