@@ -1,7 +1,6 @@
 //! A ticket that exists already becomes an incident's ticket: what was open in the tracker before the
 //! bridge came, or what a person wrote while the tracker could not be reached.
 
-use super::ticketing::Wanted;
 use super::{Engine, Route};
 use crate::model::reason::Reason;
 use crate::model::ticket::{RemoteRef, WantedTicket};
@@ -85,19 +84,6 @@ impl Engine {
             shadow: false,
             ..route.clone()
         };
-        let fields = self.operations_fields(&incident, &route.queue);
-        let ticket = self.want(
-            &incident,
-            Wanted {
-                route: &route,
-                tracker,
-                contract: None,
-                alert: None,
-                stands_in_for: None,
-                language: route.language.clone(),
-                fields,
-            },
-        );
-        Ok(ticket)
+        Ok(self.want_ticket(&incident, &route))
     }
 }

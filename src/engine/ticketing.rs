@@ -57,7 +57,8 @@ impl Engine {
             .any(|ticket| ticket.route == route && ticket.contract.as_deref() == contract)
     }
 
-    pub(super) fn want_ticket(&mut self, incident: &Incident, route: &Route) {
+    /// Asks for the operations ticket of an incident by a route.
+    pub(super) fn want_ticket(&mut self, incident: &Incident, route: &Route) -> TicketId {
         let wanted = Wanted {
             route,
             tracker: &route.tracker,
@@ -67,7 +68,7 @@ impl Engine {
             language: route.language.clone(),
             fields: self.operations_fields(incident, &route.queue),
         };
-        self.want(incident, wanted);
+        self.want(incident, wanted)
     }
 
     /// Asks for a ticket that does not exist yet.

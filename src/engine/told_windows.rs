@@ -206,7 +206,8 @@ impl Engine {
             let cover = Cover::Window(told.window);
             return active.any(|alert| alert.covers.contains(&cover));
         }
-        // An occurrence has no number that its alerts could name: what is planned and fires there.
+        // An occurrence that moved was told under another number than its alerts name: what is planned
+        // and fires there.
         let inventory = &self.decisions.inventory;
         let is_planned = |cover: &Cover| !matches!(cover, Cover::Silence(_));
         active.any(|alert| {
