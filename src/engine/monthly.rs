@@ -28,30 +28,22 @@ pub(super) fn month_key(contract: &str, month: &str) -> String {
 }
 
 impl Engine {
-    /// The contracts that the alert of an event concerns so far: the event may be its last.
-    pub(super) fn contracts_before(&self, message: &Message, event: &Event) -> BTreeSet<String> {
-        if !self.has_contracts() {
-            return BTreeSet::new();
-        }
-        let key = AlertKey::of(&message.scope, &event.identity);
-        let known = self.state.by_key.get(&key);
-        known.map_or_else(BTreeSet::new, |id| self.contracts_of_alert(*id))
+    /// The key by which an event is counted for contracts; none where there are none.
+    pub(super) fn counted_key(&self, message: &Message, event: &Event) -> Option<AlertKey> {
+        self.has_contracts()
+            .then(|| AlertKey::of(&message.scope, &event.identity))
     }
 
-    /// Counts an event for the contracts that its incident concerns, or did `before` it.
+    /// Counts an event for the contracts that its incident concerns. `before` is the alert that had the
+    /// key before the event, which may have been its last.
     pub(super) fn count_for_contracts(
         &mut self,
-        (message, event): (&Message, &Event),
+        key: AlertKey,
+        before: Option<AlertId>,
         outcome: Outcome,
-        before: BTreeSet<String>,
     ) {
-        if !self.has_contracts() {
+        let Some(id) = self.state.by_key.get(&key).copied().or(before) else {
             return;
-        }
-        let key = AlertKey::of(&message.scope, &event.identity);
-        let contracts = match self.state.by_key.get(&key) {
-            Some(id) => self.contracts_of_alert(*id),
-            None => before,
         };
         let suppressed = matches!(
             outcome,
@@ -62,9 +54,7 @@ impl Engine {
             deduplicated: u64::from(outcome == Outcome::Deduplicated),
             suppressed: u64::from(suppressed),
         };
-        for contract in contracts {
-            self.add_to_month(&contract, counts);
-        }
+        self.add_alerts(id, counts);
     }
 
     /// Counts repeats that cost no row of the journal.
@@ -77,15 +67,20 @@ impl Engine {
             deduplicated: count,
             suppressed: 0,
         };
+        self.add_alerts(id, repeats);
+    }
+
+    fn add_alerts(&mut self, id: AlertId, more: AlertCounts) {
         for contract in self.contracts_of_alert(id) {
-            self.add_to_month(&contract, repeats);
+            self.add_to_month(&contract, more);
         }
     }
 
     /// By the cases of its incident; else by what the incident concerns; else, when that is over, by
     /// whom its element serves.
     fn contracts_of_alert(&self, id: AlertId) -> BTreeSet<String> {
-        let Some(alert) = self.state.alerts.get(&id) else {
+        let forgotten = || self.state.dirty.forgotten.get(&id);
+        let Some(alert) = self.state.alerts.get(&id).or_else(forgotten) else {
             return BTreeSet::new();
         };
         let incident = alert.incident.map(|incident| self.state.survivor(incident));

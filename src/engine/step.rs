@@ -102,10 +102,13 @@ impl Engine {
         self.forget_early();
         for (index, event) in message.events.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let before = self.contracts_before(message, event);
+            let counted = self.counted_key(message, event);
+            let before = counted.and_then(|key| self.state.by_key.get(&key).copied());
             let outcome = self.apply_event(message, (seq, index), event);
             self.count(source, &message.source, outcome);
-            self.count_for_contracts((message, event), outcome, before);
+            if let Some(key) = counted {
+                self.count_for_contracts(key, before, outcome);
+            }
         }
         if message.events.is_empty() {
             let outcome = if message.sender == HEARTBEAT {
