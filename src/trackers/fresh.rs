@@ -320,9 +320,7 @@ impl<D: Dialect> Adaptor for Fresh<D> {
         let (status, priority) = (&self.config.status, &self.config.priority);
         TicketFields {
             status: status.read(status.name(fields.status)),
-            severity: fields
-                .severity
-                .and_then(|s| priority.read(priority.word(s))),
+            severity: priority.kept(fields.severity),
             ..fields
         }
     }

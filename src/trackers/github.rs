@@ -11,8 +11,8 @@ mod config;
 pub use config::GithubConfig;
 
 use super::client::{Client, base_or, secret_header, send};
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told};
-use super::words::{not_theirs, path_part, word};
+use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, open_or_closed};
+use super::words::{path_part, word};
 use super::{Called, Capabilities, Draft, RemoteTicket, text};
 use crate::limits;
 use crate::model::Time;
@@ -205,30 +205,16 @@ impl Github {
     async fn patch(&self, key: &str, change: Map<String, Value>) -> Outcome<()> {
         let path = self.issue_path(key);
         let change = Value::Object(change);
-        let answer = self
-            .base
-            .client
-            .write(Method::PATCH, &path, &change)
-            .await
-            .done()?;
-        if word(&answer.json(), "number").is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
+        let to = (Method::PATCH, path.as_str());
+        self.base.write(PRODUCT, to, &change, "number").await?;
         Ok(())
     }
 
     async fn comment(&self, key: &str, text: &str) -> Outcome<()> {
         let path = format!("{}/comments", self.issue_path(key));
         let comment = json!({ "body": text });
-        let answer = self
-            .base
-            .client
-            .write(Method::POST, &path, &comment)
-            .await
-            .done()?;
-        if word(&answer.json(), "id").is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
+        let to = (Method::POST, path.as_str());
+        self.base.write(PRODUCT, to, &comment, "id").await?;
         Ok(())
     }
 }
@@ -241,12 +227,7 @@ impl Adaptor for Github {
     }
 
     fn kept(&self, fields: TicketFields) -> TicketFields {
-        let status = if fields.status.is_over() {
-            TicketStatus::Resolved
-        } else {
-            TicketStatus::New
-        };
-        TicketFields { status, ..fields }
+        open_or_closed(fields)
     }
 
     async fn greet(&self) -> Outcome<Greeting> {
@@ -313,16 +294,8 @@ impl Adaptor for Github {
             "labels": labels,
         });
         let path = format!("{}/issues", self.repository(""));
-        let answer = self
-            .base
-            .client
-            .write(Method::POST, &path, &issue)
-            .await
-            .done()?;
-        let issue = answer.json();
-        if word(&issue, "number").is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
+        let to = (Method::POST, path.as_str());
+        let issue = self.base.write(PRODUCT, to, &issue, "number").await?;
         Ok(Github::remote(&self.config.repository, &issue))
     }
 

@@ -11,8 +11,10 @@ mod config;
 pub use config::GitlabConfig;
 
 use super::client::{Client, secret_header};
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
-use super::words::{not_theirs, path_part, word};
+use super::rest::{
+    Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed, open_or_closed,
+};
+use super::words::{path_part, word};
 use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::limits;
 use crate::model::Time;
@@ -165,31 +167,15 @@ impl Gitlab {
 
     async fn put(&self, iid: &str, change: &Value) -> Outcome<Value> {
         let path = self.issue_path(iid);
-        let answer = self
-            .base
-            .client
-            .write(Method::PUT, &path, change)
-            .await
-            .done()?;
-        let issue = answer.json();
-        if word(&issue, "iid").is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
-        Ok(issue)
+        let to = (Method::PUT, path.as_str());
+        self.base.write(PRODUCT, to, change, "iid").await
     }
 
     async fn note(&self, iid: &str, text: &str, public: bool) -> Outcome<()> {
         let path = format!("{}/notes", self.issue_path(iid));
         let note = json!({ "body": text, "internal": !public });
-        let answer = self
-            .base
-            .client
-            .write(Method::POST, &path, &note)
-            .await
-            .done()?;
-        if word(&answer.json(), "id").is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
+        let to = (Method::POST, path.as_str());
+        self.base.write(PRODUCT, to, &note, "id").await?;
         Ok(())
     }
 
@@ -208,12 +194,7 @@ impl Adaptor for Gitlab {
     }
 
     fn kept(&self, fields: TicketFields) -> TicketFields {
-        let status = if fields.status.is_over() {
-            TicketStatus::Resolved
-        } else {
-            TicketStatus::New
-        };
-        TicketFields { status, ..fields }
+        open_or_closed(fields)
     }
 
     async fn greet(&self) -> Outcome<Greeting> {
@@ -280,12 +261,8 @@ impl Adaptor for Gitlab {
             "confidential": self.config.confidential,
         });
         let path = format!("{}/issues", self.project());
-        let written = self.base.client.write(Method::POST, &path, &issue).await;
-        let answer = written.done()?;
-        let issue = answer.json();
-        if word(&issue, "iid").is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
+        let to = (Method::POST, path.as_str());
+        let issue = self.base.write(PRODUCT, to, &issue, "iid").await?;
         Ok(Gitlab::ticket(&issue).remote)
     }
 

@@ -257,7 +257,7 @@ impl Adaptor for Glpi {
         TicketFields {
             subject: kept_title(&fields.subject),
             status: status(&number(fields.status).to_string()),
-            severity: fields.severity.and_then(|s| urgency.read(urgency.word(s))),
+            severity: urgency.kept(fields.severity),
             ..fields
         }
     }

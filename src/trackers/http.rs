@@ -283,10 +283,7 @@ impl Tracker for HttpTracker {
                 .config
                 .status
                 .read(self.config.status.name(fields.status)),
-            severity: fields
-                .severity
-                .filter(|_| shown)
-                .and_then(|severity| words.read(words.word(severity))),
+            severity: words.kept(fields.severity.filter(|_| shown)),
             queue: fields.queue.clone(),
         }
     }

@@ -324,7 +324,7 @@ impl Adaptor for Itop {
         let words = &self.config.impact_urgency;
         TicketFields {
             subject: kept_title(&fields.subject),
-            severity: fields.severity.and_then(|s| words.read(words.word(s))),
+            severity: words.kept(fields.severity),
             ..fields
         }
     }

@@ -3,10 +3,10 @@
 
 use super::client::{Answer, Client};
 use super::follow::Cursor;
-use super::words::{clock, nobody_found};
+use super::words::{clock, nobody_found, not_theirs, word};
 use super::{Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
-use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields};
+use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields, TicketStatus};
 use futures_util::future::BoxFuture;
 use reqwest::Method;
 use serde_json::Value;
@@ -92,6 +92,22 @@ impl Base {
         }
     }
 
+    /// Writes; the answer, which has to name what was written by its `id`.
+    pub async fn write(
+        &self,
+        product: &str,
+        (method, path): (Method, &str),
+        body: &Value,
+        id: &str,
+    ) -> Outcome<Value> {
+        let answer = self.client.write(method, path, body).await.done()?;
+        let made = answer.json();
+        if word(&made, id).is_empty() {
+            return Err(not_theirs(product, &answer));
+        }
+        Ok(made)
+    }
+
     /// Writes fields below `holder`; one of `optional` that is refused by name is left out.
     pub async fn write_without(
         &self,
@@ -118,6 +134,16 @@ impl Base {
             }
         }
     }
+}
+
+/// Fields as a tracker shows them that knows open and closed only.
+pub(super) fn open_or_closed(fields: TicketFields) -> TicketFields {
+    let status = if fields.status.is_over() {
+        TicketStatus::Resolved
+    } else {
+        TicketStatus::New
+    };
+    TicketFields { status, ..fields }
 }
 
 /// What the tracker did not change though it said so.

@@ -453,9 +453,7 @@ impl Tracker for ServiceNow {
         TicketFields {
             subject: text::subject(&fields.subject, "", SUBJECT_CHARS_MAX),
             status: fields.status,
-            severity: fields
-                .severity
-                .and_then(|severity| words.read(words.word(severity))),
+            severity: words.kept(fields.severity),
             queue: fields.queue.clone(),
         }
     }

@@ -135,6 +135,11 @@ impl Severities {
         Severities { s1, s2, s3, s4, s5 }
     }
 
+    /// A severity as it is read back once it is written: one word may stand for several.
+    pub(in crate::trackers) fn kept(&self, severity: Option<Severity>) -> Option<Severity> {
+        severity.and_then(|severity| self.read(self.word(severity)))
+    }
+
     /// The tracker's word.
     pub(in crate::trackers) fn word(&self, severity: Severity) -> &str {
         match severity {

@@ -12,9 +12,7 @@ pub use config::ZammadConfig;
 
 use super::client::{Client, secret_header};
 use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
-use super::words::{
-    KEY_CHARS_MAX, Severities, Statuses, not_theirs, path_part, split_key, with_key, word,
-};
+use super::words::{KEY_CHARS_MAX, Severities, Statuses, path_part, split_key, with_key, word};
 use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::limits;
 use crate::model::Time;
@@ -94,15 +92,8 @@ impl Zammad {
 
     async fn put(&self, id: &str, ticket: &Value) -> Outcome<()> {
         let path = format!("/api/v1/tickets/{}", path_part(id));
-        let answer = self
-            .base
-            .client
-            .write(Method::PUT, &path, ticket)
-            .await
-            .done()?;
-        if word(&answer.json(), "id").is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
+        let to = (Method::PUT, path.as_str());
+        self.base.write(PRODUCT, to, ticket, "id").await?;
         Ok(())
     }
 
@@ -207,9 +198,7 @@ impl Adaptor for Zammad {
         TicketFields {
             subject: kept_title(&fields.subject),
             status: self.status(self.config.status.name(fields.status)),
-            severity: fields
-                .severity
-                .and_then(|s| priority.read(priority.word(s))),
+            severity: priority.kept(fields.severity),
             ..fields
         }
     }
@@ -298,14 +287,9 @@ impl Adaptor for Zammad {
         if let Some(severity) = draft.fields.severity {
             ticket["priority"] = json!(self.config.priority.word(severity));
         }
-        let client = &self.base.client;
-        let answer = client.write(Method::POST, "/api/v1/tickets", &ticket).await;
-        let answer = answer.done()?;
-        let made = answer.json();
+        let to = (Method::POST, "/api/v1/tickets");
+        let made = self.base.write(PRODUCT, to, &ticket, "id").await?;
         let id = word(&made, "id");
-        if id.is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
         if word(&made, &self.config.key_attribute) == draft.key {
             // Should this not be done, the title shows the key, and nothing else is wrong.
             let plain = json!({ "title": kept_title(&draft.fields.subject) });
@@ -368,14 +352,8 @@ impl Adaptor for Zammad {
             "sender": "Agent",
             "internal": !note.public,
         });
-        let client = &self.base.client;
-        let answer = client
-            .write(Method::POST, "/api/v1/ticket_articles", &article)
-            .await;
-        let answer = answer.done()?;
-        if word(&answer.json(), "id").is_empty() {
-            return Err(not_theirs(PRODUCT, &answer));
-        }
+        let to = (Method::POST, "/api/v1/ticket_articles");
+        self.base.write(PRODUCT, to, &article, "id").await?;
         Ok(())
     }
 

@@ -241,9 +241,7 @@ impl Adaptor for Zendesk {
     fn kept(&self, fields: TicketFields) -> TicketFields {
         let priority = &self.config.priority;
         TicketFields {
-            severity: fields
-                .severity
-                .and_then(|s| priority.read(priority.word(s))),
+            severity: priority.kept(fields.severity),
             ..fields
         }
     }

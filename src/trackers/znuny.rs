@@ -264,9 +264,7 @@ impl Adaptor for Znuny {
         TicketFields {
             subject: kept_title(&fields.subject),
             status: status.read(status.name(fields.status)),
-            severity: fields
-                .severity
-                .and_then(|s| priority.read(priority.word(s))),
+            severity: priority.kept(fields.severity),
             ..fields
         }
     }
