@@ -16,6 +16,7 @@
 //! | [`delivery`] | makes each tracker look as wanted; unknown outcomes are looked up | yes |
 //! | [`trackers`] | one file a tracker behind one trait | yes |
 //! | [`notices`] | who is told what, when, in which language; letters and calls | its workers |
+//! | [`text_templates`] | how templates of tickets and letters are read | no |
 //! | [`relay`] | how letters leave: one mail server, for trackers and notices | yes |
 //! | [`api`] | board, REST, health, metrics | yes |
 //! | [`telemetry`] | every metric in one table; logging | no |
@@ -46,4 +47,5 @@ pub mod secret;
 pub mod sla;
 pub mod store;
 pub mod telemetry;
+pub mod text_templates;
 pub mod trackers;

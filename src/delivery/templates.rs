@@ -4,15 +4,13 @@
 
 use crate::model::text::{bounded, one_line};
 use crate::sla::glossary::Locale;
-use minijinja::syntax::SyntaxConfig;
+use crate::text_templates::environment;
 use minijinja::value::Object;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, Value, context};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Steps that one template may take.
-const FUEL: u64 = 100_000;
 /// Longest subject out of a template, bytes.
 const SUBJECT_BYTES_MAX: usize = 200;
 /// Longest value of a field, bytes.
@@ -158,22 +156,6 @@ impl Object for Labels {
         let value = key.as_str().and_then(|name| self.0.get(name));
         Some(Value::from(value.cloned().unwrap_or_default()))
     }
-}
-
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    let syntax = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build();
-    if let Ok(syntax) = syntax {
-        environment.set_syntax(syntax);
-    }
-    // A ticket's text is plain text: each tracker's adaptor makes it safe there.
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment
 }
 
 impl Values {

@@ -9,13 +9,11 @@ use crate::model::outgoing::{Audience, NoticeKind, WantedNotice};
 use crate::model::text::{bounded, one_line};
 use crate::model::{NoticeId, Time};
 use crate::sla::glossary::{Locale, label};
+use crate::text_templates;
 use jiff::tz::TimeZoneDatabase;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::context;
 use std::collections::BTreeMap;
 
-/// Steps that one template may take.
-const FUEL: u64 = 100_000;
 /// Longest subject, bytes.
 const SUBJECT_BYTES_MAX: usize = 200;
 /// Longest text, bytes.
@@ -138,16 +136,7 @@ impl Templates {
             .texts
             .get(&name)
             .ok_or_else(|| format!("there is no template {name}"))?;
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()
-            .map_err(|error| error.to_string())?;
-        environment.set_syntax(syntax);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        let mut environment = text_templates::environment();
         environment.add_filter("t", move |key: String| label(locale, &key).to_owned());
         let when = |at: Option<Time>| at.map(|at| shown(at, &facts.tz)).unwrap_or_default();
         let lines = |all: &[String]| all.iter().map(|one| one_line(one)).collect::<Vec<_>>();
