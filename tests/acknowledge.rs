@@ -5,7 +5,7 @@
 mod daemon_support;
 mod stand_in;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until_within};
 use serde_json::{Value, json};
 use stand_in::{Asked, Said, empty, said, serve};
 use std::io::Read;
@@ -14,12 +14,8 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(40), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(40, what, is_true);
 }
 
 /// A webhook of Alertmanager with one alert.

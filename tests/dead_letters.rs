@@ -5,11 +5,10 @@
 mod daemon_support;
 mod stand_in;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until};
 use serde_json::{Value, json};
 use stand_in::{Asked, Said, said, serve};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 #[derive(Default)]
 struct Server {
@@ -58,14 +57,6 @@ tracker = "cases"
 requestor = "noc+{{ category }}@example.net"
 original = "link"
 "#;
-
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 async fn started(server: &Arc<Mutex<Server>>, dir: &std::path::Path) -> Daemon {
     let address = serve(server.clone(), answer).await;

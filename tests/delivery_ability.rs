@@ -11,146 +11,14 @@ mod fault_proxy;
 mod tracker_contract;
 
 use alertbridge::delivery::Pace;
-use alertbridge::model::Time;
-use alertbridge::model::ticket::{
-    PersonChange, RemoteRef, TicketFields, TicketStatus, WantedTicket,
-};
-use alertbridge::trackers::{
-    Called, Capabilities, Change, Draft, Known, RemoteTicket, Reopens, Tracker,
-};
+use alertbridge::model::ticket::{TicketStatus, WantedTicket};
+use alertbridge::trackers::{Capabilities, Reopens};
+use delivery_support::memory::{Memory, remote};
 use delivery_support::{Bridge, quick};
-use futures_util::future::BoxFuture;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// A tracker in memory.
-struct Memory {
-    can: Capabilities,
-    /// It answers nothing at all.
-    dead: bool,
-    asked: Mutex<u64>,
-    tickets: Mutex<Vec<(Draft, TicketFields)>>,
-    notes: Mutex<Vec<String>>,
-    pause: Mutex<Option<Duration>>,
-}
-
-impl Memory {
-    fn new(can: Capabilities) -> Memory {
-        Memory {
-            can,
-            dead: false,
-            asked: Mutex::default(),
-            tickets: Mutex::default(),
-            notes: Mutex::default(),
-            pause: Mutex::default(),
-        }
-    }
-
-    fn answer<T>(&self, answer: impl FnOnce() -> T) -> Called<T> {
-        *self.asked.lock().unwrap() += 1;
-        if self.dead {
-            return Called::later("no connection");
-        }
-        Called::Done(answer())
-    }
-
-    fn ticket(&self, n: usize) -> RemoteTicket {
-        let (draft, fields) = self.tickets.lock().unwrap()[n].clone();
-        RemoteTicket {
-            remote: remote(n),
-            key: draft.key,
-            fields,
-            markers: self.notes.lock().unwrap().clone(),
-            created_at: Some(Time(i64::try_from(n).unwrap())),
-        }
-    }
-}
-
-fn remote(n: usize) -> RemoteRef {
-    RemoteRef {
-        key: (n + 1).to_string(),
-        url: String::new(),
-    }
-}
-
-fn place(remote: &RemoteRef) -> usize {
-    remote.key.parse::<usize>().unwrap() - 1
-}
-
-impl Tracker for Memory {
-    fn name(&self) -> &str {
-        "memory"
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        &self.can
-    }
-
-    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {
-        Box::pin(async move {
-            self.answer(|| {
-                let count = self.tickets.lock().unwrap().len();
-                let all = (0..count).map(|n| self.ticket(n));
-                all.filter(|ticket| ticket.key == key).collect()
-            })
-        })
-    }
-
-    fn open<'a>(&'a self, draft: &'a Draft) -> BoxFuture<'a, Called<RemoteRef>> {
-        Box::pin(async move {
-            self.answer(|| {
-                let mut tickets = self.tickets.lock().unwrap();
-                let mut fields = draft.fields.clone();
-                fields.status = TicketStatus::New;
-                tickets.push((draft.clone(), fields));
-                remote(tickets.len() - 1)
-            })
-        })
-    }
-
-    fn change<'a>(
-        &'a self,
-        remote: &'a RemoteRef,
-        change: &'a Change,
-    ) -> BoxFuture<'a, Called<()>> {
-        Box::pin(async move {
-            self.answer(|| match change {
-                Change::Fields { to, .. } => {
-                    assert!(self.can.updates, "nobody asks for what it cannot do");
-                    assert!(self.can.priorities || to.severity.is_none());
-                    self.tickets.lock().unwrap()[place(remote)].1 = to.clone();
-                }
-                Change::Note { marker, text, .. } => {
-                    assert!(self.can.notes, "nobody asks for what it cannot do");
-                    assert!(text.len() <= self.can.body_bytes_max);
-                    self.notes.lock().unwrap().push(marker.clone());
-                }
-                Change::CloseAsDuplicateOf(_) => {}
-            })
-        })
-    }
-
-    fn read<'a>(&'a self, remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>> {
-        Box::pin(async move { self.answer(|| self.ticket(place(remote))) })
-    }
-
-    fn changes<'a>(
-        &'a self,
-        cursor: &'a str,
-        _known: Known<'a>,
-    ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
-        Box::pin(async move { self.answer(|| (Vec::new(), cursor.to_owned())) })
-    }
-
-    fn pause_asked(&self) -> Option<Duration> {
-        self.pause.lock().unwrap().take()
-    }
-
-    fn check(&self, _now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
-        Box::pin(async { Vec::new() })
-    }
-}
 
 fn quiet() -> Capabilities {
     Capabilities {
@@ -240,7 +108,7 @@ async fn what_a_tracker_cannot_do_is_not_asked_of_it() {
         let notes_there = memory.notes.lock().unwrap().clone();
         let told = notes_there
             .iter()
-            .filter(|marker| marker.contains("-v"))
+            .filter(|(_, marker)| marker.contains("-v"))
             .count();
         assert_eq!(told > 0, notes && !updates, "{notes_there:?}");
         assert_eq!(notes_there.is_empty(), !notes);
@@ -251,7 +119,7 @@ async fn what_a_tracker_cannot_do_is_not_asked_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_dead_minutes_see_about_twenty_requests() {
     let memory = Arc::new(Memory {
-        dead: true,
+        dead: AtomicBool::new(true),
         ..Memory::new(Capabilities {
             reads_changes: true,
             poll_every: Duration::from_millis(300),
@@ -275,7 +143,7 @@ async fn ten_dead_minutes_see_about_twenty_requests() {
     let running = tokio::spawn(worker.run(CancellationToken::new()));
     tokio::time::sleep(Duration::from_secs(6)).await;
     running.abort();
-    let asked = *memory.asked.lock().unwrap();
+    let asked = memory.in_vain.load(Ordering::Relaxed);
     // A slow machine asks less often.
     assert!((1..=25).contains(&asked), "asked {asked} times");
 }

@@ -9,21 +9,22 @@
     clippy::print_stdout
 )]
 
+#[path = "delivery_support/memory.rs"]
+mod memory;
+
 use alertbridge::delivery::{DeliveryMetrics, Gate, Ledger, Pace, Worker};
 use alertbridge::engine::{Decisions, Engine, Route, Settings};
 use alertbridge::model::event::{Event, EventState, SeverityHint};
 use alertbridge::model::input::{Input, Message};
-use alertbridge::model::ticket::{
-    PersonChange, RemoteRef, TicketFields, TicketStatus, WantedTicket,
-};
+use alertbridge::model::ticket::WantedTicket;
 use alertbridge::model::{Identity, Severity, Time};
 use alertbridge::store::sqlite::{SqliteStore, StoreOptions};
 use alertbridge::store::{Journal, NewInput, StateStore, codec};
-use alertbridge::trackers::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker};
-use futures_util::future::BoxFuture;
+use alertbridge::trackers::Capabilities;
+use memory::Memory;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -50,116 +51,6 @@ struct Uncounted;
 
 impl DeliveryMetrics for Uncounted {
     fn called(&self, _: &str, _: &'static str, _: &'static str, _: Duration) {}
-}
-
-/// A tracker in memory that is down while it is told so.
-struct Memory {
-    can: Capabilities,
-    dead: AtomicBool,
-    asked_in_vain: AtomicU64,
-    tickets: Mutex<Vec<(String, TicketFields)>>,
-    markers: Mutex<Vec<(usize, String)>>,
-}
-
-impl Memory {
-    fn answer<T>(&self, answer: impl FnOnce() -> T) -> Called<T> {
-        if self.dead.load(Ordering::Relaxed) {
-            self.asked_in_vain.fetch_add(1, Ordering::Relaxed);
-            return Called::later("no connection");
-        }
-        Called::Done(answer())
-    }
-
-    fn ticket(&self, n: usize) -> RemoteTicket {
-        let (key, fields) = self.tickets.lock().unwrap()[n].clone();
-        let markers = self.markers.lock().unwrap();
-        let own = markers.iter().filter(|(of, _)| *of == n);
-        RemoteTicket {
-            remote: remote(n),
-            key,
-            fields,
-            markers: own.map(|(_, marker)| marker.clone()).collect(),
-            created_at: Some(Time(i64::try_from(n).unwrap())),
-        }
-    }
-}
-
-fn remote(n: usize) -> RemoteRef {
-    RemoteRef {
-        key: (n + 1).to_string(),
-        url: String::new(),
-    }
-}
-
-fn place(remote: &RemoteRef) -> usize {
-    remote.key.parse::<usize>().unwrap() - 1
-}
-
-impl Tracker for Memory {
-    fn name(&self) -> &str {
-        "memory"
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        &self.can
-    }
-
-    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {
-        Box::pin(async move {
-            self.answer(|| {
-                let count = self.tickets.lock().unwrap().len();
-                let all = (0..count).map(|n| self.ticket(n));
-                all.filter(|ticket| ticket.key == key).collect()
-            })
-        })
-    }
-
-    fn open<'a>(&'a self, draft: &'a Draft) -> BoxFuture<'a, Called<RemoteRef>> {
-        Box::pin(async move {
-            self.answer(|| {
-                let mut tickets = self.tickets.lock().unwrap();
-                let mut fields = draft.fields.clone();
-                fields.status = TicketStatus::New;
-                tickets.push((draft.key.clone(), fields));
-                remote(tickets.len() - 1)
-            })
-        })
-    }
-
-    fn change<'a>(
-        &'a self,
-        remote: &'a RemoteRef,
-        change: &'a Change,
-    ) -> BoxFuture<'a, Called<()>> {
-        Box::pin(async move {
-            self.answer(|| match change {
-                Change::Fields { to, .. } => {
-                    self.tickets.lock().unwrap()[place(remote)].1 = to.clone();
-                }
-                Change::Note { marker, .. } => {
-                    let note = (place(remote), marker.clone());
-                    self.markers.lock().unwrap().push(note);
-                }
-                Change::CloseAsDuplicateOf(_) => panic!("no twin was ever made"),
-            })
-        })
-    }
-
-    fn read<'a>(&'a self, remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>> {
-        Box::pin(async move { self.answer(|| self.ticket(place(remote))) })
-    }
-
-    fn changes<'a>(
-        &'a self,
-        cursor: &'a str,
-        _known: Known<'a>,
-    ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
-        Box::pin(async move { self.answer(|| (Vec::new(), cursor.to_owned())) })
-    }
-
-    fn check(&self, _now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
-        Box::pin(async { Vec::new() })
-    }
 }
 
 fn hint(n: usize) -> SeverityHint {
@@ -327,16 +218,10 @@ async fn a_day_without_its_tracker_costs_little_and_loses_nothing() {
         let sim = sim.clone();
         std::thread::spawn(move || sim.decide(decisions))
     };
-    let memory = Arc::new(Memory {
-        can: Capabilities {
-            parallel_max: 1,
-            ..Capabilities::TICKETS
-        },
-        dead: AtomicBool::new(false),
-        asked_in_vain: AtomicU64::new(0),
-        tickets: Mutex::default(),
-        markers: Mutex::default(),
-    });
+    let memory = Arc::new(Memory::new(Capabilities {
+        parallel_max: 1,
+        ..Capabilities::TICKETS
+    }));
     let worker = Worker {
         tracker: memory.clone(),
         journal: sim.store.journal.clone(),
@@ -394,7 +279,7 @@ async fn a_day_without_its_tracker_costs_little_and_loses_nothing() {
     sim.decided().await;
     let waits = sim.tickets();
     let disk = bytes_below(dir.path()) - disk_before;
-    let in_vain = memory.asked_in_vain.load(Ordering::Relaxed);
+    let in_vain = memory.in_vain.load(Ordering::Relaxed);
     assert!(waits.len() <= 2 * HOSTS, "{} tickets wait", waits.len());
     let notes = waits.iter().map(|ticket| ticket.notes.len()).max().unwrap();
     assert!(notes <= 51, "{notes} notes wait for one ticket");
@@ -410,6 +295,7 @@ async fn a_day_without_its_tracker_costs_little_and_loses_nothing() {
     worker.abort();
     sim.stop.store(true, Ordering::Relaxed);
     engine.join().unwrap();
+    assert_eq!(memory.twins.load(Ordering::Relaxed), 0);
     let tickets = memory.tickets.lock().unwrap().clone();
     let wanted = sim.tickets();
     let still: Vec<usize> = (0..HOSTS).filter(|n| firing[*n]).collect();

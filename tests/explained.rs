@@ -4,10 +4,9 @@
 
 mod daemon_support;
 
-use daemon_support::{Daemon, configuration};
+use daemon_support::{Daemon, configuration, until_within};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 const INVENTORY: &str = r#"
 [[element]]
@@ -85,12 +84,8 @@ fn holds(told: &str, parts: &[&str]) {
     }
 }
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(60, what, is_true);
 }
 
 fn start(dir: &Path) -> Daemon {

@@ -5,13 +5,12 @@
 mod daemon_support;
 mod stand_in;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until};
 use serde_json::{Value, json};
 use stand_in::{Asked, Said, said, serve};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 const INVENTORY: &str = r#"
     [[account]]
@@ -25,14 +24,6 @@ const INVENTORY: &str = r#"
     depends_on = ["edge-1"]
     accounts = ["acme", "globex"]
 "#;
-
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 fn problem(host: &str) -> Value {
     json!({ "state": "problem", "summary": format!("{host} is down"), "host": host,

@@ -3,21 +3,16 @@
 
 mod daemon_support;
 
-use daemon_support::{Daemon, configuration};
+use daemon_support::{Daemon, configuration, until_within};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(60, what, is_true);
 }
 
 fn problem(host: &str) -> Value {

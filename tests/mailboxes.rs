@@ -10,7 +10,7 @@ use alertbridge::intake::mailbox::{MailboxMetrics, Reading};
 use alertbridge::intake::maildir::{self as intake_maildir, MaildirConfig};
 use alertbridge::intake::smtp::InHand;
 use alertbridge::model::Time;
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until_within};
 use intake_support::Mode;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,7 +18,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 fn alert(host: &str, word: &str, state: &str) -> String {
@@ -41,12 +41,8 @@ fn series(daemon: &Daemon, name: &str) -> Option<f64> {
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
-fn until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(60, what, is_true);
 }
 
 fn up(daemon: &Daemon, mailbox: &str) -> bool {

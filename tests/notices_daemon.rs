@@ -5,12 +5,11 @@
 mod daemon_support;
 mod notices_support;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until_within};
 use notices_support::protected::{Guarded, Protected};
 use notices_support::{Letter, Mood, Sink};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 const INVENTORY: &str = r#"
 [[account]]
@@ -80,12 +79,8 @@ fn to<'a>(letters: &'a [Letter], address: &str) -> Vec<&'a Letter> {
     letters.iter().filter(|l| l.to == address).collect()
 }
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(60, what, is_true);
 }
 
 /// Runs a verb that must go well.

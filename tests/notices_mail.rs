@@ -5,11 +5,11 @@
 mod daemon_support;
 mod notices_support;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until_within};
 use notices_support::{Letter, Mood, Sink};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const INVENTORY: &str = r#"
 [[account]]
@@ -80,12 +80,8 @@ fn notices(daemon: &Daemon, state: &str) -> Vec<Value> {
     serde_json::from_str(&text).unwrap()
 }
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(60, what, is_true);
 }
 
 #[test]

@@ -4,13 +4,12 @@
 mod daemon_support;
 mod notices_support;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until_within};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 /// A web service that keeps what it is told.
 #[derive(Clone)]
@@ -112,12 +111,8 @@ impl Service {
     }
 }
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(60, what, is_true);
 }
 
 fn outage(daemon: &Daemon, state: &str) {

@@ -3,20 +3,12 @@
 
 mod daemon_support;
 
-use daemon_support::{Daemon, configuration};
+use daemon_support::{Daemon, configuration, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 fn problem(host: &str, state: &str) -> Value {
     json!({ "state": state, "summary": format!("{host} is down"), "host": host, "check": "ping",

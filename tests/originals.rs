@@ -6,12 +6,11 @@ mod daemon_support;
 mod stand_in;
 
 use base64::Engine as _;
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until};
 use serde_json::{Value, json};
 use stand_in::{Asked, Said, said, serve};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 /// What a graph begins with, and bytes that are no text.
 const GRAPH: &[u8] = b"\x89PNG\r\n\x1a\n\x00\xff\xfe";
@@ -53,14 +52,6 @@ fn answer(server: &mut Server, asked: &Asked) -> Said {
             said(201, json!({}))
         }
         _ => said(404, json!({})),
-    }
-}
-
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -5,13 +5,12 @@
 mod daemon_support;
 mod stand_in;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until};
 use serde_json::{Value, json};
 use stand_in::{Asked, Said, said, serve};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 fn answer(cases: &mut Vec<Value>, asked: &Asked) -> Said {
     if asked.method == "POST" && asked.path == "/cases" {
@@ -73,14 +72,6 @@ fn event(key: &str, host: &str, labels: &Value) -> Value {
         "dedup_key": key, "summary": format!("{{{{ 7 * 7 }}}} {key} is odd"), "host": host,
         "site": format!("site-{key}"), "severity": "critical", "state": "firing", "labels": labels,
     })
-}
-
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn configuration(dir: &Path, url: &str, routes: &str) -> String {

@@ -5,14 +5,14 @@
 mod daemon_support;
 mod stand_in;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until_within};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use stand_in::{Asked, Said, empty, said, serve, stamp};
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SECRET: &str = "hook-secret";
 
@@ -75,12 +75,8 @@ fn signed(prefix: &str, secret: &str, body: &str) -> String {
     format!("{prefix}{hex}")
 }
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(20, what, is_true);
 }
 
 fn state(daemon: &Daemon) -> String {

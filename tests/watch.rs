@@ -4,14 +4,14 @@
 
 mod daemon_support;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, until_within};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A mail server that keeps what it takes and refuses readers called `refused`.
 struct MailServer {
@@ -98,12 +98,8 @@ fn switch() -> (String, Arc<AtomicUsize>) {
     (url, calls)
 }
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_true() {
-        assert!(began.elapsed() < Duration::from_secs(90), "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(90, what, is_true);
 }
 
 fn outage(key: &str) -> Value {

@@ -207,7 +207,14 @@ mod tests {
     }
 
     fn resolved(inventory: &Inventory, host: &str, part: Option<&str>) -> String {
-        let labels = BTreeMap::new();
+        resolved_by(inventory, (host, part), &BTreeMap::new())
+    }
+
+    fn resolved_by(
+        inventory: &Inventory,
+        (host, part): (&str, Option<&str>),
+        labels: &BTreeMap<String, String>,
+    ) -> String {
         let query = Query {
             site: None,
             host: Some(host),
@@ -215,7 +222,7 @@ mod tests {
             component_kind: None,
             check: None,
             service: None,
-            labels: &labels,
+            labels,
         };
         let element = inventory.resolve(&query).element;
         element.map_or_else(String::new, |id| inventory.element_name(id).to_owned())
@@ -263,17 +270,7 @@ mod tests {
         let inventory = Inventory::build(file.unwrap()).unwrap();
         let found = |host: &str, part: Option<&str>, label: (&str, &str)| {
             let labels = BTreeMap::from([(label.0.to_owned(), label.1.to_owned())]);
-            let query = Query {
-                site: None,
-                host: Some(host),
-                component: part,
-                component_kind: None,
-                check: None,
-                service: None,
-                labels: &labels,
-            };
-            let element = inventory.resolve(&query).element;
-            element.map_or_else(String::new, |id| inventory.element_name(id).to_owned())
+            resolved_by(&inventory, (host, part), &labels)
         };
         assert_eq!(found("core-1", None, ("sensor_id", "2041")), "psu1@core-1");
         assert_eq!(found("core-1", None, ("sensor_id", "7")), "core-1");

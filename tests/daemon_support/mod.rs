@@ -18,6 +18,23 @@ pub fn configuration(more: &str) -> String {
     format!("{more}\n{doors}")
 }
 
+/// Waits until something is true, half a minute at most.
+pub fn until(what: &str, is_true: impl FnMut() -> bool) {
+    until_within(30, what, is_true);
+}
+
+/// The same with another bound.
+pub fn until_within(seconds: u64, what: &str, mut is_true: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_true() {
+        assert!(
+            began.elapsed() < Duration::from_secs(seconds),
+            "never: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// A running daemon; killed when dropped.
 pub struct Daemon {
     pub process: Child,

@@ -2,6 +2,7 @@
 //! can be killed at any instant.
 #![allow(dead_code, clippy::print_stdout)]
 
+pub mod memory;
 pub mod storm;
 
 use alertbridge::delivery::{DeliveryMetrics, Gate, Ledger, Pace, Worker};

@@ -1,0 +1,150 @@
+//! A tracker in memory, which may be down.
+
+use alertbridge::model::Time;
+use alertbridge::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
+use alertbridge::trackers::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker};
+use futures_util::future::BoxFuture;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A tracker in memory.
+pub struct Memory {
+    pub can: Capabilities,
+    /// It answers nothing at all.
+    pub dead: AtomicBool,
+    /// Calls while it was dead.
+    pub in_vain: AtomicU64,
+    /// As they were opened, and their fields now.
+    pub tickets: Mutex<Vec<(Draft, TicketFields)>>,
+    /// Of which ticket, and the marker.
+    pub notes: Mutex<Vec<(usize, String)>>,
+    /// Tickets that were closed as another's duplicate.
+    pub twins: AtomicU64,
+    /// What it asks for with its next answer.
+    pub pause: Mutex<Option<Duration>>,
+}
+
+impl Memory {
+    pub fn new(can: Capabilities) -> Memory {
+        Memory {
+            can,
+            dead: AtomicBool::new(false),
+            in_vain: AtomicU64::new(0),
+            tickets: Mutex::default(),
+            notes: Mutex::default(),
+            twins: AtomicU64::new(0),
+            pause: Mutex::default(),
+        }
+    }
+
+    fn answer<T>(&self, answer: impl FnOnce() -> T) -> Called<T> {
+        if self.dead.load(Ordering::Relaxed) {
+            self.in_vain.fetch_add(1, Ordering::Relaxed);
+            return Called::later("no connection");
+        }
+        Called::Done(answer())
+    }
+
+    fn ticket(&self, n: usize) -> RemoteTicket {
+        let (draft, fields) = self.tickets.lock().unwrap()[n].clone();
+        let notes = self.notes.lock().unwrap();
+        let own = notes.iter().filter(|(of, _)| *of == n);
+        RemoteTicket {
+            remote: remote(n),
+            key: draft.key,
+            fields,
+            markers: own.map(|(_, marker)| marker.clone()).collect(),
+            created_at: Some(Time(i64::try_from(n).unwrap())),
+        }
+    }
+}
+
+/// The ticket that was opened as the nth, from 0.
+pub fn remote(n: usize) -> RemoteRef {
+    RemoteRef {
+        key: (n + 1).to_string(),
+        url: String::new(),
+    }
+}
+
+fn place(remote: &RemoteRef) -> usize {
+    remote.key.parse::<usize>().unwrap() - 1
+}
+
+impl Tracker for Memory {
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.can
+    }
+
+    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {
+        Box::pin(async move {
+            self.answer(|| {
+                let count = self.tickets.lock().unwrap().len();
+                let all = (0..count).map(|n| self.ticket(n));
+                all.filter(|ticket| ticket.key == key).collect()
+            })
+        })
+    }
+
+    fn open<'a>(&'a self, draft: &'a Draft) -> BoxFuture<'a, Called<RemoteRef>> {
+        Box::pin(async move {
+            self.answer(|| {
+                let mut tickets = self.tickets.lock().unwrap();
+                let mut fields = draft.fields.clone();
+                fields.status = TicketStatus::New;
+                tickets.push((draft.clone(), fields));
+                remote(tickets.len() - 1)
+            })
+        })
+    }
+
+    fn change<'a>(
+        &'a self,
+        remote: &'a RemoteRef,
+        change: &'a Change,
+    ) -> BoxFuture<'a, Called<()>> {
+        Box::pin(async move {
+            self.answer(|| match change {
+                Change::Fields { to, .. } => {
+                    assert!(self.can.updates, "nobody asks for what it cannot do");
+                    assert!(self.can.priorities || to.severity.is_none());
+                    self.tickets.lock().unwrap()[place(remote)].1 = to.clone();
+                }
+                Change::Note { marker, text, .. } => {
+                    assert!(self.can.notes, "nobody asks for what it cannot do");
+                    assert!(text.len() <= self.can.body_bytes_max);
+                    let note = (place(remote), marker.clone());
+                    self.notes.lock().unwrap().push(note);
+                }
+                Change::CloseAsDuplicateOf(_) => {
+                    self.twins.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+    }
+
+    fn read<'a>(&'a self, remote: &'a RemoteRef) -> BoxFuture<'a, Called<RemoteTicket>> {
+        Box::pin(async move { self.answer(|| self.ticket(place(remote))) })
+    }
+
+    fn changes<'a>(
+        &'a self,
+        cursor: &'a str,
+        _known: Known<'a>,
+    ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
+        Box::pin(async move { self.answer(|| (Vec::new(), cursor.to_owned())) })
+    }
+
+    fn pause_asked(&self) -> Option<Duration> {
+        self.pause.lock().unwrap().take()
+    }
+
+    fn check(&self, _now: Time) -> BoxFuture<'_, Vec<Result<String, String>>> {
+        Box::pin(async { Vec::new() })
+    }
+}
