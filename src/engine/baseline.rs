@@ -32,14 +32,12 @@ impl Engine {
             "Source {name} spoke for the first time at {first}: what fires already is listed here, \
              without a ticket each."
         );
-        let list = self.open_own(&title, &text, Reason::Baseline, source);
+        let list = self.open_own_of(&title, &text, Reason::Baseline, (source, Some(group)));
         if let Some(entry) = self.state.incidents.get_mut(&list) {
             entry.storm = true;
             entry.needs_triage = true;
-            entry.group = Some(group);
         }
         self.state.touch_incident(list);
-        self.state.by_group.insert(group, list);
         Some(list)
     }
 }

@@ -4,12 +4,12 @@ use super::Engine;
 use super::correlate::{belongs_to, group_hash};
 use super::state::{Wake, Window};
 use crate::inventory::ElementId;
+use crate::model::WindowId;
 use crate::model::input::Message;
 use crate::model::notice::{
     MaintenanceImpact, MaintenanceNotice, MaintenanceStatus, NO_OBJECT, NO_WINDOW,
 };
 use crate::model::reason::Reason;
-use crate::model::{IncidentId, WindowId};
 use std::collections::VecDeque;
 
 /// Provider and maintenance id.
@@ -183,19 +183,16 @@ impl Engine {
         text: &str,
     ) {
         let group = group_hash(&[what, &name.0, &name.1]);
-        let known: Option<IncidentId> = self.state.by_group.get(&group).copied();
-        let is_open = |id: &IncidentId| self.incident_state(*id).is_some_and(|s| s.is_open());
-        if let Some(id) = known.filter(is_open) {
+        if let Some(id) = self.open_group(group) {
             self.decide(id, Reason::Note, text.to_owned());
             return;
         }
         let source = self.state.intern(&message.source);
-        let id = self.open_own(title, text, Reason::Quarantined, source);
+        let found_by = (source, Some(group));
+        let id = self.open_own_of(title, text, Reason::Quarantined, found_by);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
             incident.needs_triage = true;
-            incident.group = Some(group);
         }
-        self.state.by_group.insert(group, id);
         self.state.touch_incident(id);
     }
 }
