@@ -191,7 +191,9 @@ pub(super) fn given(
     ticket: &WantedTicket,
     presentation: &Presentation,
 ) -> Result<Given, StoreError> {
+    // Most routes give nothing: the alerts need not be read for that.
     let manner = presentation.routes.get(&ticket.route);
+    let manner = manner.filter(|manner| manner.templates.gives_anything());
     let (Some(manner), None) = (manner, ticket.alert) else {
         return Ok(Given::default());
     };

@@ -274,9 +274,18 @@ impl Templates {
         }
     }
 
+    fn has(&self, key: &str) -> bool {
+        self.environment.get_template(key).is_ok()
+    }
+
     /// Whether the route has a subject of its own.
     pub(super) fn has_subject(&self) -> bool {
-        self.environment.get_template("subject").is_ok()
+        self.has("subject")
+    }
+
+    /// Whether the route puts anything into the fields of a ticket.
+    pub(super) fn gives_anything(&self) -> bool {
+        self.watchers > 0 || !self.custom.is_empty() || self.has("type") || self.has("requestor")
     }
 
     /// The subject; empty: it says nothing.
