@@ -1,5 +1,5 @@
 //! What is fuzzed: plain functions over bytes, so that the kept corpus also runs as an ordinary
-//! test (`tests/fuzz_corpus.rs`). Each may say anything of the bytes, but must say it in time,
+//! test (`tests/formats.rs`). Each may say anything of the bytes, but must say it in time,
 //! without a panic, and without inventing an identity or an empty summary.
 
 use alertbridge::formats::{self, Decoded, Request, Undecodable, view};

@@ -225,10 +225,10 @@ impl Draft {
     /// The event, within its bounds and with a summary.
     pub fn finish(self) -> Event {
         let mut event = self.event;
-        if event.summary.trim().is_empty() {
-            event.summary = fallback_summary(&event);
-        }
         bound(&mut event);
+        if event.summary.is_empty() {
+            event.summary = text::into_bounded(fallback_summary(&event), EVENT_SUMMARY_BYTES_MAX);
+        }
         event
     }
 
@@ -298,13 +298,15 @@ pub fn derived_key(parts: &[&str]) -> Option<Identity> {
     Identity::key(short_hash(parts.iter().copied()))
 }
 
+/// What the event is about, on one line.
 fn fallback_summary(event: &Event) -> String {
     let parts = [&event.host, &event.component, &event.check];
     let named: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    let named = text::into_one_line(named.join(" "));
     if named.is_empty() {
-        event.identity.to_string()
+        text::into_one_line(event.identity.to_string())
     } else {
-        named.join(" ")
+        named
     }
 }
 
@@ -366,6 +368,18 @@ mod tests {
     fn without_an_identity_there_is_no_event_and_the_error_names_the_field() {
         let error = Draft::new(EventState::Firing, None, "`event_id`").unwrap_err();
         assert!(error.reason.contains("`event_id`"));
+    }
+
+    #[test]
+    fn a_summary_of_nothing_to_read_is_replaced_by_what_the_event_is_about() {
+        let identity = Identity::object("", "sw1", "", "ping");
+        let draft = Draft::new(EventState::Firing, identity, "`host`").unwrap();
+        let event = draft
+            .host(Some("\u{0}\u{1}".to_owned()))
+            .summary("\u{0} \u{7}".to_owned());
+        assert_eq!(event.finish().summary, "ping");
+        let draft = Draft::new(EventState::Firing, Identity::key("p-1"), "`id`").unwrap();
+        assert_eq!(draft.summary("\u{0}".to_owned()).finish().summary, "p-1");
     }
 
     #[test]

@@ -39,10 +39,14 @@ impl Identity {
             .then(|| Identity::Key(text.to_owned()))
     }
 
-    /// An object identity. Needs a host and a component or a check, as in the native event.
+    /// An object identity. Needs a host with a letter or a digit, and a component or a check, as in
+    /// the native event.
     pub fn object(site: &str, host: &str, component: &str, check: &str) -> Option<Identity> {
-        let (host, component, check) = (host.trim(), component.trim(), check.trim());
-        if host.is_empty() || (component.is_empty() && check.is_empty()) {
+        let unseen = |c: char| c.is_whitespace() || c.is_control();
+        let host = host.trim();
+        let component = component.trim_matches(unseen);
+        let check = check.trim_matches(unseen);
+        if !host.contains(char::is_alphanumeric) || (component.is_empty() && check.is_empty()) {
             return None;
         }
         Some(Identity::Object {
@@ -187,5 +191,8 @@ mod tests {
         assert_eq!(Identity::key("  "), None);
         assert_eq!(Identity::object("", "host", " ", ""), None);
         assert_eq!(Identity::object("", "", "psu", ""), None);
+        assert_eq!(Identity::object("", "\u{0}\u{0}", "", "HOST"), None);
+        assert_eq!(Identity::object("", "host", "\u{0}", ""), None);
+        assert!(Identity::object("", "host", "/", "").is_some());
     }
 }
