@@ -288,6 +288,21 @@ impl Engine {
         self.note_operations(id, &text);
     }
 
+    /// A note for the staff who wrote in the ticket of a case just now; the customer does not read it
+    /// where the tracker keeps internal notes apart.
+    pub(super) fn note_in_case_ticket(&mut self, text: &str) {
+        let ticket = self.touched_in_tracker;
+        let Some(ticket) = ticket.and_then(|id| self.state.tickets.get(&id)) else {
+            return;
+        };
+        let sla = &self.decisions.sla;
+        let contract = ticket.contract.as_ref().map(|name| sla.contracts.get(name));
+        if let Some(Some(contract)) = contract {
+            let text = self.told_to(contract, text);
+            self.add_note(ticket.id, &text, false);
+        }
+    }
+
     /// A note for the staff: operations tickets alone get it.
     pub(super) fn note_operations(&mut self, id: IncidentId, text: &str) {
         self.note_tickets(id, text, false);

@@ -132,6 +132,8 @@ const REPORT: &[Term] = &[
     ("opened", "opened", "新規", "ouverts", &[]),
     ("closed", "closed", "完了", "clos", &[]),
     ("carried_over", "carried over", "繰越", "reportés", &[]),
+    ("age", "age", "経過時間", "âge", &[]),
+    ("approximate", "approximate", "概算", "approximatif", &[]),
     ("alerts_received", "alerts received", "受信アラート", "alertes reçues", &[]),
     ("alerts_deduplicated", "deduplicated", "重複排除", "dédupliquées", &[]),
     ("alerts_suppressed", "suppressed", "抑制", "supprimées", &[]),

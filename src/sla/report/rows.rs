@@ -141,6 +141,8 @@ pub struct TicketRow {
     pub escalations: Vec<RiseRow>,
     /// Seconds of the waits that did not count.
     pub wait_seconds: i64,
+    /// Seconds from the report to the end; of one that is open, to the month's end or to now.
+    pub age_seconds: i64,
     /// When it ended: resolved, or found not to count.
     pub ended: Option<String>,
     /// The version of the contract's terms that it keeps.
@@ -203,6 +205,7 @@ pub(super) fn ticket(case: &CaseFacts, facts: &ReportFacts) -> Option<TicketRow>
             .collect(),
         wait_seconds: waits.iter().filter(|w| w.counts).map(|w| w.seconds).sum(),
         waits,
+        age_seconds: (ended_at.unwrap_or(now).min(month.until) - reported).max(0),
         escalations: views.iter().flat_map(|view| rises(view, month)).collect(),
         ended: shown(ended_at.filter(|at| *at < month.until)),
         policy_version: case.contract.version.clone(),
