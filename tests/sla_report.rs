@@ -312,13 +312,23 @@ fn what_has_no_clock_has_an_age() {
     let ages: Vec<i64> = report.tickets.iter().map(|t| t.age_seconds).collect();
     assert_eq!(ages, [2 * 86_400, 3 * 86_400]);
     let age = report.volume.age["provisioning"];
-    assert_eq!((age.p50, age.p90, age.max), (2 * 86_400, 3 * 86_400, 3 * 86_400));
+    assert_eq!(
+        (age.p50, age.p90, age.max),
+        (2 * 86_400, 3 * 86_400, 3 * 86_400)
+    );
     let text = report.text().unwrap();
-    assert!(text.contains("provisioning p50 48:00:00 / p90 72:00:00 / max 72:00:00"), "{text}");
+    assert!(
+        text.contains("provisioning p50 48:00:00 / p90 72:00:00 / max 72:00:00"),
+        "{text}"
+    );
     assert!(report.html().unwrap().contains("max 72:00:00"));
     let csv = report.csv().unwrap();
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
-    let column = rows.headers().unwrap().iter().position(|h| h == "age_seconds");
+    let column = rows
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|h| h == "age_seconds");
     let column = column.unwrap();
     let cells = rows.records().map(|row| row.unwrap()[column].to_owned());
     assert_eq!(cells.collect::<Vec<_>>(), ["172800", "259200"]);

@@ -15,7 +15,7 @@ use crate::model::ticket::{PersonChange, PersonDid, TicketFields, TicketStatus};
 use crate::model::{IncidentId, TicketId};
 use crate::sla::Contract;
 use crate::sla::glossary::Locale;
-use crate::sla::log::{By, CaseDid, EndedBy, is_over, is_waiting};
+use crate::sla::log::{By, CaseDid, EndedBy, is_over, is_rebuilt, is_waiting};
 use std::sync::Arc;
 
 /// Most services named in a subject.
@@ -47,6 +47,11 @@ impl Engine {
             let Some(contract) = self.named_contract(&key.1) else {
                 continue;
             };
+            let case = self.state.cases.get(&key);
+            if case.is_some_and(|case| is_rebuilt(&case.log)) {
+                // Its ticket was found; if not, it was closed.
+                continue;
+            }
             let reported = incident
                 .reported_by
                 .iter()

@@ -266,8 +266,9 @@ impl Engine {
             return;
         }
         let number = ticket.notes.len();
-        let key = ticket.key.get(..12).unwrap_or(&ticket.key);
-        let marker = format!("{key}-{seq}-{number}");
+        // A ticket may outlive the journal, whose numbers then begin anew.
+        let of = short_hash([self.state.scalars.generation.as_str(), &ticket.key]);
+        let marker = format!("ab-{}-{seq}-{number}", of.get(..9).unwrap_or(&of));
         ticket.notes.push(TicketNote {
             marker,
             at: now,

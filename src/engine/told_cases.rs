@@ -130,6 +130,13 @@ impl Engine {
         self.was_told(key, OPENED)
     }
 
+    /// Its customer is taken to know of it, if customers hear of such.
+    pub(super) fn note_heard(&mut self, key: &(IncidentId, String), severity: Option<Severity>) {
+        if self.customers_hear_of(severity) && self.told_contract(key).is_some() {
+            self.note_told(key, OPENED.to_owned());
+        }
+    }
+
     /// A case was opened, or its severity changed: its customer hears of it, for the first time or
     /// again.
     pub(super) fn tell_case_changed(&mut self, key: &(IncidentId, String)) {

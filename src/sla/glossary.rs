@@ -133,6 +133,7 @@ const REPORT: &[Term] = &[
     ("closed", "closed", "完了", "clos", &[]),
     ("carried_over", "carried over", "繰越", "reportés", &[]),
     ("age", "age", "経過時間", "âge", &[]),
+    ("rebuilt", "rebuilt from the ticket, approximate", "チケットから復元（概算）", "reconstitué d'après le ticket, approximatif", &[]),
     ("approximate", "approximate", "概算", "approximatif", &[]),
     ("alerts_received", "alerts received", "受信アラート", "alertes reçues", &[]),
     ("alerts_deduplicated", "deduplicated", "重複排除", "dédupliquées", &[]),

@@ -202,7 +202,7 @@ fn known_from_the_start(sources: &BTreeSet<String>) -> Vec<(Family, Vec<String>)
         }
         known.push((Family::CustomerWaitSeconds, words(&[level])));
     }
-    for kind in ["withdrawn", "found_late"] {
+    for kind in ["withdrawn", "found_late", "rebuilt"] {
         known.push((Family::SlaCorrections, words(&[kind])));
     }
     for source in sources.iter().map(String::as_str).chain(["other"]) {

@@ -29,7 +29,7 @@ const BODY: &str = "<body>\n";
 const BODY_END: &str = "</body>";
 
 /// The columns of the CSV; English keys in every language.
-const COLUMNS: [&str; 34] = [
+const COLUMNS: [&str; 35] = [
     "id",
     "link",
     "category",
@@ -49,6 +49,7 @@ const COLUMNS: [&str; 34] = [
     "waits",
     "wait_seconds",
     "age_seconds",
+    "approximate",
     "target",
     "cycle",
     "period",
@@ -191,6 +192,7 @@ fn line(ticket: &TicketRow, target: Option<&TargetRow>) -> Vec<String> {
         ticket.waits.len().to_string(),
         ticket.wait_seconds.to_string(),
         ticket.age_seconds.to_string(),
+        ticket.approximate.to_string(),
     ];
     if let Some(row) = target {
         cells.extend([

@@ -3,7 +3,7 @@
 use super::{CaseFacts, Month, ReportFacts, cycles};
 use crate::model::Ended;
 use crate::sla::clock::{ClockState, ClockView, View};
-use crate::sla::log::CaseDid;
+use crate::sla::log::{CaseDid, is_rebuilt};
 use crate::sla::policy::Target;
 use serde::Serialize;
 
@@ -147,6 +147,8 @@ pub struct TicketRow {
     pub ended: Option<String>,
     /// The version of the contract's terms that it keeps.
     pub policy_version: String,
+    /// It came out of its ticket after the store was lost: what stands here is what the tracker held.
+    pub approximate: bool,
 }
 
 /// A ticket's line; `None`: it has no part in the month.
@@ -209,6 +211,7 @@ pub(super) fn ticket(case: &CaseFacts, facts: &ReportFacts) -> Option<TicketRow>
         escalations: views.iter().flat_map(|view| rises(view, month)).collect(),
         ended: shown(ended_at.filter(|at| *at < month.until)),
         policy_version: case.contract.version.clone(),
+        approximate: is_rebuilt(case.log),
     })
 }
 
