@@ -190,7 +190,7 @@ mod tests {
             format!("> alertbridge-memory: AAAA\n{line}"),
             format!(
                 "{line}\nalertbridge-memory: {}",
-                &line[NAME.len() + 1..line.len() - 3]
+                line.get(NAME.len() + 1..line.len() - 3).unwrap()
             ),
         ] {
             assert_eq!(TicketMemory::read(&text).as_ref(), Some(&kept), "{text}");
