@@ -643,3 +643,96 @@ fn what_is_being_set_up_has_no_clock_and_a_high_priority_where_the_policy_says_s
         assert_eq!(ticket.wanted.severity, Some(Severity::S4));
     }
 }
+
+#[test]
+fn what_people_did_in_a_tracker_counts_from_when_they_did_it() {
+    use alertbridge::model::{PersonChange, PersonDid};
+    let mut bench = Bench::new();
+    bench.alert("psu1", EventState::Firing);
+    bench.after(3);
+    let wanted = bench.engine.state().tickets.values().next().unwrap();
+    let wanted = wanted.clone();
+    bench.step(Input::Delivery(delivered(&wanted)));
+    let opened = bench.case("acme").unwrap().log[0].at;
+    let minutes = |n: u64| opened.plus(Duration::from_secs(n * 60));
+    let did = |bench: &mut Bench, id: &str, at: Time, what: PersonDid| {
+        bench.step(Input::Person(PersonChange {
+            tracker: "desk".to_owned(),
+            remote: "1".to_owned(),
+            change_id: id.to_owned(),
+            at,
+            author: "mori".to_owned(),
+            what,
+        }));
+    };
+    let answer = || PersonDid::Answered {
+        text: "We look at it.".to_owned(),
+        promise: None,
+    };
+    let response = |bench: &Bench| {
+        let view = bench.view("acme");
+        let clock = view.clock(TargetName::InitialResponse).unwrap();
+        (clock.state, clock.fulfilled_at.map(Time::from_seconds))
+    };
+    // The tracker could not be read for an hour: the answer was due within half of it.
+    bench.after(60);
+    assert_eq!(response(&bench).0, ClockState::Breached);
+    let breaches = bench.told(Reason::SlaBreached).len();
+    did(&mut bench, "1", minutes(20), answer());
+    assert_eq!(response(&bench), (ClockState::Met, Some(minutes(20))));
+    let told = bench.told(Reason::SlaBreached);
+    assert!(
+        told.len() > breaches,
+        "the breach is taken back, and that is told"
+    );
+    assert!(told.last().unwrap().contains("taken back"));
+    let withdrawn = bench.count(Family::SlaCorrections, &["withdrawn"]);
+    assert_eq!(withdrawn, 2, "of each contract's case");
+    // A wait that began while nobody listened.
+    let waits = PersonDid::Status(alertbridge::model::ticket::TicketStatus::WaitingCustomer);
+    did(&mut bench, "2", minutes(30), waits);
+    let wait = bench.view("acme").waits[0];
+    assert_eq!(Time::from_seconds(wait.from), minutes(30));
+    // A clock that is ahead says nothing of the future; one that is slow nothing of before.
+    let later = bench.now.plus(Duration::from_secs(3600));
+    did(&mut bench, "3", later, answer());
+    did(
+        &mut bench,
+        "4",
+        minutes(0).minus(Duration::from_secs(600)),
+        answer(),
+    );
+    let log = &bench.case("acme").unwrap().log;
+    assert!(
+        log.iter()
+            .all(|event| event.at >= opened && event.at <= bench.now)
+    );
+    // What is told after more than a day counts from a day before.
+    bench.after(3 * 24 * 60);
+    did(
+        &mut bench,
+        "5",
+        minutes(61),
+        PersonDid::Owner("mori".to_owned()),
+    );
+    let log = &bench.case("acme").unwrap().log;
+    let day_ago = bench.now.minus(Duration::from_secs(24 * 3600));
+    assert_eq!(log.last().unwrap().at, day_ago);
+}
+
+#[test]
+fn a_report_is_dated_back_a_day_at_most() {
+    let mut bench = Bench::new();
+    let reported_at = bench.now.minus(Duration::from_secs(50 * 3600));
+    bench.say(Command::Request(PersonRequest {
+        account: "acme".to_owned(),
+        service: None,
+        kind: RequestKind::Outage,
+        reported_at,
+        summary: "nothing works".to_owned(),
+        text: String::new(),
+        sensitive: false,
+    }));
+    let opened = bench.engine.state().incidents[&IncidentId(1)].opened_at;
+    assert_eq!(opened, bench.now.minus(Duration::from_secs(24 * 3600)));
+}

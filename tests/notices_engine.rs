@@ -599,6 +599,23 @@ fn a_promise_that_is_not_clear_goes_back_to_its_author() {
     );
 }
 
+#[test]
+fn a_promise_that_is_far_off_counts_and_staff_are_told_how_far() {
+    let mut bench = Bench::new();
+    bench.outage();
+    let warned = |bench: &Bench| {
+        let tickets = bench.engine.state().tickets.values();
+        let mut notes = tickets.flat_map(|ticket| &ticket.notes);
+        notes.any(|note| !note.public && note.text.contains("more than 7 days ahead"))
+    };
+    bench.note("Next update: 2026-06-08 10:00");
+    assert!(!warned(&bench));
+    bench.note("Next update: 2026-07-08T10:00:00Z");
+    assert!(warned(&bench));
+    let promised = bench.promise_of("globex");
+    assert_eq!(promised.as_deref(), Some("2026-07-08T10:00:00Z"));
+}
+
 fn carrier(
     status: MaintenanceStatus,
     sequence: i64,

@@ -446,6 +446,23 @@ fn a_missed_soft_target_is_missed_and_the_engineers_answer_by_hours() {
 }
 
 #[test]
+fn a_cloud_contract_has_engineers_around_the_clock() {
+    let usual = contract_of(FIVE, "five-level", "");
+    let cloud = contract_of(FIVE, "five-level", "cloud = true\n");
+    let due = |contract: &Contract, start: i64, severity: u8| {
+        let view = at(contract, &[(start, opened(severity))], start + 1);
+        minute(view.clock(Engineer).unwrap().due).map(|due| due - start)
+    };
+    // 20:00 in New York: out of hours, but for the cloud.
+    assert_eq!(due(&usual, 0, 1), Some(240));
+    assert_eq!(due(&cloud, 0, 1), Some(120));
+    // Friday evening there: the next working day is Saturday where every day is one.
+    let friday = 4 * 24 * 60;
+    assert_eq!(due(&cloud, friday, 3), Some(12 * 60));
+    assert_eq!(due(&usual, friday, 3), Some(60 * 60));
+}
+
+#[test]
 fn a_late_fact_takes_a_breach_back() {
     let contract = three();
     let events = [(0, opened(1))];

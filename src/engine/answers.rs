@@ -140,20 +140,22 @@ impl Engine {
             self.return_promise(id, author, &why);
             return;
         }
-        let now = self.state.now;
+        let now = self.happened();
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.answered_at.get_or_insert(now);
         }
         self.decide_by(id, Reason::Promised, line.clone(), author);
         let keys = self.case_keys(id, contract);
+        let mut furthest = None;
         for key in &keys {
             let promise = self.promised_to(key, &line);
+            furthest = furthest.max(promise);
             let answer = CaseDid::Reply {
                 by: By::Staff,
                 public: true,
                 promise,
             };
-            self.log_case(key, now, answer);
+            self.log_case(key, self.happened_to(key), answer);
         }
         self.look_at_clocks(id);
         for key in keys
@@ -169,6 +171,7 @@ impl Engine {
             let stage = self.state.cursor.to_string();
             self.tell_case(&key, NoticeKind::Promised, stage, &told);
         }
+        self.warn_of_far(id, furthest);
         match contract {
             Some(contract) => self.note_operations(id, &format!("To {contract}: {line}")),
             None => self.note_tickets_but(id, ticket, &line, true),

@@ -164,8 +164,9 @@ impl Engine {
         match &change.what {
             PersonDid::Answered { text, promise } => {
                 self.acknowledge(id, author);
+                let happened = self.happened();
                 if let Some(entry) = self.state.incidents.get_mut(&id) {
-                    entry.answered_at.get_or_insert(self.state.now);
+                    entry.answered_at.get_or_insert(happened);
                 }
                 self.log_answer(id, one, (text, author), *promise);
                 let text = format!("To {contract}: {text}");

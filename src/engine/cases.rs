@@ -223,22 +223,28 @@ impl Engine {
             .collect()
     }
 
+    /// When what is applied happened to a case; a tracker's clock that is slow dates nothing before the
+    /// case was opened.
+    pub(super) fn happened_to(&self, key: &(IncidentId, String)) -> Time {
+        let case = self.state.cases.get(key);
+        let opened = case.and_then(|case| case.log.first()).map(|first| first.at);
+        opened.map_or(self.happened(), |opened| self.happened().max(opened))
+    }
+
     /// Something happened to an incident: it happened to each of its cases, or to one.
     pub(super) fn tell_cases(&mut self, id: IncidentId, contract: Option<&str>, what: &CaseDid) {
-        let now = self.state.now;
         let keys = self.case_keys(id, contract);
         if keys.is_empty() {
             return;
         }
         for key in &keys {
-            self.log_case(key, now, what.clone());
+            self.log_case(key, self.happened_to(key), what.clone());
         }
         self.look_at_clocks(id);
     }
 
     /// A person sees the same facts otherwise: each contract on its own scale, by what it feels.
     pub(super) fn reassess_cases(&mut self, id: IncidentId, severity: impl Fn(Effect) -> Severity) {
-        let now = self.state.now;
         for key in self.case_keys(id, None) {
             let Some(case) = self.state.cases.get(&key) else {
                 continue;
@@ -247,7 +253,7 @@ impl Engine {
                 continue;
             };
             let (before, to) = (case.severity, contract.scale.of(severity(case.effect)));
-            self.log_case(&key, now, CaseDid::Severity { to });
+            self.log_case(&key, self.happened_to(&key), CaseDid::Severity { to });
             if before != Some(to) {
                 self.tell_case_changed(&key);
             }

@@ -156,6 +156,8 @@ pub struct Engine {
     recurring_followed: bool,
     facts_since: Option<Time>,
     touched_in_tracker: Option<TicketId>,
+    /// When what is applied happened, if its tracker says so.
+    happened_at: Option<Time>,
     names: std::sync::OnceLock<names::Names>,
     out: Said,
 }
@@ -249,6 +251,7 @@ impl Engine {
             recurring_followed: false,
             facts_since: None,
             touched_in_tracker: None,
+            happened_at: None,
             names: std::sync::OnceLock::new(),
             out: Said::default(),
         }
@@ -299,6 +302,11 @@ impl Engine {
         let direction = if up { "up" } else { "down" };
         let by = if human { "human" } else { "alert" };
         self.add_figure(Family::SeverityChanges, &[direction, by], 1);
+    }
+
+    /// When what is applied happened: by the tracker, for what people did there, else now.
+    fn happened(&self) -> Time {
+        self.happened_at.unwrap_or(self.state.now)
     }
 
     fn wake(&mut self, at: Time, wake: Wake) {

@@ -207,7 +207,7 @@ impl Engine {
     }
 
     pub(super) fn acknowledge(&mut self, id: IncidentId, author: &str) {
-        let now = self.state.now;
+        let now = self.happened();
         let Some(entry) = self.state.incidents.get_mut(&id) else {
             return;
         };
@@ -289,7 +289,7 @@ impl Engine {
         author: &str,
         promise: Option<Time>,
     ) {
-        let now = self.state.now;
+        let now = self.happened();
         if let Some(entry) = self.state.incidents.get_mut(&id) {
             entry.answered_at.get_or_insert(now);
         }
@@ -518,7 +518,7 @@ impl Engine {
                     self.closed_while_firing(id, ticket, author);
                     return;
                 }
-                let now = self.state.now;
+                let now = self.happened();
                 let text = format!("Resolved by {author} in the tracker.");
                 self.finish(id, Ended::Restored, Reason::PersonResolved, now, &text);
             }

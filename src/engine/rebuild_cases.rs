@@ -54,7 +54,6 @@ impl Engine {
         contract: &Arc<Contract>,
         felt: OnAccount,
     ) {
-        let now = self.state.now;
         let key = (id, contract.name.clone());
         let incident = self.state.incidents.get(&id);
         let by_person = incident.is_some_and(|incident| incident.person_severity.is_some());
@@ -71,43 +70,12 @@ impl Engine {
             .any(|act| matches!(act.what, PersonDid::Severity(_)));
         let at_first = lost.lead.memory.as_ref().and_then(|memory| memory.severity);
         let first = if reassessed { at_first } else { None };
-        let mut log: CaseLog = vec![CaseEvent {
-            at: lost.created,
-            what: CaseDid::Opened {
-                category: lost.category,
-                severity: level(first.or(lost.severity)),
-                reported_at: (lost.since < lost.created).then_some(lost.since),
-            },
-        }];
-        log.push(self.agree(contract));
-        log.push(CaseEvent {
-            at: lost.created,
-            what: CaseDid::Ticketed,
-        });
-        log.push(CaseEvent {
-            at: now,
-            what: CaseDid::Rebuilt,
-        });
-        for act in acts {
-            let at = act.at.max(lost.created).min(now);
-            let what = did(act, contract, &log);
-            log.extend(what.map(|what| CaseEvent { at, what }));
-        }
-        let own = lost
-            .tickets
-            .iter()
-            .find(|ticket| is_of(ticket, &contract.name));
-        let status = own.unwrap_or(&lost.lead).fields.status;
-        let waits = status == TicketStatus::WaitingCustomer;
-        if waits != is_waiting(&log) {
-            // Since when is not told: it counts from now.
-            let what = if waits {
-                CaseDid::WaitStart
-            } else {
-                CaseDid::WaitEnd
-            };
-            log.push(CaseEvent { at: now, what });
-        }
+        let opened = CaseDid::Opened {
+            category: lost.category,
+            severity: level(first.or(lost.severity)),
+            reported_at: (lost.since < lost.created).then_some(lost.since),
+        };
+        let log = self.rebuilt_log(lost, contract, opened, &acts);
         let case = Case {
             incident: id,
             contract: contract.name.clone(),
@@ -128,6 +96,51 @@ impl Engine {
         if let Some((contract, view)) = self.view_of(&key) {
             self.take_as_told(&key, &contract, &view);
         }
+    }
+
+    /// A case's log as far as the tickets hold it.
+    fn rebuilt_log(
+        &mut self,
+        lost: &Lost<'_>,
+        contract: &Arc<Contract>,
+        opened: CaseDid,
+        acts: &[&PersonChange],
+    ) -> CaseLog {
+        let now = self.state.now;
+        let mut log: CaseLog = vec![CaseEvent {
+            at: lost.created,
+            what: opened,
+        }];
+        log.push(self.agree(contract));
+        log.push(CaseEvent {
+            at: lost.created,
+            what: CaseDid::Ticketed,
+        });
+        log.push(CaseEvent {
+            at: now,
+            what: CaseDid::Rebuilt,
+        });
+        for act in acts.iter().copied() {
+            let at = act.at.max(lost.created).min(now);
+            let what = did(act, contract, &log);
+            log.extend(what.map(|what| CaseEvent { at, what }));
+        }
+        let own = lost
+            .tickets
+            .iter()
+            .find(|ticket| is_of(ticket, &contract.name));
+        let status = own.unwrap_or(&lost.lead).fields.status;
+        let waits = status == TicketStatus::WaitingCustomer;
+        if waits != is_waiting(&log) {
+            // Since when is not told: it counts from now.
+            let what = if waits {
+                CaseDid::WaitStart
+            } else {
+                CaseDid::WaitEnd
+            };
+            log.push(CaseEvent { at: now, what });
+        }
+        log
     }
 
     /// What fell due before is not told again: what was missed is recorded, late, and nobody is

@@ -23,6 +23,8 @@ impl Engine {
         request: &PersonRequest,
         topic: &str,
     ) -> (IncidentId, bool) {
+        let oldest = self.state.now.minus(self.decisions.settings.back_dating);
+        let reported_at = request.reported_at.max(oldest);
         let hit = request.service.as_ref().and_then(|service| {
             self.state
                 .incidents
@@ -37,7 +39,7 @@ impl Engine {
                 if !entry.accounts.contains(&request.account) {
                     entry.accounts.push(request.account.clone());
                 }
-                entry.opened_at = entry.opened_at.min(request.reported_at);
+                entry.opened_at = entry.opened_at.min(reported_at);
             }
             if request.sensitive {
                 self.mark_sensitive(id);
@@ -72,7 +74,7 @@ impl Engine {
             entry.reported_by_account(&request.account);
             entry.sensitive = request.sensitive;
             topic.clone_into(&mut entry.topic);
-            entry.opened_at = entry.opened_at.min(request.reported_at);
+            entry.opened_at = entry.opened_at.min(reported_at);
             entry.accounts = vec![request.account.clone()];
             entry.services = request.service.iter().cloned().collect();
             entry.parties_hit = 1;

@@ -65,6 +65,9 @@ pub struct Settings {
     /// How long after its end an incident may be reopened.
     #[serde(with = "crate::model::time::duration")]
     pub reopen_window: Duration,
+    /// How far back people's acts and reports are dated; what is older counts from then on.
+    #[serde(with = "crate::model::time::duration")]
+    pub back_dating: Duration,
     /// How long an improvement must hold before the severity falls.
     #[serde(with = "crate::model::time::duration")]
     pub lower_after: Duration,
@@ -160,6 +163,7 @@ impl Default for Settings {
             hold_unknown: Duration::ZERO,
             root_wait: Duration::from_secs(10),
             reopen_window: minutes(24 * 60),
+            back_dating: minutes(24 * 60),
             lower_after: minutes(15),
             flap_firings: 6,
             flap_window: minutes(30),

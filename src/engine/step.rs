@@ -41,7 +41,10 @@ impl Engine {
             Input::Person(change) => {
                 let id = (change.tracker.clone(), change.change_id.clone());
                 if self.state.person_changes.insert(id) {
+                    let oldest = at.minus(self.decisions.settings.back_dating);
+                    self.happened_at = Some(change.at.max(oldest).min(self.state.now));
                     self.apply_person(change);
+                    self.happened_at = None;
                 }
                 while self.state.person_changes.len() > PERSON_CHANGES_MAX {
                     self.state.person_changes.pop_first();

@@ -371,7 +371,7 @@ impl Engine {
     fn promise_in(&self, text: &str, tz: &str) -> Promised {
         let zone = TimeZoneDatabase::bundled().get(tz);
         let zone = zone.unwrap_or(jiff::tz::TimeZone::UTC);
-        promise::read(text, &zone, self.state.now.seconds())
+        promise::read(text, &zone, self.happened().seconds())
     }
 
     /// Staff answered everybody, or one contract's customer: clocks, customers and the author of an
@@ -392,17 +392,32 @@ impl Engine {
             Some(_) => None,
             None => self.unclear_promise(id, contract, text),
         };
+        let mut furthest = promise;
         for key in self.case_keys(id, contract) {
             // A wall time is each contract's own.
             let read = || self.promised_to(&key, text);
             let own = promise.or_else(|| read().filter(|_| unclear.is_none()));
-            self.log_case(&key, self.state.now, answer(own));
+            furthest = furthest.max(own);
+            self.log_case(&key, self.happened_to(&key), answer(own));
         }
         self.look_at_clocks(id);
         self.tell_answer(id, contract, text, promise);
+        self.warn_of_far(id, furthest);
         if let Some(why) = unclear {
             self.return_promise(id, author, &why);
         }
+    }
+
+    /// A time that is far off counts, and staff are told how far: it may be a slip of the pen.
+    pub(super) fn warn_of_far(&mut self, id: IncidentId, promise: Option<Time>) {
+        let since = self.happened().seconds();
+        let Some(at) = promise.filter(|at| at.seconds() - since > promise::FAR_SECONDS) else {
+            return;
+        };
+        let text = format!("The next update is promised for {at}: more than 7 days ahead.");
+        self.decide(id, Reason::Promised, text.clone());
+        self.note_tickets(id, &text, false);
+        self.note_in_case_ticket(&text);
     }
 
     /// Why a promise in a text cannot be read, if there is one, in the zones of all contracts that

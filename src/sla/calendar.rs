@@ -243,6 +243,19 @@ impl Calendar {
         }
     }
 
+    /// The same clocks on the wall, open around the clock on every day.
+    #[must_use]
+    pub fn every_day(&self) -> Calendar {
+        match self {
+            Calendar::Always => Calendar::Always,
+            Calendar::Week(week) => Calendar::Week(Box::new(week.every_day())),
+            Calendar::Union(members) => {
+                let members = members.iter();
+                Calendar::Union(members.map(|m| Arc::new(m.every_day())).collect())
+            }
+        }
+    }
+
     /// Dates in [from, until) that a holiday or an override closes, in it or in a member.
     pub fn closed_between(&self, from: Date, until: Date) -> Vec<Date> {
         let mut closed = match self {

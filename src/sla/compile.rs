@@ -464,7 +464,10 @@ impl Reader<'_> {
                 TargetKind::NextDay {
                     wall,
                     same_day: section.same_day.unwrap_or(true),
-                    calendar: self.calendar(key, calendar, contract),
+                    calendar: match (self.calendar(key, calendar, contract), contract.cloud) {
+                        (hours, true) => Arc::new(hours.every_day()),
+                        (hours, false) => hours,
+                    },
                 }
             }
             _ => {

@@ -163,6 +163,18 @@ impl Week {
         }
     }
 
+    /// Open around the clock on every day, in the same zone.
+    pub(super) fn every_day(&self) -> Week {
+        Week {
+            zone: self.zone.clone(),
+            days: std::array::from_fn(|_| vec![(0, DAY)]),
+            yearly: BTreeSet::new(),
+            dated: BTreeSet::new(),
+            overrides: BTreeMap::new(),
+            years: vec![OnceLock::new(); YEARS],
+        }
+    }
+
     /// The zone.
     pub fn zone(&self) -> &TimeZone {
         &self.zone
