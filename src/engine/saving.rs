@@ -405,7 +405,7 @@ impl Engine {
             let newest = newest.or_insert(alert.id);
             *newest = (*newest).max(alert.id);
         }
-        self.state.alerts.insert(alert.id, alert);
+        self.state.alerts.insert(alert.id, Box::new(alert));
     }
 
     fn restore_wakes(&mut self) {

@@ -210,8 +210,8 @@ pub struct State {
     pub scalars: Scalars,
     /// Interned names.
     pub symbols: Symbols,
-    /// Alerts by id.
-    pub alerts: BTreeMap<AlertId, Alert>,
+    /// Alerts by id. Boxed: ids come in order, which leaves the map's nodes half empty.
+    pub alerts: BTreeMap<AlertId, Box<Alert>>,
     /// Alerts by identity.
     pub by_key: FxHashMap<AlertKey, AlertId>,
     /// The newest alert of a condition whose sender numbers its problems anew.
@@ -298,7 +298,7 @@ pub struct Dirty {
     /// Alerts.
     pub alerts: BTreeSet<AlertId>,
     /// Alerts that left memory with this save, as they were.
-    pub forgotten: BTreeMap<AlertId, Alert>,
+    pub forgotten: BTreeMap<AlertId, Box<Alert>>,
     /// New texts of alerts.
     pub texts: BTreeMap<AlertId, AlertText>,
     /// Incidents.
