@@ -6,8 +6,10 @@
 pub(crate) mod backoff;
 mod breaker;
 mod files;
+pub mod found;
 mod instead;
 mod ledger;
+mod memory;
 mod merge;
 mod people;
 pub mod presentation;

@@ -467,7 +467,7 @@ impl Engine {
     }
 
     /// The element's active alerts changed: health follows.
-    fn join_element(&mut self, id: AlertId) {
+    pub(super) fn join_element(&mut self, id: AlertId) {
         let Some(element) = self.state.alerts.get(&id).map(|a| a.element) else {
             return;
         };

@@ -295,6 +295,9 @@ impl Engine {
                 "held_back" => {
                     state.held_back.extend(key.parse::<IncidentId>());
                 }
+                "rebuilt" => {
+                    state.rebuilt.extend(key.parse::<u64>().map(IncidentId));
+                }
                 "healthy" => {
                     state.healthy.insert(key.clone());
                 }

@@ -278,6 +278,8 @@ pub struct State {
     pub healthy: BTreeSet<String>,
     /// Incidents whose tickets the cap holds back.
     pub held_back: BTreeSet<IncidentId>,
+    /// Incidents that came out of their tickets, whose severity stands as it was found there.
+    pub rebuilt: BTreeSet<IncidentId>,
     /// Open incidents that a person reported.
     pub reported: BTreeSet<IncidentId>,
     /// Recently applied change ids of people, to apply each once.
