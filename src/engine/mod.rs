@@ -122,6 +122,7 @@ pub use routing::routes_can_ask;
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
 };
+pub use ticketing::{FIRST_CYCLE, ticket_key};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};

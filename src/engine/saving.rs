@@ -295,6 +295,13 @@ impl Engine {
                 "held_back" => {
                     state.held_back.extend(key.parse::<IncidentId>());
                 }
+                "to_list" => {
+                    let due: Time = decode("what is to be listed", value)?;
+                    state.wakes.insert((due, Wake::TicketList));
+                    state
+                        .to_list
+                        .extend(key.parse::<IncidentId>().map(|id| (id, due)));
+                }
                 "healthy" => {
                     state.healthy.insert(key.clone());
                 }

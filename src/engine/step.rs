@@ -89,6 +89,7 @@ impl Engine {
                 Wake::ClosedTicket(id) => self.still_closed(id),
                 Wake::Page(id) => self.page_due(id),
                 Wake::TicketHour => self.ticket_hour_over(),
+                Wake::TicketList => self.ticket_list_due(),
                 Wake::Doubt(id) => self.doubt_due(id),
                 Wake::ToldRecurring => self.tell_recurring(),
                 Wake::Reports => self.reports_due(),
