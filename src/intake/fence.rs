@@ -66,10 +66,7 @@ impl Fence {
             died += 1;
         }
         if died > 0 {
-            tracing::warn!(
-                suspects = died,
-                "The last process died while messages were being decoded; they are watched."
-            );
+            tracing::warn!(suspects = died, "last_process_died_decoding");
             write_suspects(&suspects_file, &deadly)?;
         }
         let marks = OpenOptions::new()
