@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What the cap counts in.
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// The source of what the bridge says of itself.
-const OWN: &str = "alertbridge";
+pub(super) const OWN: &str = "alertbridge";
 /// How often the list is added to: trackers may send a mail for each note.
 const LIST_EVERY: Duration = Duration::from_secs(300);
 /// Most bytes of incidents in one note of the list.

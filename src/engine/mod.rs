@@ -112,6 +112,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use baseline::EVERY_SOURCE;
 pub use correlate::element_of;
 pub use explain::{
     Explained, Recorded, explain, explain_alert, explain_around, explain_event, recap,

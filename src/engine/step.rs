@@ -396,6 +396,19 @@ impl Engine {
         title: &str,
         text: &str,
         reason: Reason,
+        found_by: (crate::model::Sym, Option<u64>),
+    ) -> crate::model::IncidentId {
+        let id = self.new_own(title, text, reason, found_by);
+        self.release(id);
+        id
+    }
+
+    /// The same without its ticket.
+    pub(super) fn new_own(
+        &mut self,
+        title: &str,
+        text: &str,
+        reason: Reason,
         (source, group): (crate::model::Sym, Option<u64>),
     ) -> crate::model::IncidentId {
         let id = self.new_incident(title, source, Category::Incident);
@@ -415,7 +428,6 @@ impl Engine {
             self.state.by_group.insert(group, id);
         }
         self.decide(id, reason, text);
-        self.release(id);
         id
     }
 }
