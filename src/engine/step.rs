@@ -185,7 +185,7 @@ impl Engine {
         self.state.by_group.insert(group, id);
     }
 
-    /// Marks a quarantined message as handled, and ends its triage incident if none is left.
+    /// Marks a quarantined message as handled. Its incident is ended by a person.
     pub(super) fn quarantine_handled(&mut self, seq: u64, how: &str) {
         self.save_thing("quarantine_handled", format!("{seq:020}"), &how.to_owned());
     }
