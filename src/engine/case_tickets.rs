@@ -29,7 +29,7 @@ impl Engine {
         let Some(incident) = self.state.incidents.get(&id) else {
             return;
         };
-        let is_open = incident.state == IncidentState::Open;
+        let is_open = incident.state == IncidentState::Open && !self.state.held_back.contains(&id);
         let gives = |route: &Route| route.case_tickets != CaseTickets::Never;
         if !is_open
             || incident.severity == Some(Severity::S5)

@@ -58,6 +58,8 @@ pub enum Wake {
     Page(IncidentId),
     /// The hour is over in which the cap held tickets back.
     TicketHour,
+    /// The list of what waits for a ticket is added to.
+    TicketList,
     /// Those who contradict a ticket that opened in doubt may be fresh no longer.
     Doubt(IncidentId),
     /// A window that comes again is planned, begins or ends.
@@ -278,6 +280,8 @@ pub struct State {
     pub healthy: BTreeSet<String>,
     /// Incidents whose tickets the cap holds back.
     pub held_back: BTreeSet<IncidentId>,
+    /// Those of them that the list does not name yet, and when it will.
+    pub to_list: BTreeMap<IncidentId, Time>,
     /// Incidents that came out of their tickets, whose severity stands as it was found there.
     pub rebuilt: BTreeSet<IncidentId>,
     /// Open incidents that a person reported.

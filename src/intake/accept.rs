@@ -351,7 +351,7 @@ impl Intake {
                 .await
                 .is_ok();
             if let Err(error) = self.append_repeats().await {
-                tracing::warn!(%error, "Counts of repeats could not be stored; they are kept.");
+                tracing::warn!(%error, "repeats_not_journaled");
             }
             if stopped {
                 return;

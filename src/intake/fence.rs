@@ -69,10 +69,7 @@ impl Fence {
             watched += 1;
         }
         if watched > 0 {
-            tracing::info!(
-                watched,
-                "The last process was not stopped but died; what it decoded last is watched."
-            );
+            tracing::info!(watched, "last_process_died");
             write_suspects(&suspects_file, &deaths)?;
         }
         let marks = OpenOptions::new()
