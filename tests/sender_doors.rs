@@ -518,6 +518,38 @@ async fn alertmanager_clients_are_told_of_faults_and_the_rest_is_stored() {
     assert_eq!(found, 2);
 }
 
+#[tokio::test]
+async fn a_clock_that_runs_far_ahead_does_not_make_all_that_follows_late() {
+    let now = at("2026-08-21T06:00:00Z");
+    let nowhere = Arc::new(TableFetch::default());
+    let door = open_real(vec![SourceConfig::new("team", "native")], now, nowhere).await;
+    let said = |summary: &str, starts_at: &str| {
+        let event = serde_json::json!({"dedup_key": "k", "state": "firing", "summary": summary,
+            "starts_at": starts_at});
+        ask(&door, post("/hooks/team", "", event.to_string()))
+    };
+    let soon = "2026-08-22T06:00:00Z";
+    assert_eq!(said("by a day", soon).await.0, 200);
+    assert_eq!(said("by years", "2062-08-21T06:00:00Z").await.0, 200);
+    let inputs = door.bench.journal.inputs();
+    let events: Vec<_> = inputs
+        .iter()
+        .flat_map(|input| match input {
+            Input::Message(message) => message.events.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0].starts_at, Some(at(soon)));
+    assert!(events[0].problems.is_empty());
+    assert_eq!(events[1].starts_at, None);
+    assert!(
+        events[1].problems[0].contains("too far ahead"),
+        "{events:?}"
+    );
+    assert_eq!(door.bench.counts.odd.lock().unwrap()["team"], 1);
+}
+
 /// Statuses of one request each.
 async fn statuses(door: &Door, path: &str, requests: &[(&str, &str)]) -> Vec<u16> {
     let mut found = Vec::new();

@@ -10,6 +10,7 @@ use super::repeat::{Claim, Repeats, Verdict, Waiting};
 use super::senders::MailTrust;
 use super::source::{Source, Sources};
 use super::{Clock, Decoder, IntakeMetrics, Tried};
+use crate::formats::draft;
 use crate::limits;
 use crate::model::text::{one_line, prefix};
 use crate::model::{AlertKey, Event, Input, Message, Outcome, Seen, Time, Undecoded};
@@ -191,7 +192,8 @@ impl Intake {
                     } else {
                         rows.head(sender.clone(), decoded, raw);
                     }
-                    for event in events {
+                    for mut event in events {
+                        draft::without_times_ahead(&mut event, at);
                         odd += u64::from(!event.problems.is_empty());
                         let key = AlertKey::of(&scope, &event.identity);
                         let place = accepted.push(event.dedup_key.clone());
