@@ -392,6 +392,18 @@ This page is made from the registry in `src/formats/mod.rs`; a test compares it.
 | --- | --- | --- | --- | --- | --- |
 ";
 
+const NOT_KNOWN: &str = "
+OAuth tokens that an authorization server issues anew (Datadog, Kibana, Site24x7, Entra at Azure)
+cannot be checked: give such a sender a fixed token, a header or a secret in the URL.
+
+What **Domotz**, **QNAP** and **Pure Storage** post is not described where we could read it, so nothing
+is guessed. Domotz's webhooks take a [mapping](mappings.md); QNAP is read by mail (below); Pure Storage
+sends mails, syslog and SNMP traps. Known from other receivers or by convention only, so look at the
+first messages with `alertbridge try`: Google Cloud Monitoring, Auvik, UniFi, OpManager, the layout of
+ONTAP's XML, transactions of Pingdom, JSON of StatusCake, attributes of Better Stack, severity numbers
+of OpenManage Enterprise, event ids of PAN-OS, CloudVision and Aruba's power and fan alerts.
+";
+
 const MAILS_HEAD: &str = "
 ## Mails
 
@@ -420,6 +432,7 @@ fn page() -> String {
         let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         page.push_str(&format!("| {} |\n", escaped.join(" | ")));
     }
+    page.push_str(NOT_KNOWN);
     page.push_str(MAILS_HEAD);
     let read = mails_by_template();
     for about in Templates::shipped().about() {

@@ -720,6 +720,91 @@ async fn signatures_of_the_senders_own_samples_fit() {
     }
 }
 
+/// What Grafana and Sentry wrote beside these very bytes, a time ago.
+#[tokio::test]
+async fn signatures_that_were_recorded_with_their_messages_fit() {
+    let signed = |name: &str, kind: &str, keys: &str, shared: &str| {
+        let mut source = SourceConfig::new(name, kind);
+        let text = format!(
+            "[[credentials]]\ntype='hmac'\n{keys}\nsecret={}",
+            secret(shared)
+        );
+        source.credentials = credentials(&text);
+        source
+    };
+    let header = "header='X-Grafana-Alerting-Signature'";
+    let timed = format!("{header}\ntimestamp_header='X-Grafana-Alerting-Timestamp'");
+    let grafana = "alertbridge-fixture-secret";
+    let sentry = "sentry-fixture-client-secret";
+    let sources = || {
+        vec![
+            signed("plain", "grafana", header, grafana),
+            signed("timed", "grafana", &timed, grafana),
+            signed("sentry", "sentry", "header='Sentry-Hook-Signature'", sentry),
+        ]
+    };
+    let open_at = |at: i64| {
+        open_real(
+            sources(),
+            Time::from_seconds(at),
+            Arc::new(TableFetch::default()),
+        )
+    };
+    let door = open_at(1_787_296_370).await;
+    let body = data("formats/grafana/grafana-hmac.json");
+    let plain = "3ba8de87b150288e1377e4d6f531778c23d600369965033d5b5637a59a16c7fb";
+    let at_time = "09a59d05840fc8e23754bba988569d942410eb786303acffd79c68525bec2b61";
+    let shown = |signature: &str| format!("X-Grafana-Alerting-Signature: {signature}\r\n");
+    let then = "X-Grafana-Alerting-Timestamp: 1787296360\r\n";
+    let later = "X-Grafana-Alerting-Timestamp: 1787296361\r\n";
+    for (path, headers, status) in [
+        ("/hooks/plain", shown(plain), 200),
+        ("/hooks/plain", shown(at_time), 401),
+        ("/hooks/timed", shown(at_time) + then, 200),
+        ("/hooks/timed", shown(at_time) + later, 401),
+        ("/hooks/timed", shown(at_time), 401),
+        ("/hooks/timed", shown(plain) + then, 401),
+    ] {
+        let found = ask(&door, post(path, &headers, &body)).await.0;
+        assert_eq!(found, status, "{path} {headers}");
+    }
+    for (file, signature) in [
+        (
+            "issue-alert",
+            "3ea6b6583c6088aa55723d3dd87167e3afe4c47d4e8f327b67fc3abd21f8bdee",
+        ),
+        (
+            "issue-alert-unicode-no-env",
+            "a725c5751412326dbaf0d76052141e7df70defc0162a723abf848c7065df0a18",
+        ),
+        (
+            "metric-warning",
+            "bd3dcd066ca51701229174dfb9296e67b1ae7f14fc56514fbd9934f28f79985d",
+        ),
+    ] {
+        let body = data(&format!("formats/sentry/{file}.json"));
+        let headers = format!("Sentry-Hook-Signature: {signature}\r\n");
+        let found = ask(&door, post("/hooks/sentry", &headers, &body)).await.0;
+        assert_eq!(found, 200, "{file}");
+        let written: Value = serde_json::from_slice(&body).unwrap();
+        let again = written.to_string();
+        let found = ask(&door, post("/hooks/sentry", &headers, again)).await.0;
+        assert_eq!(found, 401, "{file} written anew");
+    }
+    // Sent again after the time for which a signature counts.
+    let door = open_at(1_787_296_661).await;
+    let headers = shown(at_time) + then;
+    assert_eq!(
+        ask(&door, post("/hooks/timed", &headers, &body)).await.0,
+        401
+    );
+    let headers = shown(plain);
+    assert_eq!(
+        ask(&door, post("/hooks/plain", &headers, &body)).await.0,
+        200
+    );
+}
+
 fn hmac_bytes(secret: &str, text: &str) -> Vec<u8> {
     use hmac::{Hmac, KeyInit, Mac};
     let mut mac = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).unwrap();
@@ -843,8 +928,12 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
         fingerprint(made.cert.der())
     };
     made("server");
+    let named = rcgen::generate_simple_self_signed(["app.netdata.cloud".to_owned()]).unwrap();
+    std::fs::write(dir.path().join("named.pem"), named.cert.pem()).unwrap();
+    let key = named.signing_key.serialize_pem();
+    std::fs::write(dir.path().join("named.key"), key).unwrap();
     let (old, new, _) = (made("old"), made("new"), made("stranger"));
-    let roots = ["old", "new"]
+    let roots = ["old", "new", "named"]
         .map(|name| std::fs::read_to_string(dir.path().join(format!("{name}.pem"))).unwrap());
     std::fs::write(dir.path().join("clients.pem"), roots.concat()).unwrap();
     let source = |name: &str, sha256: &str| {
@@ -866,8 +955,9 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
     let more = format!(
         "[http]\nlisten = \"127.0.0.1:0\"\n\
          tls = {{ certificate = \"server.pem\", key = {{ file = \"server.key\" }}, \
-         client_roots = \"clients.pem\" }}\n{both}{}",
-        source("other", &old)
+         client_roots = \"clients.pem\" }}\n{both}{}{}",
+        source("other", &old),
+        source("cloud", "").replace("sha256 = \"\"", "name = \"app.netdata.cloud\"")
     );
     let daemon = Daemon::start_with(dir.path(), &more, &[]);
     let port = daemon.addresses["http"]
@@ -889,6 +979,9 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
     assert_eq!(ask("netapp", Some("old")), 200);
     assert_eq!(ask("netapp", Some("new")), 200, "two are valid at once");
     assert_eq!(ask("other", Some("old")), 200);
+    assert_eq!(ask("cloud", Some("named")), 200, "whichever bears the name");
+    assert_eq!(ask("cloud", Some("old")), 401);
+    assert_eq!(ask("other", Some("named")), 401);
     assert_eq!(
         ask("other", Some("new")),
         401,
