@@ -786,8 +786,8 @@ async fn signatures_that_were_recorded_with_their_messages_fit() {
         let headers = format!("Sentry-Hook-Signature: {signature}\r\n");
         let found = ask(&door, post("/hooks/sentry", &headers, &body)).await.0;
         assert_eq!(found, 200, "{file}");
-        let written: Value = serde_json::from_slice(&body).unwrap();
-        let again = written.to_string();
+        // The same to a reader of JSON, and other bytes.
+        let again = [&body[..], b" "].concat();
         let found = ask(&door, post("/hooks/sentry", &headers, again)).await.0;
         assert_eq!(found, 401, "{file} written anew");
     }
