@@ -1,7 +1,8 @@
 //! Every bound in the program: name, unit in the name, default. Anyone may read this module.
 
-/// Largest request body on the wire and after decompression, bytes.
-pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest request body on the wire and after decompression, bytes. An Alertmanager without
+/// `max_alerts` sends a whole storm in one message, and gives up what is refused.
+pub const HTTP_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Most header fields of one request.
 pub const HTTP_HEADERS_MAX: usize = 100;
 /// Largest header block of one request, bytes.

@@ -550,6 +550,32 @@ async fn a_clock_that_runs_far_ahead_does_not_make_all_that_follows_late() {
     assert_eq!(door.bench.counts.odd.lock().unwrap()["team"], 1);
 }
 
+#[tokio::test]
+async fn a_storm_in_one_message_is_taken_whole() {
+    let nowhere = Arc::new(TableFetch::default());
+    let door = open_real(vec![], at("2026-08-21T06:00:00Z"), nowhere).await;
+    let alerts: Vec<Value> = (0..1_500)
+        .map(|host| {
+            serde_json::json!({"status": "firing", "labels": {"alertname": "HostDown",
+                "instance": format!("host{host}.example.net"), "severity": "critical",
+                "rack": "r1"}, "annotations": {"description": "s".repeat(4_000)},
+                "startsAt": "2026-08-21T05:59:00Z", "endsAt": "0001-01-01T00:00:00Z"})
+        })
+        .collect();
+    let storm = serde_json::json!({"version": "4", "status": "firing", "receiver": "r",
+        "groupKey": "{}", "alerts": alerts});
+    let storm = storm.to_string();
+    assert!(storm.len() > 5 * 1024 * 1024, "{}", storm.len());
+    let (status, _, said) = ask(&door, post("/hooks/alertmanager", "", &storm)).await;
+    assert_eq!(status, 200, "{said}");
+    let inputs = door.bench.journal.inputs();
+    let events = inputs.iter().map(|input| match input {
+        Input::Message(message) => message.events.len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(events.sum::<usize>(), 1_500);
+}
+
 /// Statuses of one request each.
 async fn statuses(door: &Door, path: &str, requests: &[(&str, &str)]) -> Vec<u16> {
     let mut found = Vec::new();
