@@ -66,9 +66,10 @@ pub fn run(args: &Args) -> ExitCode {
     match sqlite::restore(backup, &args.data_dir, &generation) {
         Ok(manifest) => {
             say(&format!(
-                "{dir}: restored up to input {}, as a new generation. Delivery is held: compare \
-                 the trackers with `alertbridge serve`'s board, then run `alertbridge restore \
-                 --release --data-dir {dir}`",
+                "{dir}: restored up to input {}, as a new generation. Delivery is held: start the \
+                 daemon, see with `alertbridge trackers compare --config FILE --data-dir {dir}` what \
+                 the trackers know that the backup does not, then run `alertbridge restore --release \
+                 --data-dir {dir}`",
                 manifest.cursor
             ));
             ExitCode::SUCCESS

@@ -142,7 +142,7 @@ impl Engine {
             sensitive: judged.sensitive,
             severity: judged.severity,
         };
-        self.state.alerts.insert(id, alert);
+        self.state.alerts.insert(id, Box::new(alert));
         self.state.by_key.insert(key, id);
         id
     }

@@ -29,7 +29,7 @@ impl Engine {
         let Some(incident) = self.state.incidents.get(&id) else {
             return;
         };
-        let is_open = incident.state == IncidentState::Open;
+        let is_open = incident.state == IncidentState::Open && !self.state.held_back.contains(&id);
         let gives = |route: &Route| route.case_tickets != CaseTickets::Never;
         if !is_open
             || incident.severity == Some(Severity::S5)
@@ -204,7 +204,9 @@ impl Engine {
             PersonDid::ClosedByCustomer => {
                 self.case_status(id, contract, TicketStatus::Closed, (By::Customer, author));
             }
-            PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::MergedInto(other) | PersonDid::MovedTo(other) => {
+                self.ticket_lives_in(id, ticket, change, other);
+            }
             PersonDid::Promised { value } => {
                 self.promised_alone(id, (Some(ticket), one), value, author);
             }

@@ -79,6 +79,7 @@ mod maintenance;
 mod merge;
 mod moments;
 mod monthly;
+mod moved;
 mod names;
 mod occurrences;
 mod overlaps;
@@ -115,6 +116,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use baseline::EVERY_SOURCE;
 pub use correlate::element_of;
 pub use explain::{
     Explained, Recorded, explain, explain_alert, explain_around, explain_event, recap,
@@ -125,6 +127,7 @@ pub use routing::routes_can_ask;
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
 };
+pub use ticketing::{FIRST_CYCLE, ticket_key};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};

@@ -15,6 +15,8 @@ use crate::model::{AlertId, IncidentId, Sym, TicketId, Time, short_hash};
 
 /// Most notes that wait for one ticket; further ones are counted, not kept.
 const NOTES_WAITING_MAX: usize = 50;
+/// The cycle of an incident that was not opened again.
+pub const FIRST_CYCLE: u32 = 1;
 /// Longest note, bytes.
 const NOTE_BYTES_MAX: usize = 4000;
 
@@ -36,10 +38,11 @@ impl Engine {
             self.sync_tickets(id);
             return;
         }
-        for route in self.routes_for(&incident) {
-            if self.over_cap(&incident) {
-                continue;
-            }
+        let routes = self.routes_for(&incident);
+        if self.over_cap(&incident, routes.len()) {
+            return;
+        }
+        for route in routes {
             self.want_ticket(&incident, &route);
         }
     }
@@ -352,6 +355,7 @@ impl Engine {
         }
         self.follow_trouble(&ticket, was_trouble.is_some());
         self.verify_reopened(&before, report);
+        self.found_gone(&before, report);
     }
 
     /// Counts a ticket that exists, by the source that asked and its severity.
@@ -446,7 +450,7 @@ fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
 
 /// The idempotency key: a short hash of generation, incident, cycle and route, and of the contract
 /// for the ticket of a case.
-fn ticket_key(
+pub fn ticket_key(
     generation: &str,
     incident: IncidentId,
     cycle: u32,

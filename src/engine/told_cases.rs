@@ -319,7 +319,13 @@ impl Engine {
             return;
         };
         let urgent = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
-        let Some(contact) = plan.on_call.first().filter(|_| plan.mail && !urgent) else {
+        // What waits for its ticket stands in one list, which is told.
+        let listed = self.state.held_back.contains(&id);
+        let Some(contact) = plan
+            .on_call
+            .first()
+            .filter(|_| plan.mail && !urgent && !listed)
+        else {
             return;
         };
         let facts = NoticeFacts {
