@@ -1,7 +1,7 @@
-//! What a ticket remembers of its incident, for the day on which the store is lost
-//! (`alertbridge restore --from-trackers`).
+//! What a ticket says when it is opened, and what it remembers of its incident for the day on which
+//! the store is lost (`alertbridge restore --from-trackers`).
 
-use super::Worker;
+use super::{Worker, render};
 use crate::model::alert::Alert;
 use crate::model::incident::Incident;
 use crate::model::memory::{ALERTS_MAX, About, NAMES_MAX, RememberedAlert, TicketMemory};
@@ -12,6 +12,21 @@ use crate::store::{StateStore, StoreError, codec};
 const GENERATION_CHARS: usize = 8;
 
 impl Worker {
+    /// What the ticket says when it is opened.
+    pub(super) fn body(&self, ticket: &WantedTicket, doubt: bool) -> Result<String, StoreError> {
+        if let Some(alert) = ticket.alert {
+            return render::condition(self.state.as_ref(), ticket, alert);
+        }
+        let mut body = render::body(self.state.as_ref(), ticket, &self.presentation)?;
+        if doubt {
+            body.insert_str(
+                0,
+                "This may be a duplicate: an earlier attempt had no answer.\n\n",
+            );
+        }
+        Ok(body)
+    }
+
     /// The line for a ticket's text; empty where nobody can list the tickets.
     pub(super) fn memory(&self, ticket: &WantedTicket) -> Result<String, StoreError> {
         if !self.tracker.capabilities().lists_open || ticket.alert.is_some() || ticket.shadow {

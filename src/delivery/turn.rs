@@ -209,21 +209,6 @@ impl Worker {
         self.create(ticket, earlier, (body, follows), turn).await
     }
 
-    /// What the ticket says when it is opened.
-    fn body(&self, ticket: &WantedTicket, doubt: bool) -> Result<String, StoreError> {
-        if let Some(alert) = ticket.alert {
-            return render::condition(self.state.as_ref(), ticket, alert);
-        }
-        let mut body = render::body(self.state.as_ref(), ticket, &self.presentation)?;
-        if doubt {
-            body.insert_str(
-                0,
-                "This may be a duplicate: an earlier attempt had no answer.\n\n",
-            );
-        }
-        Ok(body)
-    }
-
     /// A ticket that cannot be opened again is followed by another.
     async fn follow_up(
         &self,
