@@ -2,7 +2,7 @@
 //! compared with `CASE.expected.json`, the object that `alertbridge try --json` prints.
 //! `ALERTBRIDGE_UPDATE_GOLDEN=1` writes them anew.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "format_support/properties.rs"]
 mod properties;

@@ -1019,6 +1019,68 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
 }
 
 #[test]
+fn each_door_of_the_daemon_speaks_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(dir.path().join("server.pem"), made.cert.pem()).unwrap();
+    let key = made.signing_key.serialize_pem();
+    std::fs::write(dir.path().join("server.key"), key).unwrap();
+    std::fs::write(
+        dir.path().join("mail"),
+        "From: a@b\r\nTo: alerts@bridge\r\nSubject: disk full\r\nMessage-ID: <1@b>\r\n\r\nfull\r\n",
+    )
+    .unwrap();
+    let more: String = ["http", "operators", "smtp", "lmtp"]
+        .iter()
+        .map(|door| {
+            format!(
+                "[{door}]\nlisten = \"127.0.0.1:0\"\ntls = {{ certificate = \"server.pem\", \
+                 key = {{ file = \"server.key\" }} }}\n"
+            )
+        })
+        .collect();
+    let daemon = Daemon::start_with(dir.path(), &more, &[]);
+    let port = |door: &str| {
+        let address = daemon.addresses[door].as_str().unwrap();
+        address.rsplit(':').next().unwrap().to_owned()
+    };
+    let hook = format!("https://localhost:{}/hooks/native", port("http"));
+    assert_eq!(curl(dir.path(), &hook, &[]), 200);
+    let metrics = format!("https://localhost:{}/metrics", port("operators"));
+    assert_eq!(curl(dir.path(), &metrics, &["--get"]), 200);
+    // In the clear there is no answer.
+    assert_eq!(
+        curl(dir.path(), &metrics.replace("https", "http"), &["--get"]),
+        0
+    );
+    let sent = std::process::Command::new("curl")
+        .args(["-sS", "--ssl-reqd", "--cacert", "server.pem"])
+        .args([
+            "--mail-from",
+            "a@b",
+            "--mail-rcpt",
+            "alerts@bridge",
+            "-T",
+            "mail",
+        ])
+        .arg(format!("smtp://localhost:{}", port("smtp")))
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&sent.stderr).into_owned();
+    assert!(sent.status.success(), "{told}");
+    let mut lmtp = daemon.connect("lmtp").unwrap();
+    std::io::Write::write_all(&mut lmtp, b"LHLO me\r\n").unwrap();
+    let mut told = String::new();
+    while !told.contains("STARTTLS") {
+        let mut bytes = [0; 1024];
+        let count = std::io::Read::read(&mut lmtp, &mut bytes).unwrap();
+        assert!(count > 0, "{told}");
+        told.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+}
+
+#[test]
 fn a_message_is_tried_with_its_rules_and_severity_and_a_mail_is_told_by_its_first_lines() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("config.toml");

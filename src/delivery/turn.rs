@@ -123,7 +123,7 @@ impl Worker {
             Some(remote) => remote.clone(),
             None if ticket.wanted.status.is_over()
                 && !ticket.also_when_over
-                && self.never_sent(&ticket.key) =>
+                && self.never_sent(ticket) =>
             {
                 // It came and went before anything reached the tracker.
                 self.forget(&ticket.key).await?;
@@ -148,7 +148,9 @@ impl Worker {
         }
         let read = self.call("read", self.tracker.read(&remote)).await;
         if let Some(current) = turn.take(read) {
-            self.write(ticket, &remote, &current, &mut turn).await?;
+            // One that was moved or merged is written to where it is now.
+            let remote = &current.remote;
+            self.write(ticket, remote, &current, &mut turn).await?;
         }
         Ok(turn)
     }
@@ -162,7 +164,7 @@ impl Worker {
         turn: &mut Turn,
     ) -> Result<Option<RemoteRef>, StoreError> {
         let now = (self.now)();
-        let earlier = self.ledger.attempt(&ticket.key).filter(|attempt| {
+        let earlier = self.earlier_attempt(ticket).filter(|attempt| {
             let made = attempt.made.as_ref().map(|(made, _)| made);
             made.is_none() || made != follows
         });
@@ -178,7 +180,7 @@ impl Worker {
                 return Ok(None);
             }
             let can = self.tracker.capabilities();
-            doubt = !can.finds_by_key && !can.creates_once && !self.never_sent(&ticket.key);
+            doubt = !can.finds_by_key && !can.creates_once && !self.never_sent(ticket);
             if can.finds_by_key {
                 let found = self.call("search", self.tracker.find(&ticket.key)).await;
                 let given_up = now.since(attempt.first_at) > LOOK_UP_GIVEN_UP;
@@ -196,6 +198,12 @@ impl Worker {
                     None => return Ok(None),
                 }
             }
+        }
+        let over = ticket.wanted.status.is_over() && !ticket.also_when_over;
+        if over && earlier.as_ref().is_some_and(|earlier| earlier.count == 0) {
+            // It came and went, and whoever went on after the backup did not make it either.
+            turn.all_done(ticket);
+            return Ok(None);
         }
         let body = self.body(ticket, doubt)?;
         self.create(ticket, earlier, (body, follows), turn).await
@@ -231,13 +239,34 @@ impl Worker {
         Ok(())
     }
 
+    /// The attempt that was made, or the one that may have been made: the process from which a backup
+    /// was taken went on after it.
+    fn earlier_attempt(&self, ticket: &WantedTicket) -> Option<Attempt> {
+        let known = self.ledger.attempt(&ticket.key);
+        known.or_else(|| {
+            self.may_be_forgotten(ticket).then(|| Attempt {
+                ticket: ticket.id,
+                tracker: self.tracker.name().to_owned(),
+                count: 0,
+                first_at: self.ledger.lock().began_at,
+                last_at: self.lost_until.unwrap_or_default(),
+                made: None,
+                looks: 0,
+            })
+        })
+    }
+
+    fn may_be_forgotten(&self, ticket: &WantedTicket) -> bool {
+        self.lost_until.is_some_and(|lost| ticket.asked_at <= lost)
+    }
+
     /// Whether certainly nothing of this ticket ever reached the tracker.
-    fn never_sent(&self, key: &str) -> bool {
+    fn never_sent(&self, ticket: &WantedTicket) -> bool {
         let ledger = self.ledger.lock();
-        ledger
-            .attempts
-            .get(key)
-            .is_none_or(|attempt| attempt.made.is_none() && ledger.not_sent.contains(key))
+        match ledger.attempts.get(&ticket.key) {
+            Some(attempt) => attempt.made.is_none() && ledger.not_sent.contains(&ticket.key),
+            None => !self.may_be_forgotten(ticket),
+        }
     }
 
     /// There is nothing to be looked for.
@@ -340,7 +369,7 @@ impl Worker {
             looks: 0,
         };
         let committed = mark(&ticket.key, Some(&attempt))?;
-        let nothing_arrived = self.never_sent(&ticket.key);
+        let nothing_arrived = self.never_sent(ticket);
         self.journal.append(Vec::new(), vec![committed]).await?;
         {
             let mut ledger = self.ledger.lock();
@@ -357,7 +386,8 @@ impl Worker {
         };
         let files = self.files(ticket)?;
         let body = body + &files.told(&ticket.language);
-        let (body, mut attachments) = instead::body(limits, &ticket.key, body);
+        let memory = self.memory(ticket)?;
+        let (body, mut attachments) = instead::body(limits, &ticket.key, body, &memory);
         attachments.extend(files.attachments);
         let given = render::given(self.state.as_ref(), ticket, &self.presentation)?;
         let mut draft = Draft {
@@ -434,6 +464,8 @@ impl Worker {
             let reopens = current.fields.status.is_over() && !to.status.is_over();
             let from = Some(&current.fields);
             if !self.write_fields(ticket, remote, (from, &to), turn).await {
+                self.tell_what_is_refused(ticket, remote, (current, &to), turn)
+                    .await;
                 return Ok(());
             }
             turn.report.read = Some(to);
@@ -485,7 +517,7 @@ impl Worker {
         } else if can.notes {
             // The severity has no place of its own there, but it can be told.
             let note = Change::Note {
-                marker: format!("{}-v{}", ticket.key, ticket.version_wanted),
+                marker: instead::marker(ticket),
                 text: instead::told(from, &ticket.wanted),
                 about: to.subject.clone(),
                 public: false,
@@ -516,6 +548,38 @@ impl Worker {
                 .await;
         }
         turn.take_written(changed, can.settle).is_some()
+    }
+
+    /// What a tracker refuses to write it can be told; and what else is to be said is said.
+    async fn tell_what_is_refused(
+        &self,
+        ticket: &WantedTicket,
+        remote: &RemoteRef,
+        (current, to): (&RemoteTicket, &TicketFields),
+        turn: &mut Turn,
+    ) {
+        let Some(refused) = turn.failed.take_if(|failed| failed.dead) else {
+            return;
+        };
+        let can = self.tracker.capabilities();
+        let marker = instead::marker(ticket);
+        let mut said = true;
+        if can.notes && !current.markers.contains(&marker) {
+            let note = Change::Note {
+                marker,
+                text: instead::told(Some(&current.fields), to),
+                about: to.subject.clone(),
+                public: false,
+            };
+            let noted = self.call("comment", self.tracker.change(remote, &note));
+            said = turn.take_written(noted.await, can.settle).is_some();
+        }
+        if said {
+            self.write_notes(ticket, remote, &current.markers, turn)
+                .await;
+        }
+        // Should a note be in doubt, all is tried once more.
+        turn.failed.get_or_insert(refused);
     }
 
     async fn write_notes(

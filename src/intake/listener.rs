@@ -215,7 +215,7 @@ async fn accept_all(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a connection that went before it came: wait, do not spin.
-                tracing::warn!(door = door.name(), %error, "A connection could not be accepted.");
+                tracing::warn!(door = door.name(), %error, "connection_not_accepted");
                 tokio::time::sleep(pause).await;
                 let longest = Duration::from_millis(limits::ACCEPT_PAUSE_MILLISECONDS_MAX);
                 pause = (pause * 2).min(longest);
@@ -284,7 +284,7 @@ async fn serve_one(
                 (Stream::Tls(Box::new(stream)), certificate)
             }
             Err(error) => {
-                tracing::debug!(door = door.name(), %address, %error, "A TLS handshake failed.");
+                tracing::debug!(door = door.name(), %address, %error, "tls_handshake_failed");
                 metrics.refused(door.name(), Refused::Handshake);
                 return;
             }

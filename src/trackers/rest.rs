@@ -4,7 +4,10 @@
 use super::client::{Answer, Client};
 use super::follow::Cursor;
 use super::words::{clock, nobody_found, not_theirs, word};
-use super::{Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
+use super::{
+    Asked, Called, Capabilities, Change, Draft, Known, OpenTicket, RemoteTicket, Tracker, flat,
+    text,
+};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields, TicketStatus};
 use futures_util::future::BoxFuture;
@@ -64,6 +67,34 @@ impl Told {
             at,
             author: author.to_owned(),
             what: Some(what),
+        }
+    }
+}
+
+/// Tickets that changed, the oldest change first.
+pub(super) struct Changed {
+    /// Their ids.
+    pub ids: Vec<String>,
+    /// More changed than one poll lists: what did so from then on is listed by the next.
+    pub left_from: Option<Time>,
+}
+
+impl Changed {
+    /// All that changed.
+    pub fn all(ids: Vec<String>) -> Changed {
+        Changed {
+            ids,
+            left_from: None,
+        }
+    }
+
+    /// Of a list whose items name themselves and the instant of their change; `whole`: nothing was
+    /// left out.
+    pub fn listed(items: &[Value], (id, at): (&str, &str), whole: bool) -> Changed {
+        let last = items.last().filter(|_| !whole);
+        Changed {
+            ids: items.iter().map(|item| word(item, id)).collect(),
+            left_from: last.and_then(|item| Time::parse_rfc3339(&word(item, at))),
         }
     }
 }
@@ -195,6 +226,11 @@ pub(super) trait Adaptor: Send + Sync {
         ready(cannot(Self::PRODUCT, "be searched"))
     }
 
+    /// Open tickets that carry a key of the bridge's, with their texts as they were opened.
+    fn list_open(&self) -> impl Future<Output = Outcome<Vec<(RemoteTicket, String)>>> + Send {
+        ready(cannot(Self::PRODUCT, "list open tickets by their key"))
+    }
+
     /// Makes a ticket.
     fn create(&self, draft: &Draft) -> impl Future<Output = Outcome<RemoteRef>> + Send;
 
@@ -223,9 +259,9 @@ pub(super) trait Adaptor: Send + Sync {
         ready(cannot(Self::PRODUCT, "be read"))
     }
 
-    /// Ids of tickets that changed at or after this instant, the oldest change first.
-    fn changed_since(&self, _since: Time) -> impl Future<Output = Outcome<Vec<String>>> + Send {
-        ready(Ok(Vec::new()))
+    /// Tickets that changed at or after this instant, the oldest change first.
+    fn changed_since(&self, _since: Time) -> impl Future<Output = Outcome<Changed>> + Send {
+        ready(Ok(Changed::all(Vec::new())))
     }
 
     /// All that others than the bridge, whose user is `me`, did to a ticket.
@@ -252,7 +288,8 @@ async fn follow<A: Adaptor>(
         return Ok((Vec::new(), Cursor::start(now).written()));
     };
     let mut changes = Vec::new();
-    for remote in adaptor.changed_since(cursor.since()).await? {
+    let changed = adaptor.changed_since(cursor.since()).await?;
+    for remote in changed.ids {
         if !known(&remote) {
             continue;
         }
@@ -273,8 +310,39 @@ async fn follow<A: Adaptor>(
         }
     }
     changes.sort_by_key(|change| change.at);
-    cursor.advance(now);
+    cursor.read_up_to(changed.left_from, now);
     Ok((changes, cursor.written()))
+}
+
+/// Open tickets with what people did to them.
+async fn open_tickets<A: Adaptor>(adaptor: &A) -> Outcome<Vec<OpenTicket>> {
+    let base = adaptor.base();
+    let me = adaptor.greet().await?.user;
+    let mut open = Vec::new();
+    for (ticket, text) in adaptor.list_open().await? {
+        if ticket.fields.status.is_over() || !ticket.key.starts_with("ab-") {
+            continue;
+        }
+        let remote = &ticket.remote.key;
+        let mut history = Vec::new();
+        for told in adaptor.history(remote, &me).await? {
+            history.extend(told.what.map(|what| PersonChange {
+                tracker: base.name.clone(),
+                remote: remote.clone(),
+                change_id: format!("{remote}/{}", told.id),
+                at: told.at,
+                author: told.author,
+                what,
+            }));
+        }
+        history.sort_by_key(|change| change.at);
+        open.push(OpenTicket {
+            ticket,
+            text,
+            history,
+        });
+    }
+    Ok(open)
 }
 
 /// Reachable, authorised, clocks, the key can be found again, and what the adaptor has to say.
@@ -386,6 +454,10 @@ impl<A: Adaptor> Tracker for A {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { called(follow(self, cursor, known).await) })
+    }
+
+    fn open_tickets(&self) -> BoxFuture<'_, Called<Vec<OpenTicket>>> {
+        Box::pin(async move { called(open_tickets(self).await) })
     }
 
     fn pause_asked(&self) -> Option<std::time::Duration> {

@@ -81,6 +81,7 @@ impl Bridge {
         let decisions = Decisions {
             settings: Settings {
                 storm_from: 1_000_000,
+                tickets_per_hour_max: 0,
                 ..Settings::default()
             },
             routes: vec![route],
@@ -181,6 +182,7 @@ impl Bridge {
             metrics: self.calls.clone(),
             bell: self.bell.clone(),
             now,
+            lost_until: None,
             ledger,
             pace: quick(),
             gate: Gate::default(),
@@ -216,7 +218,9 @@ impl Bridge {
                 let work: Vec<_> = tickets.iter().filter(|t| t.has_work()).collect();
                 panic!("{what}: {:#?}\n{:?}", work, self.calls.0.lock().unwrap());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // Many tickets take long to read.
+            let pause = 50 + u64::try_from(tickets.len()).unwrap();
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     }
 }

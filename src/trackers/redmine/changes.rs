@@ -24,7 +24,8 @@ impl Redmine {
             return Ok((Vec::new(), Cursor::start(newest).written()));
         };
         let mut found = Vec::new();
-        for issue in self.changed(cursor.since(), known).await? {
+        let (changed, left_from) = self.changed(cursor.since(), known).await?;
+        for issue in changed {
             found.extend(self.journals(&issue).await?);
         }
         found.sort_by_key(|(id, ..)| *id);
@@ -35,18 +36,30 @@ impl Redmine {
                 continue;
             }
             for (n, what) in self.meaning(&journal).await?.into_iter().enumerate() {
-                told.push(PersonChange {
-                    tracker: self.name.clone(),
-                    remote: issue.clone(),
-                    change_id: format!("{id}-{n}"),
-                    at,
-                    author: word(&journal["user"], "name"),
-                    what,
-                });
+                told.push(self.told((id, n), &issue, at, &journal, what));
             }
         }
-        cursor.advance(newest);
+        cursor.read_up_to(left_from, newest);
         Ok((told, cursor.written()))
+    }
+
+    /// The nth thing that a journal says.
+    pub(super) fn told(
+        &self,
+        (id, n): (u64, usize),
+        issue: &str,
+        at: Time,
+        journal: &Value,
+        what: PersonDid,
+    ) -> PersonChange {
+        PersonChange {
+            tracker: self.name.clone(),
+            remote: issue.to_owned(),
+            change_id: format!("{id}-{n}"),
+            at,
+            author: word(&journal["user"], "name"),
+            what,
+        }
     }
 
     /// When the newest change happened, by Redmine's clock; its answers need not have a date.
@@ -64,10 +77,11 @@ impl Redmine {
         Ok(Time::parse_rfc3339(&newest).unwrap_or(Time(0)))
     }
 
-    /// Known issues that changed since then, those that changed first, first.
-    async fn changed(&self, since: Time, known: Known<'_>) -> Outcome<Vec<String>> {
+    /// Known issues that changed since then, those that changed first, first; and from when on there
+    /// are more than one poll lists.
+    async fn changed(&self, since: Time, known: Known<'_>) -> Outcome<(Vec<String>, Option<Time>)> {
         let since = format!(">={}", Time::from_seconds(since.seconds()));
-        let mut changed = Vec::new();
+        let (mut changed, mut left_from) = (Vec::new(), None);
         for page in 0..limits::TRACKER_POLL_PAGES_MAX {
             let offset = (page * 100).to_string();
             let query = [
@@ -83,15 +97,17 @@ impl Redmine {
             };
             let ids = items.iter().map(|issue| word(issue, "id"));
             changed.extend(ids.filter(|id| known(id)));
+            let last = items.last().filter(|_| items.len() == 100);
+            left_from = last.and_then(|last| Time::parse_rfc3339(&word(last, "updated_on")));
             if items.len() < 100 {
                 break;
             }
         }
         changed.dedup();
-        Ok(changed)
+        Ok((changed, left_from))
     }
 
-    async fn journals(&self, issue: &str) -> Outcome<Vec<(u64, String, Value)>> {
+    pub(super) async fn journals(&self, issue: &str) -> Outcome<Vec<(u64, String, Value)>> {
         let path = format!("/issues/{issue}.json");
         let query = [("include", "journals")];
         let answer = self.client.get(&path, &query).await;
@@ -111,7 +127,7 @@ impl Redmine {
     }
 
     /// What a journal says in our words: what was written first, then what was changed.
-    async fn meaning(&self, journal: &Value) -> Outcome<Vec<PersonDid>> {
+    pub(super) async fn meaning(&self, journal: &Value) -> Outcome<Vec<PersonDid>> {
         let mut said = Vec::new();
         let notes = word(journal, "notes");
         if !notes.trim().is_empty() {
