@@ -553,7 +553,8 @@ async fn a_clock_that_runs_far_ahead_does_not_make_all_that_follows_late() {
 #[tokio::test]
 async fn a_storm_in_one_message_is_taken_whole() {
     let nowhere = Arc::new(TableFetch::default());
-    let door = open_real(vec![], at("2026-08-21T06:00:00Z"), nowhere).await;
+    let source = SourceConfig::new("alertmanager", "alertmanager");
+    let door = open_real(vec![source], at("2026-08-21T06:00:00Z"), nowhere).await;
     let alerts: Vec<Value> = (0..1_500)
         .map(|host| {
             serde_json::json!({"status": "firing", "labels": {"alertname": "HostDown",
