@@ -61,7 +61,7 @@ fn start(dir: &Path, tracker: u16) -> anyhow::Result<(Daemon, String)> {
         .map(|door| format!("[{door}]\nlisten = \"127.0.0.1:0\"\n"))
         .collect();
     let config = format!(
-        "{doors}[engine]\nhold_outage = \"0s\"\nstorm_from = 100000\n\
+        "{doors}[engine]\nhold_outage = \"0s\"\nstorm_from = 100000\ntickets_per_hour_max = 0\n\
          [tracker.sink]\nkind = \"goalert\"\nurl = \"http://127.0.0.1:{tracker}/\"\n\
          token = {{ file = \"token\" }}\n[[route]]\nname = \"all\"\ntracker = \"sink\"\n"
     );

@@ -200,6 +200,7 @@ async fn a_day_without_its_tracker_costs_little_and_loses_nothing() {
     let decisions = Decisions {
         settings: Settings {
             storm_from: 1_000_000,
+            tickets_per_hour_max: 0,
             storm_tickets_per_minute: 0,
             ..Settings::default()
         },
@@ -230,6 +231,7 @@ async fn a_day_without_its_tracker_costs_little_and_loses_nothing() {
         bell: sim.bell.clone(),
         look: Arc::default(),
         now,
+        lost_until: None,
         ledger: Arc::new(Ledger::default()),
         pace: Pace {
             // These are of the real clock.

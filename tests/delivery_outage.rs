@@ -276,3 +276,67 @@ async fn what_a_person_wrote_stays() {
     let log = case["log"].to_string();
     assert_eq!(log.matches("Spare part ordered.").count(), 1, "{log}");
 }
+
+/// The process from which the backup was taken went on after it, and made some of the tickets.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_what_may_have_been_made_is_looked_for_and_not_made_again() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    let address = serve(server.clone(), answer).await;
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(dir.path(), "cases").await;
+    for name in ["made", "unmade", "made-and-over", "over"] {
+        bridge.problem(name, true).await;
+    }
+    bridge
+        .until("all are wanted", 30, |tickets| tickets.len() == 4)
+        .await;
+    let wanted = bridge.tickets();
+    let of = |name: &str| {
+        let subject = format!("{name} is down");
+        let own = wanted
+            .iter()
+            .find(|ticket| ticket.wanted.subject == subject);
+        own.unwrap().clone()
+    };
+    for name in ["made", "made-and-over"] {
+        let ticket = of(name);
+        let mut server = server.lock().unwrap();
+        let id = server.cases.len() + 1;
+        server.cases.push(json!({
+            "id": id, "key": ticket.key, "subject": ticket.wanted.subject, "status": "new", "log": []
+        }));
+    }
+    for name in ["made-and-over", "over"] {
+        bridge.problem(name, false).await;
+    }
+    bridge
+        .until("two are over", 30, |tickets| {
+            tickets.iter().filter(|t| t.wanted.status.is_over()).count() == 2
+        })
+        .await;
+    let mut worker = bridge.worker(tracker(address), Arc::default());
+    worker.lost_until = Some((worker.now)());
+    let worker = tokio::spawn(worker.run(CancellationToken::new()));
+    bridge
+        .until("all is written", 60, |tickets| {
+            tickets.iter().all(|t| !t.has_work())
+        })
+        .await;
+    worker.abort();
+    let cases = server.lock().unwrap().cases.clone();
+    let told: Vec<(&str, &str)> = cases
+        .iter()
+        .map(|case| {
+            let text = |name: &str| case[name].as_str().unwrap();
+            (text("subject"), text("status"))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("made is down", "new"),
+            ("made-and-over is down", "resolved"),
+            ("unmade is down", "new")
+        ]
+    );
+}

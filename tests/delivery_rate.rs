@@ -118,6 +118,7 @@ async fn bridge(dir: &Path) -> Bridge {
     let decisions = Decisions {
         settings: Settings {
             storm_from: 1_000_000,
+            tickets_per_hour_max: 0,
             storm_tickets_per_minute: 0,
             hold_degradation: Duration::ZERO,
             hold_redundancy: Duration::ZERO,

@@ -60,13 +60,14 @@ fn an_alert_mail_opens_a_ticket() {
 #[test]
 fn a_kill_at_any_instant_loses_nothing_that_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
+    let uncapped = "[engine]\ntickets_per_hour_max = 0\n";
     let mut acknowledged: BTreeMap<String, &str> = BTreeMap::new();
     let mut number = 0;
     // Ten times in CI, two hundred by hand: `tests/run long`.
     let kills = std::env::var("ALERTBRIDGE_TEST_KILLS").ok();
     let kills: u64 = kills.and_then(|kills| kills.parse().ok()).unwrap_or(10);
     for round in 0..kills {
-        let daemon = Daemon::start(dir.path());
+        let daemon = Daemon::start_with(dir.path(), uncapped, &[]);
         std::thread::scope(|scope| {
             let posting = scope.spawn(|| {
                 let mut done = Vec::new();
@@ -96,7 +97,7 @@ fn a_kill_at_any_instant_loses_nothing_that_was_acknowledged() {
         daemon.kill();
         number += 40;
     }
-    let daemon = Daemon::start(dir.path());
+    let daemon = Daemon::start_with(dir.path(), uncapped, &[]);
     daemon.until(
         "every acknowledged problem is as it was acknowledged",
         |tickets| {

@@ -39,8 +39,14 @@ fn played(acts: &[Act]) -> Vec<String> {
     plain.disk.log
 }
 
+/// How many histories are played; `tests/run long` plays more.
+fn histories() -> u32 {
+    let asked = std::env::var("ALERTBRIDGE_TEST_HISTORIES").ok();
+    asked.and_then(|count| count.parse().ok()).unwrap_or(48)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: histories(), ..ProptestConfig::default() })]
 
     /// One open ticket a problem, one outcome an event, no severity below what the inventory
     /// proves, nobody's name in another's ticket; and a replay gives the same bytes.

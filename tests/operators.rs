@@ -253,6 +253,43 @@ fn check_tells_everything_at_once() {
     );
 }
 
+/// What one section has wrong does not hide what shows only when all are put together; and what
+/// only follows from a mistake is not told as another one.
+#[test]
+fn one_mistake_hides_no_other_and_makes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("bad.toml");
+    let check = |text: &str| {
+        std::fs::write(&config, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+            .arg("check")
+            .arg(&config)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = check(
+        "[engine]\nhold_lnk = \"1m\"\n[[source]]\nname = \"zab\"\nkind = \"zabix\"\n\
+         [[route]]\nname = \"a\"\nmatch = [\"sevrity=S1\"]\ntracker = \"nope\"\n",
+    );
+    for line in [
+        "bad.toml:2: engine.hold_lnk: unknown key",
+        "bad.toml:5: source `zab`: kind: `zabix` is not known; did you mean `zabbix`?",
+        "bad.toml:9: route `a`: tracker",
+        "bad.toml:8: route `a`: match: `sevrity`",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+    let told = check(
+        "[http]\nlisten = \"0.0.0.0:0\"\nplaintext = true\n[[source]]\nname = \"z\"\n\
+         kind = \"zabbix\"\n[[source.credentials]]\ntype = \"bearer\"\n\
+         token = { file = \"none\" }\n",
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("the secret none cannot be read"), "{told}");
+}
+
 fn notify(dir: &std::path::Path, url: &str, words: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_alertbridge"))
         .arg("notify")

@@ -105,6 +105,7 @@ fn decisions() -> Decisions {
         sla: Arc::new(agreements()),
         settings: Settings {
             storm_from: 1_000_000,
+            tickets_per_hour_max: 0,
             storm_tickets_per_minute: 0,
             ..Settings::default()
         },

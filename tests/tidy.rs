@@ -1,6 +1,7 @@
 //! Reads the sources: walls between rooms, length of files, words that must not stand there.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Longest file, lines.
@@ -188,4 +189,97 @@ fn formats_know_nothing_of_each_other_and_no_file_is_a_drawer() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What stands before the bracket that ends a call.
+fn inside(rest: &str) -> &str {
+    let (mut depth, mut quoted, mut escaped) = (1, false, false);
+    let end = rest.find(|c: char| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    rest.get(..end.unwrap_or(rest.len())).unwrap()
+}
+
+/// Names of events in what is logged: the last text of each call.
+fn events() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (path, text) in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let code: String = code(&text).flat_map(|line| [line, "\n"]).collect();
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            for call in code.split(&format!("tracing::{level}!(")).skip(1) {
+                let call = inside(call);
+                let name = call.rsplit('"').nth(1).unwrap_or_default();
+                let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+                assert!(
+                    !name.is_empty() && name.chars().all(is_name),
+                    "{}: an event is named by one word_with_strokes: {call}",
+                    path.display()
+                );
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// What is told of each name that stands in the first column of a table: the other columns.
+fn told(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut told = BTreeMap::new();
+    for row in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let (names, rest) = cells.split_first().unwrap();
+        for name in names.split(", ") {
+            let rest = rest.iter().map(|cell| (*cell).to_owned()).collect();
+            told.insert(name.trim_matches('`').to_owned(), rest);
+        }
+    }
+    told
+}
+
+#[test]
+fn each_event_and_each_alarm_says_at_three_in_the_morning_what_to_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let section = |title: &str| {
+        let from = pages.split(&format!("\n## {title}\n")).nth(1).unwrap();
+        told(from.split("\n## ").next().unwrap())
+    };
+    let log = section("Log");
+    for event in events() {
+        let told = log.get(&event);
+        assert!(
+            told.is_some_and(|told| told.len() == 2 && told.iter().all(|cell| !cell.is_empty())),
+            "docs/operations.md, Log: what `{event}` means and what to do: {told:?}"
+        );
+    }
+    let known = events();
+    let stale = log
+        .keys()
+        .find(|name| !known.contains(*name) && *name != "event" && !name.starts_with("--"));
+    assert_eq!(stale, None, "docs/operations.md, Log: nothing logs this");
+
+    let rules = root.join("config/prometheus/alertbridge.rules.yml");
+    let rules = std::fs::read_to_string(rules).unwrap();
+    let alarms = section("Alarms");
+    let mut count = 0;
+    for rule in rules
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix("- alert: "))
+    {
+        count += 1;
+        let told = alarms.get(rule);
+        assert!(
+            told.is_some_and(|told| told.len() == 2 && told.iter().all(|cell| !cell.is_empty())),
+            "docs/operations.md, Alarms: what {rule} means and what to do: {told:?}"
+        );
+    }
+    assert!(count > 10, "{count} rules");
 }

@@ -36,7 +36,7 @@ fn config(dir: &Path, proxy: SocketAddr, token: &str) -> String {
         "[tracker.rt]\nkind = \"rt\"\nurl = \"http://{proxy}\"\nqueue = \"Monitoring\"\n\
          token = {{ file = \"token\" }}\nsettle_seconds = 10\npoll_seconds = 2\n\
          [tracker.rt.connection]\ntimeout_seconds = 3\n\
-         [[route]]\nname = \"rt\"\ntracker = \"rt\"\n[engine]\nstorm_from = 100000\n"
+         [[route]]\nname = \"rt\"\ntracker = \"rt\"\n[engine]\nstorm_from = 100000\ntickets_per_hour_max = 0\n"
     )
 }
 

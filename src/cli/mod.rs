@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod check;
 mod client;
+mod compare;
 mod demo;
 mod desk;
 mod explain;

@@ -23,6 +23,10 @@ pub struct Args {
     /// Gets a JSON object with the addresses in use once the daemon is ready.
     #[arg(long)]
     ready_file: Option<PathBuf>,
+    /// What fires at the first contact with any source is one list for each source, not a ticket
+    /// each; like `baseline = true` of every source.
+    #[arg(long)]
+    baseline: bool,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -44,6 +48,7 @@ pub fn run(args: Args) -> ExitCode {
         config_path: args.config,
         data_dir: args.data_dir,
         ready_file: args.ready_file,
+        baseline: args.baseline,
     })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => problems_found(&[format!("{error:#}")]),

@@ -63,9 +63,19 @@ fn test(
     daemon: &Daemon,
 ) -> Result<(), String> {
     let before = source(daemon, name).ok();
-    let kind = before
-        .as_ref()
-        .map_or_else(|| name.to_owned(), |row| text(row, "kind"));
+    // Without configuration each kind has a source of its own name.
+    let kind = match &before {
+        Some(row) => text(row, "kind"),
+        None if formats::by_name(name).is_some() => name.to_owned(),
+        None => {
+            let rows = daemon.list("/api/v1/sources", "sources", "after")?;
+            let names: Vec<String> = rows.iter().map(|row| text(row, "name")).collect();
+            return Err(format!(
+                "there is no source `{name}`; there are: {}",
+                names.join(", ")
+            ));
+        }
+    };
     let format = formats::by_name(&kind)
         .ok_or_else(|| format!("source `{name}` is of kind `{kind}`, which takes no webhook"))?;
     let messages = format.test_messages().ok_or_else(|| {

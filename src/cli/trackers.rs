@@ -1,4 +1,4 @@
-//! `alertbridge trackers check`: speaks to each configured tracker.
+//! `alertbridge trackers`: speaks to each configured tracker.
 
 use super::{block_on, load_config, problems_found, say};
 use crate::model::Time;
@@ -20,11 +20,16 @@ enum Verb {
         #[arg(long)]
         config: PathBuf,
     },
+    /// After a restore: which tickets are not as the store knows them, before delivery is released.
+    Compare(super::compare::Args),
 }
 
 /// Checks: 0 all is well, 1 something is not.
 pub fn run(args: &Args) -> ExitCode {
-    let Verb::Check { config } = &args.verb;
+    let config = match &args.verb {
+        Verb::Check { config } => config,
+        Verb::Compare(args) => return super::compare::run(args),
+    };
     let config = match load_config(Some(config)) {
         Ok(config) => config,
         Err(code) => return code,

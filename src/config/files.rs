@@ -155,7 +155,8 @@ pub(super) fn sla(
         let shown = path.display().to_string();
         match std::fs::read_to_string(&path) {
             Ok(text) => {
-                let (table, found) = read::file::<SlaSections>(&shown, &text, folder);
+                let (content, found) = read::file::<SlaSections>(&shown, &text, folder);
+                let table = content.table;
                 let good = found.is_empty();
                 problems.extend(found);
                 if let Some(more) = SlaSections::deserialize(table).ok().filter(|_| good) {

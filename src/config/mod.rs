@@ -102,6 +102,8 @@ pub fn load_with(
 ) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut whole = toml::Table::new();
+    let mut sound = Some(toml::Table::new());
+    let mut refused = Vec::new();
     let mut texts = Vec::new();
     let folder = path
         .and_then(Path::parent)
@@ -111,9 +113,14 @@ pub fn load_with(
         match std::fs::read_to_string(&file) {
             Ok(text) => {
                 let beside = file.parent().unwrap_or(Path::new("."));
-                let (table, found) = read::file::<ConfigFile>(&shown, &text, beside);
+                let (content, found) = read::file::<ConfigFile>(&shown, &text, beside);
                 problems.extend(found);
-                read::merge(&mut whole, table, Lists::Continued);
+                read::merge(&mut whole, content.table, Lists::Continued);
+                refused.extend(content.refused);
+                sound = sound.zip(content.sound).map(|(mut all, more)| {
+                    read::merge(&mut all, more, Lists::Continued);
+                    all
+                });
                 texts.push((shown, text));
             }
             Err(error) => problems.push(Problem {
@@ -123,23 +130,45 @@ pub fn load_with(
         }
     }
     match from_environment(environment) {
-        Ok(table) => read::merge(&mut whole, table, Lists::Replaced),
+        Ok(table) => {
+            if let Some(sound) = &mut sound {
+                read::merge(sound, table.clone(), Lists::Replaced);
+            }
+            read::merge(&mut whole, table, Lists::Replaced);
+        }
         Err(error) => problems.push(Problem::of("environment", error)),
     }
+    let together = |table: toml::Table| {
+        let file = ConfigFile::deserialize_from(table)
+            .map_err(|error| vec![Problem::of("", error.to_string())])?;
+        put_together(file, &folder).map_err(|mut problems| {
+            for problem in problems.iter_mut().filter(|found| found.file.is_empty()) {
+                read::locate(problem, &texts);
+            }
+            problems
+        })
+    };
     if !problems.is_empty() {
+        // One mistake does not hide what is wrong elsewhere.
+        let further = sound.map(together).and_then(Result::err);
+        let of_its_own = |problem: &Problem| !read::may_follow(problem, &refused);
+        problems.extend(further.into_iter().flatten().filter(of_its_own));
         return Err(problems);
     }
-    let file = ConfigFile::deserialize_from(whole)
-        .map_err(|error| vec![Problem::of("", error.to_string())])?;
-    let mut config = put_together(file, &folder).map_err(|mut problems| {
-        for problem in problems.iter_mut().filter(|found| found.file.is_empty()) {
-            read::locate(problem, &texts);
-        }
-        problems
-    })?;
+    let mut config = together(whole)?;
     config.texts.extend(texts);
     config.digest = digest(&config.texts);
     Ok(config)
+}
+
+impl Config {
+    /// With `every`, the first words of every source are one list.
+    pub fn list_first_contacts(&mut self, every: bool) {
+        if every {
+            let all = crate::engine::EVERY_SOURCE.to_owned();
+            self.decisions.baseline.insert(all);
+        }
+    }
 }
 
 fn digest(texts: &[(String, String)]) -> String {
@@ -373,7 +402,7 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
                 .map(|name| format!("; did you mean `{name}`?"))
                 .unwrap_or_default();
             let what = format!(
-                "kind `{}` is not known{nearest} See docs/senders.md for the list",
+                "kind: `{}` is not known{nearest} See docs/senders.md for the list",
                 source.kind
             );
             problems.push(Problem::of(key.clone(), what));
@@ -403,13 +432,8 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
                 problems.push(Problem::of(key.clone(), what));
             }
         }
-        let topicless = source
-            .credentials
-            .iter()
-            .any(|one| matches!(one, Credential::Sns(expected) if expected.topics.is_empty()));
-        if topicless {
-            let what = "credentials: `sns` needs the ARNs of the `topics` that may speak";
-            problems.push(Problem::of(key, what));
+        for what in source.credentials.iter().filter_map(proves_nothing) {
+            problems.push(Problem::of(key.clone(), what));
         }
     }
     files::mailboxes(file, problems);
@@ -419,6 +443,20 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
     }
     if let Err(clash) = Sources::new(file.source.clone(), []) {
         problems.push(Problem::of("source", clash.to_string()));
+    }
+}
+
+/// What a credential wants for before anybody can show it.
+fn proves_nothing(credential: &Credential) -> Option<&'static str> {
+    match credential {
+        Credential::Sns(expected) if expected.topics.is_empty() => {
+            Some("credentials: `sns` needs the ARNs of the `topics` that may speak")
+        }
+        Credential::ClientCertificate {
+            sha256: None,
+            name: None,
+        } => Some("credentials: `client_certificate` needs `sha256` or `name`"),
+        _ => None,
     }
 }
 
@@ -444,6 +482,7 @@ mod tests {
             "[http]\nlisten = \"192.0.2.1:8480\"\n[[rule]]\nname = \"x\"\nmatch = [\"nothing\"]\n\
              [[source]]\nname = \"z\"\nkind = \"zabix\"\n\
              [[source]]\nname = \"alertbridge\"\nkind = \"zabbix\"\n\
+             [[source.credentials]]\ntype = \"client_certificate\"\n\
              [[route]]\nname = \"a\"\ntracker = \"rt\"\nfallback = \"b\"\n\
              reopen = { within = \"30h\" }\n",
             &[],
@@ -453,7 +492,8 @@ mod tests {
             "http.listen: a door off loopback needs `tls`",
             "rule: rule 1 `x`: match",
             "`alertbridge` is the bridge itself",
-            "kind `zabix` is not known; did you mean `zabbix`?",
+            "`client_certificate` needs `sha256` or `name`",
+            "kind: `zabix` is not known; did you mean `zabbix`?",
             "route `a`: tracker `rt` is not configured; there are: desk",
             "route `a`: fallback: there is no route `b`",
             "route `a`: reopen: within 108000s is longer than `[engine] reopen_window` (86400s)",

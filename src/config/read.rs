@@ -58,13 +58,24 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What a file holds.
+#[derive(Default)]
+pub(super) struct Content {
+    /// As it is written.
+    pub table: toml::Table,
+    /// Without what is refused, so that the rest can be looked at; none: it is no TOML.
+    pub sound: Option<toml::Table>,
+    /// The keys, with their tables, of what is known and was refused.
+    pub refused: Vec<Vec<String>>,
+}
+
 /// The content of one file and everything that is wrong with it for the type `T`. Secrets are
 /// looked for beside it, in `folder`.
-pub fn file<T: DeserializeOwned>(
+pub(super) fn file<T: DeserializeOwned>(
     name: &str,
     text: &str,
     folder: &Path,
-) -> (toml::Table, Vec<Problem>) {
+) -> (Content, Vec<Problem>) {
     let (mut tree, errors) = DeTable::parse_recoverable(text);
     anchor_tree(tree.get_mut(), folder);
     let mut problems: Vec<Problem> = errors
@@ -77,11 +88,12 @@ pub fn file<T: DeserializeOwned>(
         })
         .collect();
     if !problems.is_empty() {
-        return (toml::Table::new(), problems);
+        return (Content::default(), problems);
     }
     let table = toml::Table::deserialize(toml::Deserializer::from(tree.clone()));
     let table = table.unwrap_or_default();
     let mut taken_out: Vec<String> = Vec::new();
+    let mut refused = Vec::new();
     while problems.len() < PROBLEMS_MAX {
         let tried = T::deserialize(toml::Deserializer::from(tree.clone()));
         let Err(error) = tried else { break };
@@ -112,13 +124,44 @@ pub fn file<T: DeserializeOwned>(
         if let Some(Step::Key(key)) = place.as_ref().and_then(|place| place.last()) {
             taken_out.push(key.clone());
         }
+        if !error.message().starts_with("unknown field") {
+            refused.extend(place.as_deref().map(keys_of));
+        }
         let removed = place.is_some_and(|place| remove(tree.get_mut(), &place));
         if !removed {
             break;
         }
     }
     problems.sort_by_key(|problem| problem.line);
-    (table, problems)
+    let content = Content {
+        table,
+        sound: toml::Table::deserialize(toml::Deserializer::from(tree)).ok(),
+        refused,
+    };
+    (content, problems)
+}
+
+/// Whether a problem may be there only because something else was refused.
+pub(super) fn may_follow(problem: &Problem, refused: &[Vec<String>]) -> bool {
+    let words: Vec<&str> = problem
+        .what
+        .split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')))
+        .collect();
+    refused.iter().any(|path| {
+        let Some((section, inside)) = path.split_first() else {
+            return true;
+        };
+        problem.key.starts_with(section.as_str())
+            || inside.iter().any(|key| words.contains(&key.as_str()))
+    })
+}
+
+fn keys_of(path: &[Step]) -> Vec<String> {
+    let keys = path.iter().filter_map(|step| match step {
+        Step::Key(key) => Some(key.clone()),
+        Step::Place(_) => None,
+    });
+    keys.collect()
 }
 
 /// One step into the tree.
@@ -225,8 +268,11 @@ fn remove_in(value: &mut Spanned<DeValue>, path: &[Step]) -> bool {
 
 /// Gives file and line to a problem that shows only when the files are put together: those of the
 /// deepest table or key of its key that one of the texts has. `calendar.office, mon` is in the week
-/// of that calendar.
+/// of that calendar, "route `noc`" is the entry of that name.
 pub(super) fn locate(problem: &mut Problem, texts: &[(String, String)]) {
+    if locate_entry(problem, texts) {
+        return;
+    }
     let (tables, inside) = problem.key.split_once(", ").unwrap_or((&problem.key, ""));
     let mut path: Vec<&str> = tables.split('.').collect();
     match inside.split_once(' ') {
@@ -247,6 +293,44 @@ pub(super) fn locate(problem: &mut Problem, texts: &[(String, String)]) {
             problem.line = line_of(text, span);
         }
     }
+}
+
+/// Finds the entry of a list that a problem names, and in it the key with which the problem begins.
+fn locate_entry(problem: &mut Problem, texts: &[(String, String)]) -> bool {
+    let list = problem.key.split(' ').next().unwrap_or_default();
+    let quoted = |text: &str| -> Vec<String> {
+        let names = text.split('`').skip(1).step_by(2);
+        names.map(str::to_owned).collect()
+    };
+    let mut found = None;
+    for name in [quoted(&problem.key), quoted(&problem.what)].concat() {
+        for (file, text) in texts {
+            let Ok(tree) = DeTable::parse(text) else {
+                continue;
+            };
+            let Some(DeValue::Array(entries)) = tree.get_ref().get(list).map(Spanned::get_ref)
+            else {
+                continue;
+            };
+            for entry in entries.iter() {
+                let DeValue::Table(table) = entry.get_ref() else {
+                    continue;
+                };
+                let is_it = |value: &Spanned<DeValue>| value.get_ref().as_str() == Some(&name);
+                if table.get("name").is_some_and(is_it) {
+                    let first = problem.what.split([':', ' ']).next().unwrap_or_default();
+                    let key = table.iter().find(|(key, _)| key.get_ref() == first);
+                    let span = key.map_or_else(|| entry.span(), |(key, _)| key.span());
+                    found = Some((file.clone(), line_of(text, Some(span))));
+                }
+            }
+        }
+        if let Some((file, line)) = found {
+            (problem.file, problem.line) = (file, line);
+            return true;
+        }
+    }
+    false
 }
 
 /// How many steps of a path a table has, and where the last of them is.
@@ -438,6 +522,33 @@ mod tests {
         assert!(place("policy.p.severity.1.restore").starts_with("b.toml:8: "));
         assert!(place("policy.p.pause_on").starts_with("b.toml:7: "));
         assert!(place("maintenance").starts_with("maintenance: "));
+    }
+
+    #[test]
+    fn an_entry_of_a_list_is_found_by_its_name() {
+        let texts = [(
+            "a.toml".to_owned(),
+            "[[route]]\nname = \"a\"\n[[route]]\nname = \"b\"\nmatch = [\"x\"]\n[[rule]]\nname = \"r\"\n"
+                .to_owned(),
+        )];
+        let place = |key: &str, what: &str| {
+            let mut problem = Problem::of(key, what);
+            locate(&mut problem, &texts);
+            problem.line
+        };
+        assert_eq!(place("route `b`", "each route needs a name"), 3);
+        assert_eq!(place("route `b`", "match: no such field"), 5);
+        assert_eq!(place("rule", "rule 1 `r`: nothing is asked"), 6);
+        assert_eq!(place("route `c`", "is not there"), 0);
+    }
+
+    #[test]
+    fn what_may_follow_from_something_refused_is_known() {
+        let refused = [vec!["source".to_owned(), "credentials".to_owned()]];
+        let follows = |key: &str, what: &str| may_follow(&Problem::of(key, what), &refused);
+        assert!(follows("source `a`", "kind is not known"));
+        assert!(follows("http.listen", "no source has credentials"));
+        assert!(!follows("route `a`", "tracker `x` is not configured"));
     }
 
     #[test]

@@ -95,6 +95,14 @@ impl Workers {
                 })
                 .collect(),
         });
+        // Unreadable: then any ticket may have been made by somebody else.
+        let lost_until = self.store.lost_time().map_or_else(
+            |error| {
+                tracing::error!(%error, "lost_time_unreadable");
+                Some(now())
+            },
+            |lost| lost.map(|lost| lost.until),
+        );
         let mut running = self.running.lock().await;
         end(std::mem::take(&mut running)).await;
         let desk: Arc<dyn Tracker> = Arc::new(Desk::new(self.store.desk.clone(), now));
@@ -111,6 +119,7 @@ impl Workers {
                 bell: self.bells.of(&name),
                 look: self.looks.of(&name),
                 now,
+                lost_until,
                 ledger: self.ledger.clone(),
                 pace: Pace {
                     calls_per_minute,

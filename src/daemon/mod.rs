@@ -63,6 +63,8 @@ pub struct Start {
     pub data_dir: PathBuf,
     /// Gets the addresses in use once the daemon is ready.
     pub ready_file: Option<PathBuf>,
+    /// Every source's first words are one list.
+    pub baseline: bool,
 }
 
 fn now() -> Time {
@@ -73,6 +75,7 @@ fn now() -> Time {
 pub async fn run(mut start: Start) -> anyhow::Result<()> {
     // Fails when a provider was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    start.config.list_first_contacts(start.baseline);
     std::fs::create_dir_all(&start.data_dir).with_context(|| {
         let shown = start.data_dir.display();
         format!("cannot make the data directory {shown}")

@@ -68,6 +68,7 @@ pub(super) struct Parts<'a> {
 /// The daemon as its doors see it.
 pub(super) struct Daemon {
     config_path: Option<PathBuf>,
+    baseline: bool,
     /// The configuration in force.
     pub config: ArcSwap<Config>,
     store: Arc<SqliteStore>,
@@ -106,6 +107,7 @@ impl Daemon {
     pub fn new(parts: Parts) -> Daemon {
         let daemon = Daemon {
             config_path: parts.start.config_path.clone(),
+            baseline: parts.start.baseline,
             config: ArcSwap::from_pointee(parts.start.config.clone()),
             store: parts.store,
             keys: parts.keys,
@@ -240,10 +242,12 @@ impl Daemon {
 
     async fn reload_once(&self, author: &str, accepted: Accepted) -> Result<String, Vec<String>> {
         let path = self.config_path.clone();
+        let baseline = self.baseline;
         let pulled = self.pulls.for_reload(accepted);
         let with = pulled.clone();
         let load = move || {
             let mut new = config::load(path.as_deref())?;
+            new.list_first_contacts(baseline);
             new.take_in(&with).map(|()| new)
         };
         let loaded = tokio::task::spawn_blocking(load)

@@ -5,9 +5,12 @@
 
 pub(crate) mod backoff;
 mod breaker;
+pub mod compare;
 mod files;
+pub mod found;
 mod instead;
 mod ledger;
+mod memory;
 mod merge;
 mod people;
 pub mod presentation;
@@ -97,6 +100,9 @@ pub struct Worker {
     pub look: Arc<Notify>,
     /// The wall clock.
     pub now: fn() -> Time,
+    /// When the store was brought back from a backup: a ticket that was asked for before may have
+    /// been made by the process that went on after it.
+    pub lost_until: Option<Time>,
     /// What the workers of the process know together.
     pub ledger: Arc<Ledger>,
     /// How fast it works.

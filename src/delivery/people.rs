@@ -9,7 +9,7 @@ use crate::store::{Mark, NewInput, StoreError, codec};
 use crate::trackers::Called;
 
 /// The space of the cursors.
-const SPACE: &str = "poll";
+pub(super) const SPACE: &str = "poll";
 /// Tickets read at once to learn which ones are followed.
 const PAGE: usize = 500;
 /// Who did what nobody is named for.

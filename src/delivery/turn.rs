@@ -123,7 +123,7 @@ impl Worker {
             Some(remote) => remote.clone(),
             None if ticket.wanted.status.is_over()
                 && !ticket.also_when_over
-                && self.never_sent(&ticket.key) =>
+                && self.never_sent(ticket) =>
             {
                 // It came and went before anything reached the tracker.
                 self.forget(&ticket.key).await?;
@@ -164,7 +164,7 @@ impl Worker {
         turn: &mut Turn,
     ) -> Result<Option<RemoteRef>, StoreError> {
         let now = (self.now)();
-        let earlier = self.ledger.attempt(&ticket.key).filter(|attempt| {
+        let earlier = self.earlier_attempt(ticket).filter(|attempt| {
             let made = attempt.made.as_ref().map(|(made, _)| made);
             made.is_none() || made != follows
         });
@@ -180,7 +180,7 @@ impl Worker {
                 return Ok(None);
             }
             let can = self.tracker.capabilities();
-            doubt = !can.finds_by_key && !can.creates_once && !self.never_sent(&ticket.key);
+            doubt = !can.finds_by_key && !can.creates_once && !self.never_sent(ticket);
             if can.finds_by_key {
                 let found = match self.call("search", self.tracker.find(&ticket.key)).await {
                     // A question that is refused has no answer either: the ticket may be there.
@@ -202,6 +202,12 @@ impl Worker {
                     None => return Ok(None),
                 }
             }
+        }
+        let over = ticket.wanted.status.is_over() && !ticket.also_when_over;
+        if over && earlier.as_ref().is_some_and(|earlier| earlier.count == 0) {
+            // It came and went, and whoever went on after the backup did not make it either.
+            turn.all_done(ticket);
+            return Ok(None);
         }
         let body = self.body(ticket, doubt)?;
         self.create(ticket, earlier, (body, follows), turn).await
@@ -237,13 +243,34 @@ impl Worker {
         Ok(())
     }
 
+    /// The attempt that was made, or the one that may have been made: the process from which a backup
+    /// was taken went on after it.
+    fn earlier_attempt(&self, ticket: &WantedTicket) -> Option<Attempt> {
+        let known = self.ledger.attempt(&ticket.key);
+        known.or_else(|| {
+            self.may_be_forgotten(ticket).then(|| Attempt {
+                ticket: ticket.id,
+                tracker: self.tracker.name().to_owned(),
+                count: 0,
+                first_at: self.ledger.lock().began_at,
+                last_at: self.lost_until.unwrap_or_default(),
+                made: None,
+                looks: 0,
+            })
+        })
+    }
+
+    fn may_be_forgotten(&self, ticket: &WantedTicket) -> bool {
+        self.lost_until.is_some_and(|lost| ticket.asked_at <= lost)
+    }
+
     /// Whether certainly nothing of this ticket ever reached the tracker.
-    fn never_sent(&self, key: &str) -> bool {
+    fn never_sent(&self, ticket: &WantedTicket) -> bool {
         let ledger = self.ledger.lock();
-        ledger
-            .attempts
-            .get(key)
-            .is_none_or(|attempt| attempt.made.is_none() && ledger.not_sent.contains(key))
+        match ledger.attempts.get(&ticket.key) {
+            Some(attempt) => attempt.made.is_none() && ledger.not_sent.contains(&ticket.key),
+            None => !self.may_be_forgotten(ticket),
+        }
     }
 
     /// There is nothing to be looked for.
@@ -346,7 +373,7 @@ impl Worker {
             looks: 0,
         };
         let committed = mark(&ticket.key, Some(&attempt))?;
-        let nothing_arrived = self.never_sent(&ticket.key);
+        let nothing_arrived = self.never_sent(ticket);
         self.journal.append(Vec::new(), vec![committed]).await?;
         {
             let mut ledger = self.ledger.lock();
@@ -363,7 +390,8 @@ impl Worker {
         };
         let files = self.files(ticket)?;
         let body = body + &files.told(&ticket.language);
-        let (body, mut attachments) = instead::body(limits, &ticket.key, body);
+        let memory = self.memory(ticket)?;
+        let (body, mut attachments) = instead::body(limits, &ticket.key, body, &memory);
         attachments.extend(files.attachments);
         let given = render::given(self.state.as_ref(), ticket, &self.presentation)?;
         let mut draft = Draft {

@@ -2,10 +2,14 @@
 //! Severity that the inventory proves stays single.
 
 use super::Engine;
+use super::cap::OWN;
 use super::correlate::group_hash;
 use crate::model::reason::Reason;
 use crate::model::{AlertId, IncidentId};
 use std::time::Duration;
+
+/// In the place of a source's name: every source.
+pub const EVERY_SOURCE: &str = "*";
 
 /// How long after its first word a source's alerts belong to its backlog: monitors repeat what
 /// fires within a few minutes.
@@ -16,7 +20,9 @@ impl Engine {
     pub(super) fn baseline_of(&mut self, id: AlertId) -> Option<IncidentId> {
         let source = self.state.alerts.get(&id)?.source;
         let name = self.state.symbols.name(source).to_owned();
-        if !self.decisions.baseline.contains(&name) {
+        let asked = &self.decisions.baseline;
+        let every = asked.contains(EVERY_SOURCE) && name != OWN;
+        if !every && !asked.contains(&name) {
             return None;
         }
         let first = self.state.sources.get(&source)?.first_at;
@@ -32,7 +38,9 @@ impl Engine {
             "Source {name} spoke for the first time at {first}: what fires already is listed here, \
              without a ticket each."
         );
-        let list = self.open_own_of(&title, &text, Reason::Baseline, (source, Some(group)));
+        let list = self.new_own(&title, &text, Reason::Baseline, (source, Some(group)));
+        // Its ticket lists what it has by then.
+        self.hold_until(list, first.plus(FIRST_CONTACT));
         if let Some(entry) = self.state.incidents.get_mut(&list) {
             entry.storm = true;
             entry.needs_triage = true;

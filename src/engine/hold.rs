@@ -43,7 +43,7 @@ impl Engine {
         Outcome::Held
     }
 
-    fn hold_until(&mut self, incident: IncidentId, until: Time) {
+    pub(super) fn hold_until(&mut self, incident: IncidentId, until: Time) {
         if let Some(entry) = self.state.incidents.get_mut(&incident) {
             let old = entry.held_until.replace(until);
             self.state.rewake(old, Some(until), Wake::Hold(incident));

@@ -351,7 +351,7 @@ impl Engine {
             held_until: None,
             resolved_at: None,
             reopen_until: None,
-            cycle: 1,
+            cycle: super::ticketing::FIRST_CYCLE,
             merged_into: None,
             ended: None,
             flapping: false,

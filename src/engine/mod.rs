@@ -37,6 +37,7 @@
 //! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions |
 //! | `adopt` | tickets that exist already |
+//! | `rebuild`, `rebuild_cases` | what comes back out of open tickets when the store was lost |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
 //! | `receipt` | that a person's mail is heard once, and who is told its number |
 //! | `people` | what operators and people in trackers do |
@@ -85,6 +86,8 @@ mod overlaps;
 mod paging;
 mod people;
 mod quiet;
+mod rebuild;
+mod rebuild_cases;
 mod receipt;
 mod recurring;
 mod reopening;
@@ -113,6 +116,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use baseline::EVERY_SOURCE;
 pub use correlate::element_of;
 pub use explain::{
     Explained, Recorded, explain, explain_alert, explain_around, explain_event, recap,
@@ -123,6 +127,7 @@ pub use routing::routes_can_ask;
 pub use settings::{
     CameAndWent, CaseTickets, ClosedWhileFiring, Decisions, Reopen, Route, Settings,
 };
+pub use ticketing::{FIRST_CYCLE, ticket_key};
 
 use crate::inventory::Health;
 use crate::model::figure::{Family, Stored, series_key};

@@ -51,6 +51,7 @@ impl Engine {
                 self.release(id);
             }
             self.note_tickets(id, &text, false);
+            self.give_if_urgent(id);
             let now = self.state.now;
             self.follow_cases(id, now);
             return (id, true);

@@ -160,13 +160,17 @@ impl Engine {
         let Some(incident) = self.state.incidents.get(&id) else {
             return;
         };
+        if self.state.held_back.contains(&id) {
+            return;
+        }
         if incident.state != IncidentState::Open || !self.decisions.routes.iter().any(further) {
             return;
         }
         let incident = incident.clone();
         for route in self.routes_for(&incident) {
             let known = self.has_ticket(id, &route.name, None);
-            if route.further && !known && !self.over_cap(&incident) {
+            if route.further && !known {
+                self.count_tickets(1);
                 self.want_ticket(&incident, &route);
             }
         }

@@ -295,6 +295,16 @@ impl Engine {
                 "held_back" => {
                     state.held_back.extend(key.parse::<IncidentId>());
                 }
+                "rebuilt" => {
+                    state.rebuilt.extend(key.parse::<u64>().map(IncidentId));
+                }
+                "to_list" => {
+                    let due: Time = decode("what is to be listed", value)?;
+                    state.wakes.insert((due, Wake::TicketList));
+                    state
+                        .to_list
+                        .extend(key.parse::<IncidentId>().map(|id| (id, due)));
+                }
                 "healthy" => {
                     state.healthy.insert(key.clone());
                 }
@@ -405,7 +415,7 @@ impl Engine {
             let newest = newest.or_insert(alert.id);
             *newest = (*newest).max(alert.id);
         }
-        self.state.alerts.insert(alert.id, alert);
+        self.state.alerts.insert(alert.id, Box::new(alert));
     }
 
     fn restore_wakes(&mut self) {

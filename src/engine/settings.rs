@@ -92,7 +92,8 @@ pub struct Settings {
     /// A watcher that spoke within this time and does not complain says that all is well.
     #[serde(with = "crate::model::time::duration")]
     pub vote_fresh: Duration,
-    /// Most tickets opened in an hour; past it one ticket says so. 0: no cap.
+    /// Most tickets opened in an hour; past it one ticket lists what waits. Proven S1 and S2 and what
+    /// customers report never wait. 0: no cap.
     pub tickets_per_hour_max: u32,
     /// How long a tracker may be down before an S1 or S2 goes to the fallback route.
     #[serde(with = "crate::model::time::duration")]
@@ -170,7 +171,7 @@ impl Default for Settings {
             storm_tickets_per_minute: 30,
             vote_wait: minutes(5),
             vote_fresh: minutes(5),
-            tickets_per_hour_max: 0,
+            tickets_per_hour_max: 300,
             fallback_after: minutes(10),
             closed_while_firing: ClosedWhileFiring::Leave,
             reopen_closed_after: Duration::ZERO,

@@ -55,6 +55,7 @@ impl Engine {
             Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
             Input::Remains(remains) => self.apply_remains(remains),
             Input::Notice(report) => self.apply_notice_report(report),
+            Input::Rebuilt(found) => self.apply_rebuilt(found),
         }
         // What was told late may have been due by now.
         self.serve_wakes(self.state.now);
@@ -89,6 +90,7 @@ impl Engine {
                 Wake::ClosedTicket(id) => self.still_closed(id),
                 Wake::Page(id) => self.page_due(id),
                 Wake::TicketHour => self.ticket_hour_over(),
+                Wake::TicketList => self.ticket_list_due(),
                 Wake::Doubt(id) => self.doubt_due(id),
                 Wake::ToldRecurring => self.tell_recurring(),
                 Wake::Reports => self.reports_due(),
@@ -184,7 +186,7 @@ impl Engine {
         self.state.by_group.insert(group, id);
     }
 
-    /// Marks a quarantined message as handled, and ends its triage incident if none is left.
+    /// Marks a quarantined message as handled. Its incident is ended by a person.
     pub(super) fn quarantine_handled(&mut self, seq: u64, how: &str) {
         self.save_thing("quarantine_handled", format!("{seq:020}"), &how.to_owned());
     }
@@ -285,6 +287,7 @@ impl Engine {
             self.state.scalars.created_at = self.state.now;
         }
         self.state.scalars.generation = generation.to_owned();
+        self.save_thing("installation", "generation".to_owned(), &generation);
         self.state.scalars.restarts += 1;
         self.state.dirty.scalars = true;
         let now = self.state.now;
@@ -395,6 +398,19 @@ impl Engine {
         title: &str,
         text: &str,
         reason: Reason,
+        found_by: (crate::model::Sym, Option<u64>),
+    ) -> crate::model::IncidentId {
+        let id = self.new_own(title, text, reason, found_by);
+        self.release(id);
+        id
+    }
+
+    /// The same without its ticket.
+    pub(super) fn new_own(
+        &mut self,
+        title: &str,
+        text: &str,
+        reason: Reason,
         (source, group): (crate::model::Sym, Option<u64>),
     ) -> crate::model::IncidentId {
         let id = self.new_incident(title, source, Category::Incident);
@@ -414,7 +430,6 @@ impl Engine {
             self.state.by_group.insert(group, id);
         }
         self.decide(id, reason, text);
-        self.release(id);
         id
     }
 }

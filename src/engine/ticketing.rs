@@ -15,6 +15,8 @@ use crate::model::{AlertId, IncidentId, Sym, TicketId, Time, short_hash};
 
 /// Most notes that wait for one ticket; further ones are counted, not kept.
 const NOTES_WAITING_MAX: usize = 50;
+/// The cycle of an incident that was not opened again.
+pub const FIRST_CYCLE: u32 = 1;
 /// Longest note, bytes.
 const NOTE_BYTES_MAX: usize = 4000;
 
@@ -36,10 +38,11 @@ impl Engine {
             self.sync_tickets(id);
             return;
         }
-        for route in self.routes_for(&incident) {
-            if self.over_cap(&incident) {
-                continue;
-            }
+        let routes = self.routes_for(&incident);
+        if self.over_cap(&incident, routes.len()) {
+            return;
+        }
+        for route in routes {
             self.want_ticket(&incident, &route);
         }
     }
@@ -234,17 +237,26 @@ impl Engine {
 
     /// Adds a note to one ticket, as those who see it may read it.
     pub(super) fn note_ticket(&mut self, id: TicketId, text: &str, public: bool) {
-        let (now, seq) = (self.state.now, self.state.cursor);
         let Some(ticket) = self.state.tickets.get(&id) else {
             return;
         };
-        let incident = ticket.incident;
         let text = match &ticket.contract {
-            Some(contract) => self.note_for_case(incident, contract, text, public),
+            Some(contract) => self.note_for_case(ticket.incident, contract, text, public),
             None => Some(text.to_owned()),
         };
-        let text = text.map(|text| self.outside(incident, &text));
-        let (Some(text), Some(ticket)) = (text, self.state.tickets.get_mut(&id)) else {
+        if let Some(text) = text {
+            self.add_note(id, &text, public);
+        }
+    }
+
+    /// Adds a note whose words its readers may read.
+    pub(super) fn add_note(&mut self, id: TicketId, text: &str, public: bool) {
+        let (now, seq) = (self.state.now, self.state.cursor);
+        let Some(incident) = self.state.tickets.get(&id).map(|ticket| ticket.incident) else {
+            return;
+        };
+        let text = self.outside(incident, text);
+        let Some(ticket) = self.state.tickets.get_mut(&id) else {
             return;
         };
         let mut waiting = ticket.notes.iter().filter(|note| !note.done);
@@ -257,8 +269,9 @@ impl Engine {
             return;
         }
         let number = ticket.notes.len();
-        let key = ticket.key.get(..12).unwrap_or(&ticket.key);
-        let marker = format!("{key}-{seq}-{number}");
+        // A ticket may outlive the journal, whose numbers then begin anew.
+        let of = short_hash([self.state.scalars.generation.as_str(), &ticket.key]);
+        let marker = format!("ab-{}-{seq}-{number}", of.get(..9).unwrap_or(&of));
         ticket.notes.push(TicketNote {
             marker,
             at: now,
@@ -437,7 +450,7 @@ fn fields_of(incident: &Incident, queue: &str) -> TicketFields {
 
 /// The idempotency key: a short hash of generation, incident, cycle and route, and of the contract
 /// for the ticket of a case.
-fn ticket_key(
+pub fn ticket_key(
     generation: &str,
     incident: IncidentId,
     cycle: u32,

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// The native event.
 pub struct Native;
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "dedup_key",
     "state",
     "severity",
@@ -27,6 +27,7 @@ const KNOWN: [&str; 17] = [
     "links",
     "starts_at",
     "ends_at",
+    "sent_at",
     "test",
     "suppressed",
     "severity_hint",
@@ -140,6 +141,7 @@ pub(super) fn event(value: &Value) -> Result<Event, Undecodable> {
     .labels(fields.words("labels"))
     .starts_at(fields.time("starts_at"))
     .ends_at(fields.time("ends_at"))
+    .sent_at(fields.time("sent_at"))
     .suppressed(suppressed)
     .test(fields.flag("test").unwrap_or(false))
     .problem(odd)
@@ -158,4 +160,26 @@ pub(super) fn event(value: &Value) -> Result<Event, Undecodable> {
         super::signals::apply(&mut event);
     }
     Ok(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_it_was_sent_orders_events_and_makes_no_other_problem_of_a_repeat() {
+        let sent = |at: &str| {
+            let value = serde_json::json!({
+                "summary": "disk full", "host": "db-1", "check": "disk", "sent_at": at
+            });
+            event(&value).unwrap()
+        };
+        let (one, other) = (sent("2026-06-01T00:00:00Z"), sent("2026-06-01T00:05:00Z"));
+        assert!(one.sent_at < other.sent_at && one.sent_at.is_some());
+        assert_eq!(
+            (&one.labels, &one.identity),
+            (&other.labels, &other.identity)
+        );
+        assert!(one.problems.is_empty(), "{:?}", one.problems);
+    }
 }

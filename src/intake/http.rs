@@ -420,7 +420,7 @@ impl HttpDoor {
             StoreError::Full { .. } => Refused::BacklogFull,
             _ => Refused::StoreUnavailable,
         };
-        tracing::warn!(source = %source.name, %error, "A request could not be stored.");
+        tracing::warn!(source = %source.name, %error, "request_not_stored");
         self.intake.metrics.refused("http", why);
         self.unavailable(route, "it cannot be stored now")
     }
@@ -533,7 +533,7 @@ impl Door for HttpDoor {
                 if error.is_parse() || error.is_timeout() {
                     self.intake.metrics.refused("http", why);
                 }
-                tracing::debug!(client = %peer.address, %error, "An HTTP connection broke.");
+                tracing::debug!(client = %peer.address, %error, "http_connection_broke");
             }
         })
     }

@@ -4,7 +4,7 @@
 //! Invariant: a connection has its permit before it is accepted, and none outlives the deadline of
 //! the end.
 
-use super::tls::{TlsSlot, fingerprint};
+use super::tls::{ClientCertificate, TlsSlot};
 use super::{IntakeMetrics, Refused};
 use crate::limits;
 use futures_util::future::BoxFuture;
@@ -38,8 +38,8 @@ pub enum Stream {
 pub struct Peer {
     /// The address; a unix socket counts as loopback.
     pub address: IpAddr,
-    /// The fingerprint of the client certificate, if one was shown.
-    pub certificate: Option<Arc<str>>,
+    /// The client certificate, if one was shown.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The user at the other end of a unix socket, by number.
     pub user: Option<u32>,
     /// Whether the connection is encrypted, or never leaves the machine's kernel.
@@ -215,7 +215,7 @@ async fn accept_all(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a connection that went before it came: wait, do not spin.
-                tracing::warn!(door = door.name(), %error, "A connection could not be accepted.");
+                tracing::warn!(door = door.name(), %error, "connection_not_accepted");
                 tokio::time::sleep(pause).await;
                 let longest = Duration::from_millis(limits::ACCEPT_PAUSE_MILLISECONDS_MAX);
                 pause = (pause * 2).min(longest);
@@ -284,7 +284,7 @@ async fn serve_one(
                 (Stream::Tls(Box::new(stream)), certificate)
             }
             Err(error) => {
-                tracing::debug!(door = door.name(), %address, %error, "A TLS handshake failed.");
+                tracing::debug!(door = door.name(), %address, %error, "tls_handshake_failed");
                 metrics.refused(door.name(), Refused::Handshake);
                 return;
             }
@@ -311,10 +311,10 @@ pub async fn secure(
         .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
 }
 
-fn client_certificate(stream: &TlsStream<TcpStream>) -> Option<Arc<str>> {
+fn client_certificate(stream: &TlsStream<TcpStream>) -> Option<Arc<ClientCertificate>> {
     let (_, connection) = stream.get_ref();
     let first = connection.peer_certificates()?.first()?;
-    Some(Arc::from(fingerprint(first)))
+    Some(Arc::new(ClientCertificate::of(first)))
 }
 
 /// How many connections each address has.

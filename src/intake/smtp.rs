@@ -194,7 +194,7 @@ impl SmtpDoor {
         let mut raw = match mail.into_bytes() {
             Ok(raw) => bytes::Bytes::from(raw),
             Err(error) => {
-                tracing::warn!(%error, "A mail could not be read back from its spool file.");
+                tracing::warn!(%error, "mail_spool_unreadable");
                 return all(reply::STORE_UNAVAILABLE);
             }
         };
@@ -233,7 +233,7 @@ impl SmtpDoor {
         match taken {
             Ok(_) => reply::ACCEPTED,
             Err(error) => {
-                tracing::warn!(source = %source.name, %error, "A mail could not be stored.");
+                tracing::warn!(source = %source.name, %error, "mail_not_stored");
                 let (why, reply) = match error {
                     StoreError::Full { .. } => (Refused::BacklogFull, reply::BACKLOG_FULL),
                     _ => (Refused::StoreUnavailable, reply::STORE_UNAVAILABLE),

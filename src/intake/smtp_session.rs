@@ -326,7 +326,7 @@ impl<'a> Session<'a> {
                 .refused(self.door.door_name(), Refused::TooLarge);
             vec![reply::TOO_LARGE; recipients.len()]
         } else if let Err(error) = spooled {
-            tracing::warn!(%error, "A mail could not be kept while it arrived.");
+            tracing::warn!(%error, "mail_not_spooled");
             vec![reply::STORE_UNAVAILABLE; recipients.len()]
         } else {
             let envelope = Envelope {
@@ -377,7 +377,7 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             Err(error) => {
-                tracing::debug!(client = %self.peer.address, %error, "A TLS handshake failed.");
+                tracing::debug!(client = %self.peer.address, %error, "tls_handshake_failed");
                 self.door
                     .intake
                     .metrics

@@ -81,6 +81,7 @@ impl Bridge {
         let decisions = Decisions {
             settings: Settings {
                 storm_from: 1_000_000,
+                tickets_per_hour_max: 0,
                 ..Settings::default()
             },
             routes: vec![route],
@@ -181,6 +182,7 @@ impl Bridge {
             metrics: self.calls.clone(),
             bell: self.bell.clone(),
             now,
+            lost_until: None,
             ledger,
             pace: quick(),
             gate: Gate::default(),

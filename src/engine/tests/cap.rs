@@ -1,6 +1,7 @@
 //! The cap of new tickets an hour.
 
 use super::*;
+use crate::model::{PersonRequest, RequestKind};
 
 fn decisions(cap: u32) -> Decisions {
     let mut decisions = Decisions {
@@ -33,6 +34,102 @@ fn outages(story: &mut Story, hosts: &[&str]) {
     }
 }
 
+fn notes_of_the_list(story: &Story) -> Vec<String> {
+    let tickets = story.engine.state.tickets.values();
+    let list = tickets
+        .filter(|ticket| ticket.wanted.subject.contains("within an hour"))
+        .flat_map(|ticket| ticket.notes.iter().map(|note| note.text.clone()));
+    list.collect()
+}
+
+#[test]
+fn without_configuration_an_hour_brings_three_hundred_tickets_and_one_list() {
+    let mut story = Story::plain();
+    // Each at a site of its own: no storm folds them.
+    let hosts: Vec<String> = (0..500).map(|n| format!("host{n}")).collect();
+    for host in &hosts {
+        let mut event = firing(host, host, Hint::Outage);
+        event.site = Some(host.clone());
+        story.event(event);
+    }
+    assert_eq!(titles(&story).len(), 301);
+    story.after(300);
+    let notes = notes_of_the_list(&story);
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].len() <= 4000, "{}", notes[0].len());
+    let named = notes[0].matches("\nINC-").count();
+    let more = format!("and {} more", 200 - named);
+    assert!(named > 50 && notes[0].contains(&more), "{}", notes[0]);
+    // Each has its ticket in the end.
+    story.after(3600);
+    assert_eq!(titles(&story).len(), 501);
+    assert!(story.engine.state.held_back.is_empty());
+}
+
+#[test]
+fn the_list_is_added_to_every_five_minutes_the_worst_first() {
+    let mut story = capped(1);
+    outages(&mut story, &["a"]);
+    for (host, hint) in [("b", Hint::Unknown), ("c", Hint::Outage)] {
+        let mut event = firing(host, host, hint);
+        event.site = Some(host.to_owned());
+        story.event(event);
+    }
+    story.after(240);
+    let notes = notes_of_the_list(&story);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(
+        notes[0].find("S2 c bad") < notes[0].find("S3 b bad"),
+        "{notes:?}"
+    );
+    assert!(notes[0].contains("S2 c bad"), "{notes:?}");
+    // What has ended by then needs no line, and nothing new needs no note.
+    outages(&mut story, &["d"]);
+    let mut over = firing("d", "d", Hint::Outage);
+    over.site = Some("d".to_owned());
+    over.state = EventState::Resolved;
+    story.event(over);
+    story.after(600);
+    assert_eq!(notes_of_the_list(&story).len(), 1);
+}
+
+#[test]
+fn routes_of_one_incident_wait_together() {
+    let mut with_two = decisions(1);
+    let mut first = Route::desk();
+    first.name = "archive".to_owned();
+    first.further = true;
+    with_two.routes.insert(0, first);
+    let mut story = Story::new(with_two);
+    outages(&mut story, &["a", "b"]);
+    let of = |story: &Story, host: &str| {
+        let titles = titles(story).into_iter();
+        titles.filter(|title| title.contains(host)).count()
+    };
+    assert_eq!((of(&story, "a bad"), of(&story, "b bad")), (2, 0));
+    story.after(3600);
+    assert_eq!((of(&story, "a bad"), of(&story, "b bad")), (2, 2));
+}
+
+#[test]
+fn what_customers_report_does_not_wait() {
+    let mut story = capped(1);
+    outages(&mut story, &["a", "b"]);
+    assert_eq!(story.engine.state.held_back.len(), 1);
+    story.command(Command::Request(PersonRequest {
+        account: "acme".into(),
+        service: None,
+        kind: RequestKind::Inquiry,
+        summary: "a question".into(),
+        text: "how long?".into(),
+        reported_at: story.now,
+        sensitive: false,
+    }));
+    let told = titles(&story);
+    assert!(told.last().unwrap().contains("a question"), "{told:?}");
+    assert_eq!(story.engine.state.held_back.len(), 1);
+}
+
 #[test]
 fn past_the_cap_one_list_stands_for_all_and_the_hour_brings_the_rest() {
     let mut story = capped(2);
@@ -43,13 +140,10 @@ fn past_the_cap_one_list_stands_for_all_and_the_hour_brings_the_rest() {
         told[2].contains("More than 2 tickets within an hour"),
         "{told:?}"
     );
-    let list = story.engine.state.tickets.values().last().unwrap();
-    let notes: Vec<&str> = list.notes.iter().map(|note| note.text.as_str()).collect();
-    for host in ["c", "d", "e"] {
-        assert!(
-            notes.iter().any(|note| note.contains(host)),
-            "{host}: {notes:?}"
-        );
+    let notes = notes_of_the_list(&story);
+    assert_eq!(notes.len(), 1, "one note for all: {notes:?}");
+    for host in ["c bad", "d bad", "e bad"] {
+        assert!(notes[0].contains(host), "{host}: {notes:?}");
     }
     // One is over by then, and is no ticket any more.
     let mut over = firing("d", "d", Hint::Outage);
@@ -102,7 +196,11 @@ fn what_waits_waits_over_a_restart() {
     outages(&mut story, &["a", "b"]);
     let mut disk = Disk::default();
     disk.keep(story.engine.take_delta());
+    let wakes = story.engine.state.wakes.clone();
     story.engine = Engine::load(decisions(1), disk.loaded()).unwrap();
-    story.after(3600);
+    assert_eq!(story.engine.state.wakes, wakes);
+    story.after(300);
+    assert_eq!(notes_of_the_list(&story).len(), 1);
+    story.after(3300);
     assert_eq!(story.engine.state.tickets.len(), 3);
 }

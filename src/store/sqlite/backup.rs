@@ -8,6 +8,7 @@ use super::connection::{
 };
 use super::lock::DirectoryLock;
 use super::state::position;
+use crate::model::{IncidentId, Time};
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,44 @@ const PAGES_AT_ONCE: i32 = 4096;
 pub(super) const GENERATION: &str = "generation";
 /// The word that holds delivery until the trackers were looked at after a restore.
 pub(super) const RESTORED: &str = "restored_from";
+/// The word that says what a restore could not know. It stays.
+pub(super) const LOST_TIME: &str = "lost_time";
+
+/// After a restore or a recovery: what came between is not known here, but stands in the trackers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostTime {
+    /// When the store was brought back. Tickets that were asked for before may have been made.
+    pub until: Time,
+    /// The generation whose tickets came between; empty: none did.
+    pub generation: String,
+    /// The last incident that is known of it.
+    pub last_incident: IncidentId,
+}
+
+impl LostTime {
+    /// Written into a store that begins anew now.
+    pub(super) fn write(
+        connection: &Connection,
+        generation: String,
+        last_incident: IncidentId,
+    ) -> Result<(), ReadError> {
+        let lost = LostTime {
+            until: Time::from_timestamp(jiff::Timestamp::now()),
+            generation,
+            last_incident,
+        };
+        let text =
+            serde_json::to_string(&lost).map_err(|error| ReadError::Damaged(error.to_string()))?;
+        set_word(connection, LOST_TIME, &text)
+    }
+
+    pub(super) fn read(text: &str) -> Result<LostTime, StoreError> {
+        serde_json::from_str(text).map_err(|error| StoreError::Unreadable {
+            what: "what a restore could not know".to_owned(),
+            reason: error.to_string(),
+        })
+    }
+}
 
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +211,10 @@ pub fn restore(from: &Path, dir: &Path, generation: &str) -> Result<Manifest, St
     let marked = || -> Result<(), ReadError> {
         let mut connection = open_writer(&state, Duration::from_secs(1))?;
         let transaction = connection.transaction()?;
+        let last: Option<i64> =
+            transaction.query_row("SELECT max(id) FROM incidents", [], |row| row.get(0))?;
+        let last = IncidentId(u64::try_from(last.unwrap_or_default()).unwrap_or_default());
+        LostTime::write(&transaction, manifest.generation.clone(), last)?;
         set_word(&transaction, RESTORED, &from.display().to_string())?;
         set_word(&transaction, GENERATION, generation)?;
         transaction.commit()?;

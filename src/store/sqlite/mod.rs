@@ -27,7 +27,7 @@ mod view;
 mod wal;
 mod writer;
 
-pub use backup::{Manifest, ManifestFile, backup, release_delivery, restore};
+pub use backup::{LostTime, Manifest, ManifestFile, backup, release_delivery, restore};
 pub use desk::{DeskOptions, SqliteDesk};
 pub use faults::CommitFaults;
 pub use journal::{JournalFigures, JournalOptions, SqliteJournal};
@@ -113,6 +113,11 @@ impl SqliteStore {
     /// The backup that this store was restored from, while delivery is held because of it.
     pub fn delivery_held(&self) -> Result<Option<String>, StoreError> {
         self.state.word(backup::RESTORED)
+    }
+
+    /// What the last restore or recovery could not know; none: there was none.
+    pub fn lost_time(&self) -> Result<Option<LostTime>, StoreError> {
+        self.state.lost_time()
     }
 
     /// The trackers were looked at after a restore: delivery may go on.

@@ -4,7 +4,7 @@
 //! and delivery is held until someone has looked.
 
 use super::acked;
-use super::backup::{FILES, GENERATION, RESTORED, sync};
+use super::backup::{FILES, GENERATION, LostTime, RESTORED, sync};
 use super::connection::{
     ReadError, explain, failed, from_sql, open_reader, open_writer, set_word, to_sql, unavailable,
     word,
@@ -14,7 +14,7 @@ use super::migrate::{STATE, migrate, schema_of};
 use super::row::{INSERT_INPUT, INSERT_RAW, NewRow};
 use super::state::position;
 use super::verify::{Table, sentence, tables_of};
-use crate::model::{Input, Time};
+use crate::model::{IncidentId, Input, Time};
 use crate::store::sealing::Keyring;
 use crate::store::{NewInput, StoreError};
 use rusqlite::types::Value;
@@ -82,7 +82,10 @@ pub fn recover(dir: &Path, name: &str, generation: &str) -> Result<Recovered, St
     finish_desk(dir, &desk)?;
     if !done.lost.is_empty() {
         let note = format!("recovery {}", done.aside.display());
-        write(&state, |connection| set_word(connection, RESTORED, &note))?;
+        write(&state, |connection| {
+            LostTime::write(connection, String::new(), IncidentId(0))?;
+            set_word(connection, RESTORED, &note)
+        })?;
     }
     write_list(&done)?;
     put_in_place(dir)?;

@@ -11,6 +11,7 @@ use super::super::sealing::{Keyring, Keys};
 use super::super::{
     AlertBytes, IncidentFilter, LoadedState, StateDelta, StateStore, StoreError, codec,
 };
+use super::backup::LostTime;
 use super::connection::{
     ReadError, Readers, explain, failed, from_sql, limit_to_sql, locked, open_follower, to_sql,
 };
@@ -86,6 +87,12 @@ impl SqliteState {
     pub fn word(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.readers
             .with(|connection| super::connection::word(connection, name))
+    }
+
+    /// What the last restore or recovery could not know; none: there was none.
+    pub fn lost_time(&self) -> Result<Option<LostTime>, StoreError> {
+        let text = self.word(super::backup::LOST_TIME)?;
+        text.map(|text| LostTime::read(&text)).transpose()
     }
 
     /// Remembers a word; empty: forgets it. It is synced when this returns.
