@@ -182,7 +182,11 @@ impl Worker {
             let can = self.tracker.capabilities();
             doubt = !can.finds_by_key && !can.creates_once && !self.never_sent(ticket);
             if can.finds_by_key {
-                let found = self.call("search", self.tracker.find(&ticket.key)).await;
+                let found = match self.call("search", self.tracker.find(&ticket.key)).await {
+                    // A question that is refused has no answer either: the ticket may be there.
+                    Called::Refused { reason, .. } => Called::later(reason),
+                    other => other,
+                };
                 let given_up = now.since(attempt.first_at) > LOOK_UP_GIVEN_UP;
                 match turn.take(found) {
                     Some(mut found) => {

@@ -34,8 +34,9 @@ pub struct Memory {
     pub lost: AtomicU64,
     /// Tickets that no search shows.
     pub hidden: Mutex<BTreeSet<usize>>,
-    /// Searches fail.
+    /// Searches fail, or are refused.
     pub deaf: AtomicBool,
+    pub refuses_searches: AtomicBool,
     /// Tickets that were deleted.
     pub deleted: Mutex<BTreeSet<usize>>,
     /// Tickets that have a new name.
@@ -59,6 +60,7 @@ impl Memory {
             lost: AtomicU64::new(0),
             hidden: Mutex::default(),
             deaf: AtomicBool::new(false),
+            refuses_searches: AtomicBool::new(false),
             deleted: Mutex::default(),
             moved: Mutex::default(),
             no_transition: AtomicBool::new(false),
@@ -124,6 +126,9 @@ impl Tracker for Memory {
 
     fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {
         Box::pin(async move {
+            if self.deaf.load(Ordering::Relaxed) && self.refuses_searches.load(Ordering::Relaxed) {
+                return Called::refused("HTTP 410 the search has been removed");
+            }
             if self.deaf.load(Ordering::Relaxed) {
                 return Called::later("the search is being rebuilt");
             }
