@@ -169,6 +169,8 @@ pub const TRACKER_REASON_BYTES_MAX: usize = 400;
 pub const TRACKER_TEXT_BYTES_MAX: usize = 16 * 1024;
 /// Most pages of changes that one poll of a tracker reads.
 pub const TRACKER_POLL_PAGES_MAX: usize = 20;
+/// Most pages of open tickets that are read when a lost store is rebuilt.
+pub const TRACKER_OPEN_PAGES_MAX: usize = 200;
 /// Largest webhook of a tracker, bytes.
 pub const TRACKER_HOOK_BYTES_MAX: usize = 1024 * 1024;
 /// Ids of a tracker's webhooks that are remembered, to take each once.

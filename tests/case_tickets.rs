@@ -327,3 +327,46 @@ fn a_customer_answers_and_closes_only_their_own() {
     assert_eq!(bench.notes(Some("globex")).len(), 1);
     assert!(!bench.status(None).is_over());
 }
+
+#[test]
+fn an_unclear_promise_in_a_customers_ticket_goes_back_to_its_author_there() {
+    let mut bench = Bench::new(CaseTickets::Always);
+    bench.alert(EventState::Firing);
+    let returned = |bench: &Bench, contract: Option<&str>| -> Vec<(bool, String)> {
+        let notes = bench.ticket(contract).unwrap().notes.iter();
+        notes
+            .filter(|note| note.text.contains("is not counted"))
+            .map(|note| (note.public, note.text.clone()))
+            .collect()
+    };
+    bench.did(
+        Some("acme"),
+        "mori",
+        PersonDid::Answered {
+            text: "A card for Globex is late.\nNext update: 03/04/2026 10:00".to_owned(),
+            promise: None,
+        },
+    );
+    let back = returned(&bench, Some("acme"));
+    assert_eq!(back.len(), 1, "once, where it was written");
+    assert!(!back[0].0, "the customer does not read it");
+    assert!(back[0].1.contains("mori") && back[0].1.contains("03/04/2026 10:00"));
+    assert_eq!(returned(&bench, Some("globex")), [], "nobody else's ticket");
+    assert_eq!(returned(&bench, None).len(), 1, "and the operations ticket");
+    // The field of the ticket as well, and of no other.
+    let value = "soon".to_owned();
+    bench.did(Some("globex"), "mori", PersonDid::Promised { value });
+    assert_eq!(returned(&bench, Some("acme")).len(), 1);
+    assert!(returned(&bench, Some("globex"))[0].1.contains("`soon`"));
+    // Without a case's ticket in hand it stands in the operations ticket alone.
+    bench.did(
+        None,
+        "mori",
+        PersonDid::Answered {
+            text: "Next update: later".to_owned(),
+            promise: None,
+        },
+    );
+    assert_eq!(returned(&bench, Some("acme")).len(), 1);
+    assert_eq!(returned(&bench, None).len(), 3);
+}

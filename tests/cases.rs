@@ -8,7 +8,9 @@ use alertbridge::model::figure::{Family, Stored, series_key};
 use alertbridge::model::incident::Case;
 use alertbridge::model::input::{Generation, GenerationOf, Message};
 use alertbridge::model::saved::StateDelta;
-use alertbridge::model::{Command, Identity, IncidentId, Input, Reason, Sequenced, Severity, Time};
+use alertbridge::model::{
+    Category, Command, Identity, IncidentId, Input, Reason, Sequenced, Severity, Time,
+};
 use alertbridge::model::{DeliveryReport, PersonRequest, RequestKind, WantedTicket};
 use alertbridge::sla::{CaseLog, ClockState, Sla, SlaSections, TargetName, View, evaluate};
 use jiff::tz::TimeZoneDatabase;
@@ -591,11 +593,12 @@ fn what_is_being_set_up_has_no_clock_and_a_high_priority_where_the_policy_says_s
     );
     for (account, priority) in [("acme", Some(Severity::S2)), ("globex", None)] {
         let mut bench = Bench::with(&agreements);
+        let asked = bench.now;
         bench.say(Command::Request(PersonRequest {
             account: account.to_owned(),
             service: None,
             kind: RequestKind::Provisioning,
-            reported_at: bench.now,
+            reported_at: asked,
             summary: "a second line".to_owned(),
             text: "please".to_owned(),
             sensitive: false,
@@ -626,6 +629,8 @@ fn what_is_being_set_up_has_no_clock_and_a_high_priority_where_the_policy_says_s
             }
         );
         bench.step(Input::Delivery(delivered(&wanted)));
+        let oldest = bench.engine.gauges().oldest;
+        assert_eq!(oldest.get(&Category::Provisioning), Some(&asked), "its age");
         let created = bench.count(Family::TicketsCreated, &["request", "none"]);
         assert_eq!(created, 1, "a priority is no severity");
         // A person gives it a severity after all: that counts.

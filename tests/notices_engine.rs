@@ -1487,3 +1487,95 @@ fn staff_answer_promise_wait_and_resolve_by_mail() {
     assert_eq!(incident(&bench).state, IncidentState::Resolved);
     assert_eq!(bench.customers(NoticeKind::Resolved), OUTSIDE);
 }
+
+#[test]
+fn a_rebuilt_incident_tells_nobody_again_and_calls_somebody_once() {
+    use alertbridge::model::memory::{About, FoundTicket, RememberedAlert, TicketMemory};
+    use alertbridge::model::severity::{Basis, Category};
+    use alertbridge::model::ticket::{RemoteRef, TicketFields, TicketStatus};
+    use alertbridge::model::{AlertKey, SeverityHint};
+    let mut bench = Bench::new();
+    let created_at = bench.now.minus(Duration::from_secs(7 * 3600));
+    let fields = TicketFields {
+        subject: "sw1 is down".to_owned(),
+        status: TicketStatus::Open,
+        severity: Some(Severity::S1),
+        queue: String::new(),
+    };
+    let alert = RememberedAlert {
+        key: AlertKey::of("mon", &Identity::Key("x".to_owned())),
+        source: "mon".to_owned(),
+        element: "sw1".to_owned(),
+        hint: SeverityHint::Outage,
+        severity: None,
+        kind: None,
+    };
+    bench.step(Input::Rebuilt(vec![FoundTicket {
+        tracker: "desk".to_owned(),
+        remote: RemoteRef {
+            key: "7".to_owned(),
+            url: String::new(),
+        },
+        key: "ab-1".to_owned(),
+        fields,
+        created_at,
+        memory: Some(TicketMemory {
+            generation: "g0".to_owned(),
+            incident: 12,
+            route: "desk".to_owned(),
+            cycle: 1,
+            contract: None,
+            category: Category::Incident,
+            severity: Some(Severity::S1),
+            basis: Basis::Inventory,
+            opened_at: created_at.minus(Duration::from_secs(60)),
+            sensitive: false,
+            about: Some(About {
+                alerts: vec![alert],
+                ..About::default()
+            }),
+        }),
+        history: Vec::new(),
+    }]));
+    let incident = &bench.engine.state().incidents[&IncidentId(12)];
+    let reported = created_at.minus(Duration::from_secs(60));
+    assert_eq!(
+        incident.opened_at, reported,
+        "the earliest evidence that is left"
+    );
+    assert!(incident.acknowledged_at.is_some(), "somebody has it open");
+    // Seven hours after the report every target is missed: it is recorded, and told to nobody.
+    for kind in [NoticeKind::Opened, NoticeKind::Updated] {
+        assert!(bench.customers(kind).is_empty(), "{kind:?}");
+    }
+    for kind in [
+        NoticeKind::Breach,
+        NoticeKind::Warning,
+        NoticeKind::Escalation,
+    ] {
+        assert!(bench.of(kind).is_empty(), "{kind:?}");
+    }
+    let told = |word: &str| {
+        let cases = bench.engine.state().cases.values();
+        let all = cases.filter(|case| case.incident == IncidentId(12));
+        all.flat_map(|case| &case.told)
+            .filter(|told| told.starts_with(word))
+            .count()
+    };
+    assert!(told("restore/") > 0, "the breach is known");
+    let rows = |kind: &str| bench.things.keys().filter(|(of, _)| of == kind).count();
+    assert!(rows("correction") >= 2, "rebuilt, and found late");
+    // One call: the store was lost.
+    let calls = bench.of(NoticeKind::Page);
+    assert!(!calls.is_empty());
+    let lost = calls
+        .iter()
+        .all(|call| call.facts.title.contains("store was lost"));
+    assert!(lost, "nobody is called for what somebody works on");
+    // Nothing of it comes later.
+    bench.after(60);
+    bench.step(Input::Due);
+    assert!(bench.customers(NoticeKind::Opened).is_empty());
+    let about = |n: &&&WantedNotice| n.facts.reference == "INC-12";
+    assert_eq!(bench.of(NoticeKind::Breach).iter().filter(about).count(), 0);
+}

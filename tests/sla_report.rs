@@ -283,6 +283,58 @@ fn a_ticket_open_over_the_months_end_is_in_both() {
 }
 
 #[test]
+fn what_has_no_clock_has_an_age() {
+    let event = |at: &str, what: CaseDid| CaseEvent {
+        at: Time::from_seconds(second(at)),
+        what,
+    };
+    let work = |from: &str, reported: Option<&str>, to: Option<&str>| {
+        let opened = CaseDid::Opened {
+            category: Category::Provisioning,
+            severity: None,
+            reported_at: reported.map(|at| Time::from_seconds(second(at))),
+        };
+        let ended = CaseDid::Resolved { by: EndedBy::Staff };
+        let end = to.map(|at| event(at, ended));
+        [event(from, opened)].into_iter().chain(end).collect()
+    };
+    let logs: Vec<Vec<CaseEvent>> = vec![
+        // Two days, by the report of the customer.
+        work(
+            "2026-06-03T08:00:00Z",
+            Some("2026-06-02T08:00:00Z"),
+            Some("2026-06-04T08:00:00Z"),
+        ),
+        // Still open at the month's end, 00:00 in Paris.
+        work("2026-06-27T22:00:00Z", None, Some("2026-07-09T00:00:00Z")),
+    ];
+    let report = report(&logs, &contract("en"), "2026-06");
+    let ages: Vec<i64> = report.tickets.iter().map(|t| t.age_seconds).collect();
+    assert_eq!(ages, [2 * 86_400, 3 * 86_400]);
+    let age = report.volume.age["provisioning"];
+    assert_eq!(
+        (age.p50, age.p90, age.max),
+        (2 * 86_400, 3 * 86_400, 3 * 86_400)
+    );
+    let text = report.text().unwrap();
+    assert!(
+        text.contains("provisioning p50 48:00:00 / p90 72:00:00 / max 72:00:00"),
+        "{text}"
+    );
+    assert!(report.html().unwrap().contains("max 72:00:00"));
+    let csv = report.csv().unwrap();
+    let mut rows = csv::Reader::from_reader(csv.as_bytes());
+    let column = rows
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|h| h == "age_seconds");
+    let column = column.unwrap();
+    let cells = rows.records().map(|row| row.unwrap()[column].to_owned());
+    assert_eq!(cells.collect::<Vec<_>>(), ["172800", "259200"]);
+}
+
+#[test]
 fn people_read_it_in_their_language_and_nothing_of_it_is_markup() {
     let mut logs = logs();
     logs.truncate(40);

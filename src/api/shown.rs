@@ -8,7 +8,7 @@ use crate::model::alert::{Alert, AlertText};
 use crate::model::incident::{Case, Incident, WITHHELD};
 use crate::model::ticket::WantedTicket;
 use crate::model::{IncidentId, Sym, Time, TimelineEntry};
-use crate::sla::log::agreed;
+use crate::sla::log::{agreed, is_rebuilt};
 use crate::sla::{CaseLog, View, evaluate};
 use crate::store::{AlertBytes, StateStore, codec};
 use serde_json::{Value, json};
@@ -121,6 +121,7 @@ impl Api {
                 "contract": case.contract,
                 "policy": case.policy,
                 "policy_version": agreed(&case.log),
+                "approximate": is_rebuilt(&case.log),
                 "severity": case.severity,
                 "level": view.as_ref().map(|view| view.level()),
                 "waited_seconds": view.as_ref().map(|view| view.waited),

@@ -89,20 +89,37 @@ pub(super) fn is_final(can: &Capabilities, status: TicketStatus) -> bool {
     }
 }
 
-/// The body as it fits, and the whole text as a file if it had to be cut and the tracker takes
-/// files.
-pub(super) fn body(can: &Capabilities, key: &str, text: String) -> (String, Vec<Attachment>) {
-    if text.len() <= can.body_bytes_max {
-        return (text, Vec::new());
+/// The body as it fits, with the line of its memory whole at its end, and the whole text as a file
+/// if it had to be cut and the tracker takes files. Where the line would be half of what fits, it is
+/// left out.
+pub(super) fn body(
+    can: &Capabilities,
+    key: &str,
+    text: String,
+    memory: &str,
+) -> (String, Vec<Attachment>) {
+    let tail = match memory {
+        "" => String::new(),
+        memory if memory.len() > can.body_bytes_max / 2 => String::new(),
+        memory => format!("\n\n{memory}\n"),
+    };
+    let room = can.body_bytes_max.saturating_sub(tail.len());
+    let with_tail = |text: &str| match tail.as_str() {
+        "" => text.to_owned(),
+        tail => format!("{}{tail}", text.trim_end()),
+    };
+    if text.len() <= room {
+        return (with_tail(&text), Vec::new());
     }
     if can.attachment_bytes_max == 0 {
-        return (bounded(&text, can.body_bytes_max), Vec::new());
+        return (with_tail(&bounded(&text, room)), Vec::new());
     }
     let name = format!("{key}.txt");
     let hint = format!("\n\nThe whole text is in the file {name}.\n");
-    let room = can.body_bytes_max.saturating_sub(hint.len());
+    let room = room.saturating_sub(hint.len());
     let file = Attachment::of_text(name, bounded(&text, can.attachment_bytes_max));
-    (format!("{}{hint}", bounded(&text, room)), vec![file])
+    let cut = format!("{}{hint}", bounded(&text, room));
+    (with_tail(&cut), vec![file])
 }
 
 #[cfg(test)]
@@ -144,16 +161,16 @@ mod tests {
     #[test]
     fn what_is_cut_is_enclosed_whole() {
         let text = "日本語".repeat(40);
-        let (cut, files) = body(&SMALL, "ab-1", text.clone());
+        let (cut, files) = body(&SMALL, "ab-1", text.clone(), "");
         assert!(cut.len() <= 100 && files.is_empty());
         let takes = Capabilities {
             attachment_bytes_max: 1000,
             ..SMALL
         };
-        let (cut, files) = body(&takes, "ab-1", text.clone());
+        let (cut, files) = body(&takes, "ab-1", text.clone(), "");
         assert!(cut.len() <= 100 && cut.contains("ab-1.txt"), "{cut}");
         assert_eq!(files[0].bytes, text.as_bytes());
-        let (whole, files) = body(&takes, "ab-1", "short".to_owned());
+        let (whole, files) = body(&takes, "ab-1", "short".to_owned(), "");
         assert_eq!((whole.as_str(), files.len()), ("short", 0));
     }
 

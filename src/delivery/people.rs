@@ -8,7 +8,7 @@ use crate::store::{Mark, NewInput, StoreError, codec};
 use crate::trackers::Called;
 
 /// The space of the cursors.
-const SPACE: &str = "poll";
+pub(super) const SPACE: &str = "poll";
 /// Tickets read at once to learn which ones are followed.
 const PAGE: usize = 500;
 

@@ -384,7 +384,8 @@ impl Worker {
         };
         let files = self.files(ticket)?;
         let body = body + &files.told(&ticket.language);
-        let (body, mut attachments) = instead::body(limits, &ticket.key, body);
+        let memory = self.memory(ticket)?;
+        let (body, mut attachments) = instead::body(limits, &ticket.key, body, &memory);
         attachments.extend(files.attachments);
         let given = render::given(self.state.as_ref(), ticket, &self.presentation)?;
         let mut draft = Draft {

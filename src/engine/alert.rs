@@ -142,7 +142,7 @@ impl Engine {
             sensitive: judged.sensitive,
             severity: judged.severity,
         };
-        self.state.alerts.insert(id, alert);
+        self.state.alerts.insert(id, Box::new(alert));
         self.state.by_key.insert(key, id);
         id
     }
@@ -467,7 +467,7 @@ impl Engine {
     }
 
     /// The element's active alerts changed: health follows.
-    fn join_element(&mut self, id: AlertId) {
+    pub(super) fn join_element(&mut self, id: AlertId) {
         let Some(element) = self.state.alerts.get(&id).map(|a| a.element) else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::model::ticket::{PersonChange, PersonDid, TicketFields, TicketStatus};
 use crate::model::{IncidentId, TicketId};
 use crate::sla::Contract;
 use crate::sla::glossary::Locale;
-use crate::sla::log::{By, CaseDid, EndedBy, is_over, is_waiting};
+use crate::sla::log::{By, CaseDid, EndedBy, is_over, is_rebuilt, is_waiting};
 use std::sync::Arc;
 
 /// Most services named in a subject.
@@ -47,6 +47,11 @@ impl Engine {
             let Some(contract) = self.named_contract(&key.1) else {
                 continue;
             };
+            let case = self.state.cases.get(&key);
+            if case.is_some_and(|case| is_rebuilt(&case.log)) {
+                // Its ticket was found; if not, it was closed.
+                continue;
+            }
             let reported = incident
                 .reported_by
                 .iter()
@@ -286,6 +291,21 @@ impl Engine {
             Some(IncidentState::Closed) | None => return,
         }
         self.note_operations(id, &text);
+    }
+
+    /// A note for the staff who wrote in the ticket of a case just now; the customer does not read it
+    /// where the tracker keeps internal notes apart.
+    pub(super) fn note_in_case_ticket(&mut self, text: &str) {
+        let ticket = self.touched_in_tracker;
+        let Some(ticket) = ticket.and_then(|id| self.state.tickets.get(&id)) else {
+            return;
+        };
+        let sla = &self.decisions.sla;
+        let contract = ticket.contract.as_ref().map(|name| sla.contracts.get(name));
+        if let Some(Some(contract)) = contract {
+            let text = self.told_to(contract, text);
+            self.add_note(ticket.id, &text, false);
+        }
     }
 
     /// A note for the staff: operations tickets alone get it.

@@ -26,6 +26,7 @@ impl Engine {
         weight: Weight,
         ended: Time,
     ) -> Outcome {
+        self.found_no_longer(incident);
         let element = self.state.alerts.get(&id).map_or(Sym(0), |a| a.element);
         let tally = self.tallies.entry(incident).or_default();
         tally.remove(weight);
@@ -341,6 +342,7 @@ impl Engine {
             return;
         }
         incident.state = IncidentState::Closed;
+        self.found_no_longer(id);
         self.close_cases(id);
         self.forget_mark(id);
         self.decide(id, Reason::ReopenWindowOver, "The reopen window is over.");

@@ -13,6 +13,8 @@ pub struct Gauges {
     /// Incidents that are not closed, by category, `sev` and state (`new`, `in_progress`,
     /// `waiting_customer`, `resolved`).
     pub incidents: BTreeMap<(Category, &'static str, &'static str), u64>,
+    /// When the oldest open one of each category was opened: what is owed no clock has an age.
+    pub oldest: BTreeMap<Category, Time>,
     /// Incidents whose impact is not known and that nobody has looked at.
     pub needs_triage: u64,
     /// When the oldest of them was opened.
@@ -78,7 +80,13 @@ impl Engine {
             let sev = incident.severity.map_or("none", |s| s.digit());
             let key = (incident.category, sev, state);
             *gauges.incidents.entry(key).or_default() += 1;
-            if incident.needs_triage && incident.state.is_open() {
+            if !incident.state.is_open() {
+                continue;
+            }
+            let oldest = gauges.oldest.entry(incident.category);
+            let oldest = oldest.or_insert(incident.opened_at);
+            *oldest = incident.opened_at.min(*oldest);
+            if incident.needs_triage {
                 gauges.needs_triage += 1;
                 let oldest = gauges.oldest_triage.unwrap_or(incident.opened_at);
                 gauges.oldest_triage = Some(oldest.min(incident.opened_at));

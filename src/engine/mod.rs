@@ -37,6 +37,7 @@
 //! | `names` | whose name must not reach another customer |
 //! | `request` | what people bring in: reports, questions |
 //! | `adopt` | tickets that exist already |
+//! | `rebuild`, `rebuild_cases` | what comes back out of open tickets when the store was lost |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
 //! | `receipt` | that a person's mail is heard once, and who is told its number |
 //! | `people` | what operators and people in trackers do |
@@ -84,6 +85,8 @@ mod overlaps;
 mod paging;
 mod people;
 mod quiet;
+mod rebuild;
+mod rebuild_cases;
 mod receipt;
 mod recurring;
 mod reopening;

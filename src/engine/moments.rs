@@ -45,10 +45,7 @@ impl Engine {
             if self.was_told(key, &word) {
                 continue;
             }
-            if moment.stage == Stage::Breached {
-                self.note_told(key, format!("{DUE}{word}/{}", moment.at));
-            }
-            self.note_told(key, word);
+            self.note_moment(key, moment);
             let due = Time(moment.at.saturating_mul(1000));
             let what = moment.target.word().replace('_', " ");
             let sev = view.severity.unwrap_or(0).to_string();
@@ -86,6 +83,15 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// From now on this moment was told.
+    pub(super) fn note_moment(&mut self, key: &(IncidentId, String), moment: &Moment) {
+        let word = moment.key();
+        if moment.stage == Stage::Breached {
+            self.note_told(key, format!("{DUE}{word}/{}", moment.at));
+        }
+        self.note_told(key, word);
     }
 
     /// Staff hear of a target that is at risk or was missed; customers read it in their report.

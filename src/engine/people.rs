@@ -305,6 +305,7 @@ impl Engine {
         text: &str,
         author: &str,
     ) {
+        self.found_no_longer(id);
         let Some(entry) = self.state.incidents.get_mut(&id) else {
             return;
         };

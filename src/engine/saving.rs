@@ -302,6 +302,9 @@ impl Engine {
                         .to_list
                         .extend(key.parse::<IncidentId>().map(|id| (id, due)));
                 }
+                "rebuilt" => {
+                    state.rebuilt.extend(key.parse::<u64>().map(IncidentId));
+                }
                 "healthy" => {
                     state.healthy.insert(key.clone());
                 }
@@ -412,7 +415,7 @@ impl Engine {
             let newest = newest.or_insert(alert.id);
             *newest = (*newest).max(alert.id);
         }
-        self.state.alerts.insert(alert.id, alert);
+        self.state.alerts.insert(alert.id, Box::new(alert));
     }
 
     fn restore_wakes(&mut self) {

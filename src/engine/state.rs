@@ -212,8 +212,8 @@ pub struct State {
     pub scalars: Scalars,
     /// Interned names.
     pub symbols: Symbols,
-    /// Alerts by id.
-    pub alerts: BTreeMap<AlertId, Alert>,
+    /// Alerts by id. Boxed: ids come in order, which leaves the map's nodes half empty.
+    pub alerts: BTreeMap<AlertId, Box<Alert>>,
     /// Alerts by identity.
     pub by_key: FxHashMap<AlertKey, AlertId>,
     /// The newest alert of a condition whose sender numbers its problems anew.
@@ -282,6 +282,8 @@ pub struct State {
     pub held_back: BTreeSet<IncidentId>,
     /// Those of them that the list does not name yet, and when it will.
     pub to_list: BTreeMap<IncidentId, Time>,
+    /// Incidents that came out of their tickets, whose severity stands as it was found there.
+    pub rebuilt: BTreeSet<IncidentId>,
     /// Open incidents that a person reported.
     pub reported: BTreeSet<IncidentId>,
     /// Recently applied change ids of people, to apply each once.
@@ -302,7 +304,7 @@ pub struct Dirty {
     /// Alerts.
     pub alerts: BTreeSet<AlertId>,
     /// Alerts that left memory with this save, as they were.
-    pub forgotten: BTreeMap<AlertId, Alert>,
+    pub forgotten: BTreeMap<AlertId, Box<Alert>>,
     /// New texts of alerts.
     pub texts: BTreeMap<AlertId, AlertText>,
     /// Incidents.

@@ -55,6 +55,7 @@ impl Engine {
             Input::Poisoned { seq, reason } => self.apply_poisoned(*seq, reason),
             Input::Remains(remains) => self.apply_remains(remains),
             Input::Notice(report) => self.apply_notice_report(report),
+            Input::Rebuilt(found) => self.apply_rebuilt(found),
         }
         // What was told late may have been due by now.
         self.serve_wakes(self.state.now);
@@ -286,6 +287,7 @@ impl Engine {
             self.state.scalars.created_at = self.state.now;
         }
         self.state.scalars.generation = generation.to_owned();
+        self.save_thing("installation", "generation".to_owned(), &generation);
         self.state.scalars.restarts += 1;
         self.state.dirty.scalars = true;
         let now = self.state.now;

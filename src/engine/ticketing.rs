@@ -237,17 +237,26 @@ impl Engine {
 
     /// Adds a note to one ticket, as those who see it may read it.
     pub(super) fn note_ticket(&mut self, id: TicketId, text: &str, public: bool) {
-        let (now, seq) = (self.state.now, self.state.cursor);
         let Some(ticket) = self.state.tickets.get(&id) else {
             return;
         };
-        let incident = ticket.incident;
         let text = match &ticket.contract {
-            Some(contract) => self.note_for_case(incident, contract, text, public),
+            Some(contract) => self.note_for_case(ticket.incident, contract, text, public),
             None => Some(text.to_owned()),
         };
-        let text = text.map(|text| self.outside(incident, &text));
-        let (Some(text), Some(ticket)) = (text, self.state.tickets.get_mut(&id)) else {
+        if let Some(text) = text {
+            self.add_note(id, &text, public);
+        }
+    }
+
+    /// Adds a note whose words its readers may read.
+    pub(super) fn add_note(&mut self, id: TicketId, text: &str, public: bool) {
+        let (now, seq) = (self.state.now, self.state.cursor);
+        let Some(incident) = self.state.tickets.get(&id).map(|ticket| ticket.incident) else {
+            return;
+        };
+        let text = self.outside(incident, text);
+        let Some(ticket) = self.state.tickets.get_mut(&id) else {
             return;
         };
         let mut waiting = ticket.notes.iter().filter(|note| !note.done);
@@ -260,8 +269,9 @@ impl Engine {
             return;
         }
         let number = ticket.notes.len();
-        let key = ticket.key.get(..12).unwrap_or(&ticket.key);
-        let marker = format!("{key}-{seq}-{number}");
+        // A ticket may outlive the journal, whose numbers then begin anew.
+        let of = short_hash([self.state.scalars.generation.as_str(), &ticket.key]);
+        let marker = format!("ab-{}-{seq}-{number}", of.get(..9).unwrap_or(&of));
         ticket.notes.push(TicketNote {
             marker,
             at: now,

@@ -130,6 +130,13 @@ impl Engine {
         self.was_told(key, OPENED)
     }
 
+    /// Its customer is taken to know of it, if customers hear of such.
+    pub(super) fn note_heard(&mut self, key: &(IncidentId, String), severity: Option<Severity>) {
+        if self.customers_hear_of(severity) && self.told_contract(key).is_some() {
+            self.note_told(key, OPENED.to_owned());
+        }
+    }
+
     /// A case was opened, or its severity changed: its customer hears of it, for the first time or
     /// again.
     pub(super) fn tell_case_changed(&mut self, key: &(IncidentId, String)) {
@@ -429,7 +436,8 @@ impl Engine {
     }
 
     /// An unclear promise goes back to its author: by mail if the author has an address, and as an
-    /// internal note on the ticket.
+    /// internal note where it was written, which may be the ticket of one contract's case, and on the
+    /// operations ticket.
     pub(super) fn return_promise(&mut self, id: IncidentId, author: &str, why: &str) {
         let text = format!(
             "The next update that {author} promised is not counted: {why}. Write it again, like \
@@ -437,6 +445,7 @@ impl Engine {
         );
         self.decide_by(id, Reason::PromiseUnclear, text.clone(), author);
         self.note_tickets(id, &text, false);
+        self.note_in_case_ticket(&text);
         let plan = self.decisions.notices.clone();
         let mut readers = plan.staff(author);
         if readers.is_empty() && author.contains('@') {

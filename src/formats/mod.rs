@@ -354,7 +354,10 @@ impl Decoded {
         members: impl IntoIterator<Item = Result<Event, Undecodable>>,
     ) -> Result<Decoded, Undecodable> {
         let mut decoded = Decoded::default();
-        for (number, member) in members.into_iter().enumerate() {
+        let members = members.into_iter();
+        // Events are large: room for one that is not needed costs more than the one that is.
+        decoded.events.reserve_exact(members.size_hint().0);
+        for (number, member) in members.enumerate() {
             match member {
                 Ok(event) => decoded.events.push(event),
                 Err(error) if decoded.problems.len() < 100 => {

@@ -191,6 +191,8 @@ impl Intake {
                     } else {
                         rows.head(sender.clone(), decoded, raw);
                     }
+                    pending.reserve_exact(events.len());
+                    accepted.reserve(events.len());
                     for event in events {
                         odd += u64::from(!event.problems.is_empty());
                         let key = AlertKey::of(&scope, &event.identity);
@@ -250,25 +252,28 @@ impl Intake {
                 repeats: &self.repeats,
                 claims: Vec::new(),
             };
-            let mut news = Vec::new();
             let mut waiting: Vec<(Waiting, Pending)> = Vec::new();
             let now = self.clock.now();
-            for next in pending {
-                let verdict =
-                    self.repeats
-                        .claim(next.key, &next.event, &source.name, now, round < 2);
-                match verdict {
-                    Verdict::Journal(claim) => {
-                        claims.claims.push(claim);
-                        news.push(next);
+            // Collected in the place of what was pending.
+            let news: Vec<Pending> = pending
+                .into_iter()
+                .filter_map(|next| {
+                    let (key, event) = (next.key, &next.event);
+                    let may_wait = round < 2;
+                    match self.repeats.claim(key, event, &source.name, now, may_wait) {
+                        Verdict::Journal(claim) => {
+                            claims.claims.push(claim);
+                            return Some(next);
+                        }
+                        Verdict::Repeat(of) => {
+                            accepted.repeat_of.get_or_insert(of);
+                            accepted.set(next.place, Fate::Duplicate);
+                        }
+                        Verdict::Wait(wait) => waiting.push((wait, next)),
                     }
-                    Verdict::Repeat(of) => {
-                        accepted.repeat_of.get_or_insert(of);
-                        accepted.set(next.place, Fate::Duplicate);
-                    }
-                    Verdict::Wait(wait) => waiting.push((wait, next)),
-                }
-            }
+                    None
+                })
+                .collect();
             let (inputs, places) = rows.inputs(news);
             let marks = std::mem::take(&mut marks);
             if !inputs.is_empty() || !marks.is_empty() {
@@ -356,6 +361,11 @@ impl Intake {
 }
 
 impl Accepted {
+    fn reserve(&mut self, events: usize) {
+        self.fates.reserve_exact(events);
+        self.dedup_keys.reserve_exact(events);
+    }
+
     fn push(&mut self, dedup_key: Option<String>) -> usize {
         self.fates.push(Fate::Duplicate);
         self.dedup_keys.push(dedup_key);
@@ -467,6 +477,7 @@ impl<'a> Rows<'a> {
 
     fn push(&mut self, input: Input, raw: Option<Vec<u8>>, fates: RowFates) {
         let at = self.at;
+        self.ready.reserve_exact(1);
         self.ready.push((NewInput { at, input, raw }, fates));
     }
 
@@ -482,7 +493,9 @@ impl<'a> Rows<'a> {
                 ..head.clone()
             };
             let raw = raw.take();
-            let mut fates = Vec::new();
+            let count = news.len().min(limits::EVENTS_PER_MESSAGE_MAX);
+            message.events.reserve_exact(count);
+            let mut fates = Vec::with_capacity(count);
             for (index, next) in news
                 .by_ref()
                 .take(limits::EVENTS_PER_MESSAGE_MAX)
@@ -493,6 +506,13 @@ impl<'a> Rows<'a> {
             }
             self.push(Input::Message(message), raw, fates);
         }
-        std::mem::take(&mut self.ready).into_iter().unzip()
+        let ready = std::mem::take(&mut self.ready);
+        let mut inputs = Vec::with_capacity(ready.len());
+        let mut fates = Vec::with_capacity(ready.len());
+        for (input, row) in ready {
+            inputs.push(input);
+            fates.push(row);
+        }
+        (inputs, fates)
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! A decoder that panics or takes too long gives an [`Undecodable`] with the reason; the bytes are
 //! kept by the caller. Before decoding, a digest of the bytes is written to a slot of the mark
-//! file and wiped afterwards. A process that dies inside a decoder (stack overflow, abort, killed
-//! by the watchdog) leaves the mark; bytes that were in hand at two deaths are not decoded again.
-//! Marks are not synced: they must survive the process, not the machine. Invariant: no bytes can
-//! kill the daemon more than twice.
+//! file. A process that dies inside a decoder (stack overflow, abort, killed by the watchdog)
+//! leaves the mark; bytes that were in a slot at two deaths, and were never decoded in between,
+//! are not decoded again. Marks of what was decoded stay until their slot is used again: wiping
+//! them would cost a second write a message, and decoding well clears a suspicion anyway. Marks
+//! are not synced: they must survive the process, not the machine. Invariant: no bytes can kill
+//! the daemon more than twice.
 
 use super::Tried;
 use crate::formats::Undecodable;
@@ -15,7 +17,8 @@ use std::fs::{File, OpenOptions};
 use std::hash::Hasher;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,9 +31,9 @@ type Digest = [u8; 16];
 
 /// The fence. Shared by all doors.
 pub struct Fence {
-    marks: Option<File>,
+    marks: Option<Marks>,
     free: Mutex<Vec<u16>>,
-    deadly: FxHashMap<Digest, u32>,
+    suspects: Suspects,
     slow: Arc<tokio::sync::Semaphore>,
     budget: Duration,
 }
@@ -41,7 +44,7 @@ impl Fence {
         Fence {
             marks: None,
             free: Mutex::default(),
-            deadly: FxHashMap::default(),
+            suspects: Suspects::default(),
             slow: Arc::new(tokio::sync::Semaphore::new(limits::DECODE_SLOW_MAX)),
             budget: Duration::from_secs(limits::DECODE_SECONDS),
         }
@@ -52,22 +55,22 @@ impl Fence {
         Fence { budget, ..self }
     }
 
-    /// A fence with its marks in `dir`: reads what was in hand when the last process died, adds it
-    /// to the list of suspects, and starts with empty marks.
+    /// A fence with its marks in `dir`: reads what the last process had in its slots if it died,
+    /// adds it to the list of suspects, and starts with empty marks.
     pub fn open(dir: &Path) -> std::io::Result<Fence> {
         let marks_file = dir.join("decoder-marks");
         let suspects_file = dir.join("decoder-suspects");
-        let mut deadly = read_suspects(&suspects_file);
+        let mut deaths = read_suspects(&suspects_file);
         let left = std::fs::read(&marks_file).unwrap_or_default();
         let (slots, _) = left.as_chunks::<16>();
-        let mut died = 0u32;
+        let mut watched = 0u32;
         for slot in slots.iter().filter(|slot| **slot != [0; 16]) {
-            *deadly.entry(*slot).or_default() += 1;
-            died += 1;
+            *deaths.entry(*slot).or_default() += 1;
+            watched += 1;
         }
-        if died > 0 {
-            tracing::warn!(suspects = died, "last_process_died_decoding");
-            write_suspects(&suspects_file, &deadly)?;
+        if watched > 0 {
+            tracing::info!(watched, "last_process_died_decoding");
+            write_suspects(&suspects_file, &deaths)?;
         }
         let marks = OpenOptions::new()
             .create(true)
@@ -75,9 +78,9 @@ impl Fence {
             .write(true)
             .open(&marks_file)?;
         Ok(Fence {
-            marks: Some(marks),
+            marks: Some(Marks(marks)),
             free: Mutex::new((0..SLOTS).rev().collect()),
-            deadly,
+            suspects: Suspects::new(suspects_file, deaths),
             ..Fence::without_marks()
         })
     }
@@ -85,13 +88,16 @@ impl Fence {
     /// Decodes in place. For small bodies, where starting a thread would cost more than it saves.
     pub fn decode(&self, sender: &str, bytes: &[u8], decode: impl FnOnce() -> Tried) -> Tried {
         let digest = digest(bytes);
-        if self.is_deadly(&digest) {
+        if self.suspects.is_deadly(&digest) {
             return deadly(sender);
         }
         let slot = self.mark(&digest);
         let tried = catch_unwind(AssertUnwindSafe(decode))
             .unwrap_or_else(|panic| (sender.to_owned(), Err(panicked(panic.as_ref()))));
-        self.unmark(slot);
+        self.suspects.clear(&digest);
+        if let Some(slot) = slot {
+            self.free_slots().push(slot);
+        }
         tried
     }
 
@@ -127,21 +133,11 @@ impl Fence {
         }
     }
 
-    fn is_deadly(&self, digest: &Digest) -> bool {
-        !self.deadly.is_empty()
-            && self
-                .deadly
-                .get(digest)
-                .is_some_and(|deaths| *deaths >= DEATHS_MAX)
-    }
-
     fn mark(&self, digest: &Digest) -> Option<u16> {
         let marks = self.marks.as_ref()?;
         let slot = self.free_slots().pop()?;
-        if marks
-            .write_at(digest, u64::from(slot) * SLOT_BYTES)
-            .is_err()
-        {
+        let place = u64::from(slot) * SLOT_BYTES;
+        if marks.0.write_at(digest, place).is_err() {
             // A full disk must not stop decoding; the append will say what is wrong.
             self.free_slots().push(slot);
             return None;
@@ -149,15 +145,61 @@ impl Fence {
         Some(slot)
     }
 
-    fn unmark(&self, slot: Option<u16>) {
-        if let (Some(slot), Some(marks)) = (slot, self.marks.as_ref()) {
-            let _ = marks.write_at(&[0; 16], u64::from(slot) * SLOT_BYTES);
-            self.free_slots().push(slot);
+    fn free_slots(&self) -> std::sync::MutexGuard<'_, Vec<u16>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The mark file. A process that is stopped has nothing in hand and leaves it empty.
+struct Marks(File);
+
+impl Drop for Marks {
+    fn drop(&mut self) {
+        // What is left is watched at the next start, and cleared once it was decoded.
+        let _ = self.0.set_len(0);
+    }
+}
+
+/// Bytes that were in a slot when a process died, and how often, since they were last decoded.
+#[derive(Default)]
+struct Suspects {
+    file: PathBuf,
+    any: AtomicBool,
+    deaths: Mutex<FxHashMap<Digest, u32>>,
+}
+
+impl Suspects {
+    fn new(file: PathBuf, deaths: FxHashMap<Digest, u32>) -> Suspects {
+        Suspects {
+            file,
+            any: AtomicBool::new(!deaths.is_empty()),
+            deaths: Mutex::new(deaths),
         }
     }
 
-    fn free_slots(&self) -> std::sync::MutexGuard<'_, Vec<u16>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_deadly(&self, digest: &Digest) -> bool {
+        self.any.load(Ordering::Relaxed)
+            && self
+                .deaths()
+                .get(digest)
+                .is_some_and(|deaths| *deaths >= DEATHS_MAX)
+    }
+
+    /// They were decoded, and the process lives.
+    fn clear(&self, digest: &Digest) {
+        if !self.any.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut deaths = self.deaths();
+        if deaths.remove(digest).is_some() {
+            self.any.store(!deaths.is_empty(), Ordering::Relaxed);
+            // If it cannot be written, they are watched once more than needed.
+            let _ = write_suspects(&self.file, &deaths);
+        }
+    }
+
+    fn deaths(&self) -> std::sync::MutexGuard<'_, FxHashMap<Digest, u32>> {
+        self.deaths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -248,25 +290,42 @@ mod tests {
     #[test]
     fn bytes_in_hand_at_two_deaths_are_not_decoded_again() {
         let dir = tempfile::tempdir().unwrap();
-        for death in 0..2 {
+        for _ in 0..2 {
             let fence = Fence::open(dir.path()).unwrap();
-            assert!(fence.decode("x", b"bad", good).1.is_ok(), "death {death}");
+            assert!(!fence.suspects.is_deadly(&digest(b"bad")));
             assert!(fence.mark(&digest(b"bad")).is_some());
+            dies(fence);
         }
-        let fence = Fence::open(dir.path()).unwrap();
-        let reason = fence.decode("x", b"bad", good).1.unwrap_err().reason;
-        assert!(reason.contains("died twice"), "{reason}");
-        assert!(fence.decode("x", b"fine", good).1.is_ok());
-        drop(fence);
-        assert!(Fence::open(dir.path()).unwrap().is_deadly(&digest(b"bad")));
+        for _ in 0..2 {
+            let fence = Fence::open(dir.path()).unwrap();
+            let reason = fence.decode("x", b"bad", good).1.unwrap_err().reason;
+            assert!(reason.contains("died twice"), "{reason}");
+            assert!(fence.decode("x", b"fine", good).1.is_ok());
+        }
     }
 
     #[test]
-    fn a_finished_decoding_leaves_no_mark() {
+    fn what_was_decoded_is_never_deadly_however_often_the_process_dies_afterwards() {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..4 {
             let fence = Fence::open(dir.path()).unwrap();
             assert!(fence.decode("x", b"fine", good).1.is_ok());
+            dies(fence);
         }
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_leaves_nobody_to_watch() {
+        let dir = tempfile::tempdir().unwrap();
+        let fence = Fence::open(dir.path()).unwrap();
+        assert!(fence.decode("x", b"fine", good).1.is_ok());
+        drop(fence);
+        let fence = Fence::open(dir.path()).unwrap();
+        assert!(!fence.suspects.any.load(Ordering::Relaxed));
+    }
+
+    /// Ends without tidying up, as a process that is killed.
+    fn dies(fence: Fence) {
+        std::mem::forget(fence);
     }
 }

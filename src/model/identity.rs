@@ -138,7 +138,16 @@ impl fmt::Debug for AlertKey {
 
 /// The canonical bytes: version, kind, then each part with its length in front.
 pub fn encode(scope: &str, identity: &Identity) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(96);
+    let text = match identity {
+        Identity::Key(key) => key.len(),
+        Identity::Object {
+            site,
+            host,
+            component,
+            check,
+        } => site.len() + host.len() + component.len() + check.len(),
+    };
+    let mut bytes = Vec::with_capacity(64 + scope.len() + text);
     bytes.push(ENCODING_VERSION);
     let mut part = |text: &str| {
         bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());

@@ -5,6 +5,7 @@ use super::command::Command;
 use super::event::Event;
 use super::id::IncidentId;
 use super::identity::AlertKey;
+use super::memory::FoundTicket;
 use super::notice::{Author, MaintenanceNotice, Reply};
 use super::outgoing::NoticeReport;
 use super::ticket::{DeliveryReport, PersonChange};
@@ -78,6 +79,8 @@ pub enum Input {
     Remains(Remains),
     /// What came of sending a notice.
     Notice(NoticeReport),
+    /// The store was lost: these open tickets were found in the trackers.
+    Rebuilt(Vec<FoundTicket>),
 }
 
 impl Input {
@@ -97,6 +100,7 @@ impl Input {
             Input::Poisoned { .. } => "poisoned",
             Input::Remains(_) => "remains",
             Input::Notice(_) => "notice",
+            Input::Rebuilt(_) => "rebuilt",
         }
     }
 
@@ -109,6 +113,10 @@ impl Input {
                 command: Command::Request(request),
                 ..
             } => request.sensitive,
+            Input::Rebuilt(found) => {
+                let mut memories = found.iter().filter_map(|ticket| ticket.memory.as_ref());
+                memories.any(|memory| memory.sensitive)
+            }
             Input::Remains(remains) => remains.alerts.iter().any(|(_, text)| text.sensitive),
             _ => false,
         }

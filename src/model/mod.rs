@@ -8,6 +8,7 @@ pub mod id;
 pub mod identity;
 pub mod incident;
 pub mod input;
+pub mod memory;
 pub mod notice;
 pub mod outgoing;
 pub mod reason;

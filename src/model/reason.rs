@@ -233,6 +233,8 @@ words!(
         SecurityMarked = "security_marked",
         /// A person released a security message.
         SecurityReleased = "security_released",
+        /// The store was lost; this comes out of open tickets.
+        Rebuilt = "rebuilt",
     }
 );
 

@@ -192,6 +192,7 @@ impl Player<'_> {
             | Input::Due
             | Input::ClockStep { .. }
             | Input::Restart { .. }
+            | Input::Rebuilt(_)
             | Input::Poisoned { .. } => self.engine.step(sequenced),
         }
         Ok(())

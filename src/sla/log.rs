@@ -154,6 +154,8 @@ pub enum CaseDid {
     MaintenanceStart,
     /// Planned work on what it is about ends.
     MaintenanceEnd,
+    /// The store was lost: what stands before this came out of tickets and is approximate.
+    Rebuilt,
 }
 
 /// A verdict as it fell.
@@ -198,6 +200,11 @@ pub fn agreed(log: &[CaseEvent]) -> Option<&str> {
     })
 }
 
+/// Whether it came out of tickets after the store was lost: its clocks are approximate.
+pub fn is_rebuilt(log: &[CaseEvent]) -> bool {
+    log.iter().any(|event| event.what == CaseDid::Rebuilt)
+}
+
 /// When its ticket first existed in a tracker.
 pub fn ticketed(log: &[CaseEvent]) -> Option<Time> {
     let made = log.iter().filter(|event| event.what == CaseDid::Ticketed);
@@ -237,6 +244,7 @@ impl CaseDid {
             | CaseDid::Closed
             | CaseDid::Agreed { .. }
             | CaseDid::Ticketed
+            | CaseDid::Rebuilt
             | CaseDid::Settled(_)
             | CaseDid::UpdatesSettled { .. } => 9,
         }

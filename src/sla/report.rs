@@ -150,6 +150,8 @@ pub enum CorrectionKind {
     Withdrawn,
     /// It was found long after its due instant.
     FoundLate,
+    /// The store was lost: the clocks came out of tickets.
+    Rebuilt,
 }
 
 impl CorrectionKind {
@@ -158,6 +160,7 @@ impl CorrectionKind {
         match self {
             CorrectionKind::Withdrawn => "withdrawn",
             CorrectionKind::FoundLate => "found_late",
+            CorrectionKind::Rebuilt => "rebuilt",
         }
     }
 }
@@ -192,7 +195,7 @@ pub struct Correction {
     pub month: String,
     /// The target.
     pub target: String,
-    /// `withdrawn` or `found_late`.
+    /// `withdrawn`, `found_late` or `rebuilt`.
     pub kind: String,
 }
 

@@ -202,7 +202,7 @@ fn known_from_the_start(sources: &BTreeSet<String>) -> Vec<(Family, Vec<String>)
         }
         known.push((Family::CustomerWaitSeconds, words(&[level])));
     }
-    for kind in ["withdrawn", "found_late"] {
+    for kind in ["withdrawn", "found_late", "rebuilt"] {
         known.push((Family::SlaCorrections, words(&[kind])));
     }
     for source in sources.iter().map(String::as_str).chain(["other"]) {
@@ -272,12 +272,15 @@ fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<Metri
             vec![gauge(Vec::new(), value)],
         )
     };
-    let mut incidents = Vec::new();
+    let (mut incidents, mut oldest_open) = (Vec::new(), Vec::new());
     for category in [
         Category::Incident,
         Category::Provisioning,
         Category::Inquiry,
     ] {
+        let since = gauges.oldest.get(&category).copied();
+        let labels = pairs(&["category"], &[category.word()]);
+        oldest_open.push(gauge(labels, since.map_or(0.0, seconds)));
         for sev in ["1", "2", "3", "4", "5", "none"] {
             for state in ["new", "in_progress", "waiting_customer", "resolved"] {
                 let count = gauges.incidents.get(&(category, sev, state));
@@ -308,6 +311,12 @@ fn standing_gauges(standing: &Standing, sources: &BTreeSet<String>) -> Vec<Metri
             "Incidents that are not closed; resolved: within the reopen window.",
             MetricType::GAUGE,
             incidents,
+        ),
+        family(
+            "alertbridge_incidents_oldest_timestamp_seconds",
+            "When the oldest open one was opened; 0: there is none.",
+            MetricType::GAUGE,
+            oldest_open,
         ),
         family(
             "alertbridge_source_last_event_timestamp_seconds",

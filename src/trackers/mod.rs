@@ -145,6 +145,8 @@ pub enum Reopens {
 pub struct Capabilities {
     /// Tickets can be found by our key through a consistent read.
     pub finds_by_key: bool,
+    /// Open tickets with a key of the bridge's can be listed with their texts, whatever the key.
+    pub lists_open: bool,
     /// Where the key stands, for people.
     pub key_kept: &'static str,
     /// A create with a key that it knows makes no second ticket: it can simply be sent again.
@@ -185,6 +187,7 @@ impl Capabilities {
     /// A tracker that can do everything; its settle time and its limits are to be named.
     pub const TICKETS: Capabilities = Capabilities {
         finds_by_key: true,
+        lists_open: false,
         key_kept: "",
         creates_once: false,
         settle: Duration::from_secs(30),
@@ -407,6 +410,18 @@ impl RemoteTicket {
     }
 }
 
+/// An open ticket that carries a key of the bridge's, whosever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenTicket {
+    /// The ticket; its markers are not read.
+    pub ticket: RemoteTicket,
+    /// Its text as it was opened.
+    pub text: String,
+    /// What others than the bridge did to it, oldest first, with the change ids of
+    /// [`Tracker::changes`].
+    pub history: Vec<PersonChange>,
+}
+
 /// One outside ticket system.
 pub trait Tracker: Send + Sync {
     /// The configured name.
@@ -441,6 +456,12 @@ pub trait Tracker: Send + Sync {
         cursor: &'a str,
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>>;
+
+    /// Every open ticket that carries a key of the form of the bridge's: what is left when the store
+    /// is lost. Called where [`Capabilities::lists_open`] says so.
+    fn open_tickets(&self) -> BoxFuture<'_, Called<Vec<OpenTicket>>> {
+        Box::pin(async { Called::refused("its open tickets cannot be listed by their key") })
+    }
 
     /// How long good answers since the last question asked to wait, because the tracker's rate is
     /// nearly used up; told once.

@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod files;
 mod given;
+mod open;
 mod shape;
 
 pub use config::{Markup, RedmineConfig};
@@ -17,7 +18,8 @@ pub use config::{Markup, RedmineConfig};
 use super::client::{Answer, Client, secret_header};
 use super::words::{Severities, Statuses, path_part, word};
 use super::{
-    Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker, flat, text,
+    Asked, Called, Capabilities, Change, Draft, Known, OpenTicket, RemoteTicket, Takes, Tracker,
+    flat, text,
 };
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
@@ -101,6 +103,7 @@ impl Redmine {
                 poll_every: Duration::from_secs(config.poll_seconds.max(1)),
                 subject_chars_max: SUBJECT_CHARS_MAX,
                 body_bytes_max: 60 * 1024,
+                lists_open: true,
                 attachment_bytes_max: 1024 * 1024,
                 takes: Takes {
                     requestor: false,
@@ -547,6 +550,10 @@ impl Tracker for Redmine {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { flat(self.follow(cursor, known).await) })
+    }
+
+    fn open_tickets(&self) -> BoxFuture<'_, Called<Vec<OpenTicket>>> {
+        Box::pin(async move { flat(self.list_open().await) })
     }
 
     fn pause_asked(&self) -> Option<Duration> {

@@ -8,6 +8,7 @@
 mod changes;
 mod check;
 mod config;
+mod open;
 mod shape;
 
 pub use config::RtConfig;
@@ -15,7 +16,8 @@ pub use config::RtConfig;
 use super::client::{Answer, Client, secret_header, send, written};
 use super::words::Statuses;
 use super::{
-    Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Takes, Tracker, flat, text,
+    Asked, Called, Capabilities, Change, Draft, Known, OpenTicket, RemoteTicket, Takes, Tracker,
+    flat, text,
 };
 use crate::limits;
 use crate::model::Time;
@@ -91,6 +93,7 @@ impl RequestTracker {
             name: name.to_owned(),
             client,
             capabilities: Capabilities {
+                lists_open: true,
                 key_kept: "the custom field `AlertKey`, else the subject",
                 settle: Duration::from_secs(config.settle_seconds),
                 poll_every: Duration::from_secs(config.poll_seconds.max(1)),
@@ -524,6 +527,10 @@ impl Tracker for RequestTracker {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { flat(self.follow(cursor, known).await) })
+    }
+
+    fn open_tickets(&self) -> BoxFuture<'_, Called<Vec<OpenTicket>>> {
+        Box::pin(async move { flat(self.list_open().await) })
     }
 
     fn pause_asked(&self) -> Option<Duration> {

@@ -2,7 +2,9 @@
 
 use alertbridge::model::Time;
 use alertbridge::model::ticket::{PersonChange, RemoteRef, TicketFields, TicketStatus};
-use alertbridge::trackers::{Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker};
+use alertbridge::trackers::{
+    Called, Capabilities, Change, Draft, Known, OpenTicket, RemoteTicket, Tracker,
+};
 use futures_util::future::BoxFuture;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +23,10 @@ pub struct Memory {
     pub notes: Mutex<Vec<(usize, String)>>,
     /// Tickets that were closed as another's duplicate.
     pub twins: AtomicU64,
+    /// What people did, with the number of the ticket from 0.
+    pub history: Mutex<Vec<(usize, PersonChange)>>,
+    /// When its first ticket was made; each later one a millisecond later.
+    pub began: Time,
     /// What it asks for with its next answer.
     pub pause: Mutex<Option<Duration>>,
 }
@@ -34,6 +40,8 @@ impl Memory {
             tickets: Mutex::default(),
             notes: Mutex::default(),
             twins: AtomicU64::new(0),
+            history: Mutex::default(),
+            began: Time(0),
             pause: Mutex::default(),
         }
     }
@@ -55,7 +63,7 @@ impl Memory {
             key: draft.key,
             fields,
             markers: own.map(|(_, marker)| marker.clone()).collect(),
-            created_at: Some(Time(i64::try_from(n).unwrap())),
+            created_at: Some(Time(self.began.0 + i64::try_from(n).unwrap())),
         }
     }
 }
@@ -138,6 +146,26 @@ impl Tracker for Memory {
         _known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { self.answer(|| (Vec::new(), cursor.to_owned())) })
+    }
+
+    fn open_tickets(&self) -> BoxFuture<'_, Called<Vec<OpenTicket>>> {
+        Box::pin(async move {
+            self.answer(|| {
+                let count = self.tickets.lock().unwrap().len();
+                let history = self.history.lock().unwrap();
+                let open = (0..count).map(|n| OpenTicket {
+                    ticket: self.ticket(n),
+                    text: self.tickets.lock().unwrap()[n].0.body.clone(),
+                    history: history
+                        .iter()
+                        .filter(|(of, _)| *of == n)
+                        .map(|(_, change)| change.clone())
+                        .collect(),
+                });
+                open.filter(|open| !open.ticket.fields.status.is_over())
+                    .collect()
+            })
+        })
     }
 
     fn pause_asked(&self) -> Option<Duration> {

@@ -3,9 +3,10 @@
 #![allow(dead_code)]
 
 use alertbridge::model::Time;
-use alertbridge::model::severity::Severity;
+use alertbridge::model::memory::TicketMemory;
+use alertbridge::model::severity::{Basis, Category, Severity};
 use alertbridge::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields, TicketStatus};
-use alertbridge::trackers::{Called, Change, Draft, RemoteTicket, Reopens, Tracker};
+use alertbridge::trackers::{Called, Change, Draft, OpenTicket, RemoteTicket, Reopens, Tracker};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -105,6 +106,7 @@ pub async fn holds(tracker: &dyn Tracker, people: &dyn People) {
     twins_are_closed(tracker).await;
     hostile_text_stays_text(tracker).await;
     what_people_do_is_told_once(tracker, people).await;
+    open_ones_are_listed_with_their_past(tracker, people).await;
     the_check_finds_nothing_wrong(tracker).await;
 }
 
@@ -333,6 +335,91 @@ fn is(act: Act, what: &PersonDid) -> bool {
         (Act::Resolve, PersonDid::Status(status)) => status.is_over(),
         (Act::Reopen, PersonDid::Status(status)) => !status.is_over(),
         _ => false,
+    }
+}
+
+/// What is left when the bridge has lost its store: whoever else's ticket is not listed, and what
+/// people did has the ids that a poll tells.
+pub async fn open_ones_are_listed_with_their_past(tracker: &dyn Tracker, people: &dyn People) {
+    if !tracker.capabilities().lists_open {
+        return;
+    }
+    let cursor = cursor_now(tracker).await;
+    let line = memory().line();
+    let with_memory = |key: &str| Draft {
+        body: format!("psu-1 failed\n\n> it_is *said*\n\n{line}\n"),
+        ..draft(key, "psu-1 failed")
+    };
+    let (key, over) = (fresh_key(), fresh_key());
+    let ticket = done(tracker.open(&with_memory(&key)).await);
+    let ended = done(tracker.open(&with_memory(&over)).await);
+    let none = done(tracker.open(&draft("", "nobody's")).await);
+    assert!(people.act(&ended, Act::Resolve).await);
+    assert!(people.act(&ticket, Act::Answer("We look at it.")).await);
+    assert!(people.act(&ticket, Act::Wait).await);
+    let began = SystemTime::now();
+    let (mine, all) = loop {
+        let all = done(tracker.open_tickets().await);
+        let mine = all.iter().find(|open| open.ticket.remote.key == ticket.key);
+        let waits = |open: &&OpenTicket| open.ticket.fields.status == TicketStatus::WaitingCustomer;
+        if let Some(mine) = mine.filter(waits) {
+            break (mine.clone(), all);
+        }
+        assert!(
+            began.elapsed().unwrap() < Duration::from_secs(60),
+            "{mine:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
+    assert!(all.iter().all(|open| open.ticket.remote.key != ended.key));
+    assert!(all.iter().all(|open| open.ticket.remote.key != none.key));
+    assert!(all.iter().all(|open| open.ticket.key.starts_with("ab-")));
+    assert_eq!(mine.ticket.key, key);
+    assert_eq!(mine.ticket.fields.severity, Some(Severity::S3));
+    assert!(mine.ticket.created_at.is_some());
+    assert_eq!(
+        TicketMemory::read(&mine.text),
+        Some(memory()),
+        "{}",
+        mine.text
+    );
+    let answered = |what: &PersonDid| matches!(what, PersonDid::Answered { .. });
+    let waits = |what: &PersonDid| *what == PersonDid::Status(TicketStatus::WaitingCustomer);
+    let at = |is: &dyn Fn(&PersonDid) -> bool| mine.history.iter().position(|c| is(&c.what));
+    let (answer, wait) = (at(&answered).unwrap(), at(&waits).unwrap());
+    assert!(answer < wait, "{:?}", mine.history);
+    let known = |remote: &str| remote == ticket.key;
+    let mut polled: Vec<PersonChange> = Vec::new();
+    let mut cursor = cursor;
+    let began = SystemTime::now();
+    while polled.len() < mine.history.len() {
+        let (changes, next) = done(tracker.changes(&cursor, &known).await);
+        polled.extend(changes);
+        cursor = next;
+        assert!(
+            began.elapsed().unwrap() < Duration::from_secs(60),
+            "{polled:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    for change in &mine.history {
+        assert!(polled.contains(change), "{change:?} is none of {polled:?}");
+    }
+}
+
+fn memory() -> TicketMemory {
+    TicketMemory {
+        generation: "0123abcd".to_owned(),
+        incident: 12,
+        route: "operations_1".to_owned(),
+        cycle: 1,
+        contract: Some("acme".to_owned()),
+        category: Category::Incident,
+        severity: Some(Severity::S3),
+        basis: Basis::Rule,
+        opened_at: Time::from_seconds(1_780_000_000),
+        sensitive: false,
+        about: None,
     }
 }
 

@@ -77,7 +77,7 @@ fn the_chain_is_told_from_event_to_severity() {
     let alerts: Vec<(Alert, AlertText)> = state
         .alerts
         .values()
-        .map(|alert| (alert.clone(), state.dirty.texts[&alert.id].clone()))
+        .map(|alert| (Alert::clone(alert), state.dirty.texts[&alert.id].clone()))
         .collect();
     let explained = explain(&Recorded {
         incident: &state.incidents[&IncidentId(1)],

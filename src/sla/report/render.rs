@@ -29,7 +29,7 @@ const BODY: &str = "<body>\n";
 const BODY_END: &str = "</body>";
 
 /// The columns of the CSV; English keys in every language.
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 35] = [
     "id",
     "link",
     "category",
@@ -48,6 +48,8 @@ const COLUMNS: [&str; 33] = [
     "merged",
     "waits",
     "wait_seconds",
+    "age_seconds",
+    "approximate",
     "target",
     "cycle",
     "period",
@@ -189,6 +191,8 @@ fn line(ticket: &TicketRow, target: Option<&TargetRow>) -> Vec<String> {
         ticket.merged.to_string(),
         ticket.waits.len().to_string(),
         ticket.wait_seconds.to_string(),
+        ticket.age_seconds.to_string(),
+        ticket.approximate.to_string(),
     ];
     if let Some(row) = target {
         cells.extend([

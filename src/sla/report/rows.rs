@@ -3,7 +3,7 @@
 use super::{CaseFacts, Month, ReportFacts, cycles};
 use crate::model::Ended;
 use crate::sla::clock::{ClockState, ClockView, View};
-use crate::sla::log::CaseDid;
+use crate::sla::log::{CaseDid, is_rebuilt};
 use crate::sla::policy::Target;
 use serde::Serialize;
 
@@ -141,10 +141,14 @@ pub struct TicketRow {
     pub escalations: Vec<RiseRow>,
     /// Seconds of the waits that did not count.
     pub wait_seconds: i64,
+    /// Seconds from the report to the end; of one that is open, to the month's end or to now.
+    pub age_seconds: i64,
     /// When it ended: resolved, or found not to count.
     pub ended: Option<String>,
     /// The version of the contract's terms that it keeps.
     pub policy_version: String,
+    /// It came out of its ticket after the store was lost: what stands here is what the tracker held.
+    pub approximate: bool,
 }
 
 /// A ticket's line; `None`: it has no part in the month.
@@ -203,9 +207,11 @@ pub(super) fn ticket(case: &CaseFacts, facts: &ReportFacts) -> Option<TicketRow>
             .collect(),
         wait_seconds: waits.iter().filter(|w| w.counts).map(|w| w.seconds).sum(),
         waits,
+        age_seconds: (ended_at.unwrap_or(now).min(month.until) - reported).max(0),
         escalations: views.iter().flat_map(|view| rises(view, month)).collect(),
         ended: shown(ended_at.filter(|at| *at < month.until)),
         policy_version: case.contract.version.clone(),
+        approximate: is_rebuilt(case.log),
     })
 }
 

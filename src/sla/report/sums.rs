@@ -114,6 +114,8 @@ pub struct VolumeSum {
     pub closed: BTreeMap<String, usize>,
     /// Open at its end, by category.
     pub carried_over: BTreeMap<String, usize>,
+    /// How old they became or are, by category: what provisioning is measured by, as it has no clock.
+    pub age: BTreeMap<String, Spread>,
     /// Alerts.
     pub alerts: AlertCounts,
     /// Ended as false alarms.
@@ -286,6 +288,7 @@ pub(super) fn volume(tickets: &[TicketRow], alerts: AlertCounts) -> VolumeSum {
         alerts,
         ..VolumeSum::default()
     };
+    let mut ages: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for ticket in tickets {
         for (is_so, counts) in [
             (ticket.opened_in_month, &mut sum.opened),
@@ -296,6 +299,8 @@ pub(super) fn volume(tickets: &[TicketRow], alerts: AlertCounts) -> VolumeSum {
                 *counts.entry(ticket.category.clone()).or_default() += 1;
             }
         }
+        let category = ticket.category.clone();
+        ages.entry(category).or_default().push(ticket.age_seconds);
         sum.reopened += ticket.reopened;
         sum.merged += ticket.merged;
         if !ticket.ended_in_month {
@@ -308,6 +313,8 @@ pub(super) fn volume(tickets: &[TicketRow], alerts: AlertCounts) -> VolumeSum {
             sum.lowered += usize::from(last > first);
         }
     }
+    let spread = |(category, ages)| (category, Spread::of(ages));
+    sum.age = ages.into_iter().map(spread).collect();
     sum
 }
 

@@ -63,7 +63,7 @@ impl NewRow {
             what: format!("a new input of kind `{}`", new.input.kind()),
             reason: format!("its {what} has {bytes} bytes, {most} are allowed"),
         };
-        let mut payload = Vec::with_capacity(512);
+        let mut payload = Vec::with_capacity(1024);
         payload =
             postcard::to_extend(&new.input, payload).map_err(|error| StoreError::Unreadable {
                 what: format!("a new input of kind `{}`", new.input.kind()),

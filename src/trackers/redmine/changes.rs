@@ -35,18 +35,30 @@ impl Redmine {
                 continue;
             }
             for (n, what) in self.meaning(&journal).await?.into_iter().enumerate() {
-                told.push(PersonChange {
-                    tracker: self.name.clone(),
-                    remote: issue.clone(),
-                    change_id: format!("{id}-{n}"),
-                    at,
-                    author: word(&journal["user"], "name"),
-                    what,
-                });
+                told.push(self.told((id, n), &issue, at, &journal, what));
             }
         }
         cursor.advance(newest);
         Ok((told, cursor.written()))
+    }
+
+    /// The nth thing that a journal says.
+    pub(super) fn told(
+        &self,
+        (id, n): (u64, usize),
+        issue: &str,
+        at: Time,
+        journal: &Value,
+        what: PersonDid,
+    ) -> PersonChange {
+        PersonChange {
+            tracker: self.name.clone(),
+            remote: issue.to_owned(),
+            change_id: format!("{id}-{n}"),
+            at,
+            author: word(&journal["user"], "name"),
+            what,
+        }
     }
 
     /// When the newest change happened, by Redmine's clock; its answers need not have a date.
@@ -91,7 +103,7 @@ impl Redmine {
         Ok(changed)
     }
 
-    async fn journals(&self, issue: &str) -> Outcome<Vec<(u64, String, Value)>> {
+    pub(super) async fn journals(&self, issue: &str) -> Outcome<Vec<(u64, String, Value)>> {
         let path = format!("/issues/{issue}.json");
         let query = [("include", "journals")];
         let answer = self.client.get(&path, &query).await;
@@ -111,7 +123,7 @@ impl Redmine {
     }
 
     /// What a journal says in our words: what was written first, then what was changed.
-    async fn meaning(&self, journal: &Value) -> Outcome<Vec<PersonDid>> {
+    pub(super) async fn meaning(&self, journal: &Value) -> Outcome<Vec<PersonDid>> {
         let mut said = Vec::new();
         let notes = word(journal, "notes");
         if !notes.trim().is_empty() {

@@ -31,10 +31,10 @@ struct Cursor {
 
 /// A transaction, as far as it matters.
 #[derive(Clone, Debug)]
-struct Transaction {
-    id: u64,
+pub(super) struct Transaction {
+    pub(super) id: u64,
     ticket: String,
-    kind: String,
+    pub(super) kind: String,
     field: String,
     old: String,
     new: String,
@@ -56,7 +56,8 @@ impl RequestTracker {
             };
             return Ok((Vec::new(), written(&start)));
         };
-        let (list, server) = self.transactions(&me, cursor.after).await?;
+        let scope = self.scope(&me);
+        let (list, server) = self.transactions_of(&scope, cursor.after).await?;
         let mut told = Vec::new();
         for transaction in &list {
             if cursor.seen.contains(&transaction.id) || !known(&transaction.ticket) {
@@ -64,14 +65,7 @@ impl RequestTracker {
             }
             if let Some(what) = self.meaning(transaction, &list, &me).await? {
                 cursor.seen.insert(transaction.id);
-                told.push(PersonChange {
-                    tracker: self.name.clone(),
-                    remote: transaction.ticket.clone(),
-                    change_id: transaction.id.to_string(),
-                    at: transaction.created,
-                    author: transaction.creator.clone(),
-                    what,
-                });
+                told.push(self.told(transaction, what));
             }
         }
         let settled = list
@@ -80,6 +74,17 @@ impl RequestTracker {
         cursor.after = settled.last().map_or(cursor.after, |last| last.id);
         cursor.seen.retain(|id| *id > cursor.after);
         Ok((told, written(&cursor)))
+    }
+
+    pub(super) fn told(&self, transaction: &Transaction, what: PersonDid) -> PersonChange {
+        PersonChange {
+            tracker: self.name.clone(),
+            remote: transaction.ticket.clone(),
+            change_id: transaction.id.to_string(),
+            at: transaction.created,
+            author: transaction.creator.clone(),
+            what,
+        }
     }
 
     /// Only what the bridge may see is asked for: rows that RT hides would make empty pages.
@@ -107,12 +112,16 @@ impl RequestTracker {
     }
 
     /// Transactions after an id, oldest first, and RT's clock.
-    async fn transactions(&self, me: &str, after: u64) -> Outcome<(Vec<Transaction>, Time)> {
+    pub(super) async fn transactions_of(
+        &self,
+        scope: &str,
+        after: u64,
+    ) -> Outcome<(Vec<Transaction>, Time)> {
         let mut list: Vec<Transaction> = Vec::new();
         let mut server = Time(0);
         for _ in 0..limits::TRACKER_POLL_PAGES_MAX {
             let after = list.last().map_or(after, |last| last.id);
-            let text = format!("{} AND id > {after}", self.scope(me));
+            let text = format!("{scope} AND id > {after}");
             let query = [
                 ("query", text.as_str()),
                 (
@@ -138,7 +147,7 @@ impl RequestTracker {
     }
 
     /// What a transaction says in our words; nothing for those of the bridge and of scrips.
-    async fn meaning(
+    pub(super) async fn meaning(
         &self,
         transaction: &Transaction,
         list: &[Transaction],
@@ -228,6 +237,12 @@ impl RequestTracker {
 
     /// The words of a comment or reply.
     async fn words(&self, transaction: u64) -> Outcome<String> {
+        let text = self.content(transaction).await?;
+        Ok(bounded(&text, limits::TRACKER_TEXT_BYTES_MAX))
+    }
+
+    /// The text of a transaction, as it is.
+    pub(super) async fn content(&self, transaction: u64) -> Outcome<String> {
         let path = format!("/transaction/{transaction}/attachments");
         let query = [("fields", "Content,ContentType"), ("per_page", "20")];
         let answer = self.client.get(&path, &query).await.done()?.json();
@@ -241,7 +256,7 @@ impl RequestTracker {
         let text = of_type("text/plain")
             .or_else(|| of_type("text/html").map(|html| crate::trackers::text::from_html(&html)));
         let text = text.unwrap_or_default();
-        Ok(bounded(text.trim(), limits::TRACKER_TEXT_BYTES_MAX))
+        Ok(text.trim().to_owned())
     }
 
     /// Staff is who is privileged in RT.
