@@ -1,7 +1,8 @@
 //! Every bound in the program: name, unit in the name, default. Anyone may read this module.
 
-/// Largest request body on the wire and after decompression, bytes.
-pub const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest request body on the wire and after decompression, bytes. An Alertmanager without
+/// `max_alerts` sends a whole storm in one message, and gives up what is refused.
+pub const HTTP_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Most header fields of one request.
 pub const HTTP_HEADERS_MAX: usize = 100;
 /// Largest header block of one request, bytes.
@@ -26,6 +27,9 @@ pub const SKELETON_BYTES_MAX: usize = 512;
 pub const EVENT_LABELS_MAX: usize = 128;
 /// Longest label name or value, bytes.
 pub const EVENT_LABEL_BYTES_MAX: usize = 4096;
+/// How far an event's start and time may lie ahead of its receipt, seconds. By a time beyond that,
+/// all that the sender says later would count as older.
+pub const EVENT_AHEAD_SECONDS_MAX: u64 = 48 * 3600;
 /// Largest mail, bytes.
 pub const MAIL_BYTES_MAX: usize = 25 * 1024 * 1024;
 /// Most MIME parts of a mail that are looked at.

@@ -2,7 +2,7 @@
 //! compared with `CASE.expected.json`, the object that `alertbridge try --json` prints.
 //! `ALERTBRIDGE_UPDATE_GOLDEN=1` writes them anew.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "format_support/properties.rs"]
 mod properties;
@@ -392,6 +392,46 @@ This page is made from the registry in `src/formats/mod.rs`; a test compares it.
 | --- | --- | --- | --- | --- | --- |
 ";
 
+const NOT_KNOWN: &str = "
+OAuth tokens that an authorization server issues anew (Datadog, Kibana, Site24x7, Entra at Azure)
+cannot be checked: give such a sender a fixed token, a header or a secret in the URL.
+
+What **Domotz**, **QNAP** and **Pure Storage** post is not described where we could read it, so nothing
+is guessed. Domotz's webhooks take a [mapping](mappings.md); QNAP is read by mail (below); Pure Storage
+sends mails, syslog and SNMP traps. Known from other receivers or by convention only, so look at the
+first messages with `alertbridge try`: Google Cloud Monitoring, Auvik, UniFi, OpManager, the layout of
+ONTAP's XML, transactions of Pingdom, JSON of StatusCake, attributes of Better Stack, severity numbers
+of OpenManage Enterprise, event ids of PAN-OS, CloudVision and Aruba's power and fan alerts.
+";
+
+const TEMPLATES: &str = "
+## What to paste into them
+
+Senders whose message is a template of their operator's; the files stand in `config/senders`. Send JSON
+with `Content-Type: application/json`, the secret as a header where the sender can.
+
+| sender | file | where |
+| --- | --- | --- |
+| Zabbix | `zabbix.yaml` | Alerts, Media types, Import; what else to set stands in it |
+| Nagios, Naemon, Centreon Engine | `nagios.cfg` | commands of a contact |
+| Icinga 2 | `icinga2.conf` | commands of notifications for hosts and for services |
+| Checkmk | `checkmk.sh` | notification script of the site |
+| LibreNMS | `librenms.json` | alert transport API, POST, body; header `Content-Type=application/json` |
+| PRTG | `prtg.txt` | notification template, Execute HTTP action, POST data; the secret in the URL |
+| SolarWinds | `solarwinds-trigger.json`, `solarwinds-reset.json` | web request of the trigger action and of the reset action |
+| OpManager | `opmanager.json` | webhook profile, raw JSON; tick the clearing of alarms |
+| WhatsUp Gold | `whatsupgold.json` | REST action of a monitor |
+| LogicMonitor | `logicmonitor.json` | custom HTTP delivery, the same for new, acknowledged, cleared and updated |
+| Proxmox | `proxmox.json` | webhook target, body |
+| FortiGate | `fortigate.json` | automation action, webhook, body |
+| PAN-OS | `paloalto.json` | HTTP server profile, payload of system logs |
+| Datadog | `datadog.json` | webhooks integration, payload |
+| Kibana | `kibana.json` | webhook connector, body of the actions for active and for recovered; `severity` as the rule means it |
+| Healthchecks.io | `healthchecks.json` | webhook, POST, body for down and for up |
+
+The others send what they send: only the URL and a secret are theirs to set.
+";
+
 const MAILS_HEAD: &str = "
 ## Mails
 
@@ -420,6 +460,8 @@ fn page() -> String {
         let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         page.push_str(&format!("| {} |\n", escaped.join(" | ")));
     }
+    page.push_str(NOT_KNOWN);
+    page.push_str(TEMPLATES);
     page.push_str(MAILS_HEAD);
     let read = mails_by_template();
     for about in Templates::shipped().about() {
@@ -451,6 +493,212 @@ fn mails_by_template() -> BTreeMap<String, usize> {
         }
     }
     read
+}
+
+/// What operators paste into their monitors, and messages of these fields.
+const PASTED: &[(&str, &str, &[&str])] = &[
+    (
+        "zabbix.yaml",
+        "zabbix",
+        &[
+            "zabbix-problem.json",
+            "zabbix-recovery.json",
+            "zabbix-update-ack.json",
+            "zabbix-update-severity.json",
+            "zabbix-update-suppress.json",
+            "zabbix-psu-degraded.json",
+            "zabbix-service-problem.json",
+            "zabbix-internal-item-unsupported.json",
+        ],
+    ),
+    (
+        "librenms.json",
+        "librenms",
+        &[
+            "librenms-problem.json",
+            "librenms-recovery.json",
+            "librenms-ack.json",
+            "librenms-device-down.json",
+        ],
+    ),
+    (
+        "prtg.txt",
+        "prtg",
+        &[
+            "prtg-down.form",
+            "prtg-up.form",
+            "prtg-down-ended-paused.form",
+            "prtg-down-acknowledged.form",
+            "prtg-warning.form",
+        ],
+    ),
+    (
+        "solarwinds-trigger.json",
+        "solarwinds",
+        &["solarwinds-trigger.json", "solarwinds-hardware-psu.json"],
+    ),
+    (
+        "solarwinds-reset.json",
+        "solarwinds",
+        &["solarwinds-reset.json"],
+    ),
+    (
+        "opmanager.json",
+        "opmanager",
+        &[
+            "opmanager-critical.json",
+            "opmanager-clear.json",
+            "opmanager-trouble-interface.json",
+        ],
+    ),
+    (
+        "whatsupgold.json",
+        "whatsupgold",
+        &[
+            "whatsupgold-down.json",
+            "whatsupgold-up.json",
+            "whatsupgold-maintenance.json",
+        ],
+    ),
+    (
+        "logicmonitor.json",
+        "logicmonitor",
+        &[
+            "logicmonitor-active.json",
+            "logicmonitor-ack.json",
+            "logicmonitor-clear.json",
+            "logicmonitor-collector-down.json",
+        ],
+    ),
+    (
+        "proxmox.json",
+        "proxmox",
+        &[
+            "proxmox-ve-backup-failed.json",
+            "proxmox-ve-backup-ok.json",
+            "proxmox-ve-fencing.json",
+        ],
+    ),
+    (
+        "fortigate.json",
+        "fortigate",
+        &[
+            "fortigate-psu-failure.json",
+            "fortigate-psu-restored.json",
+            "fortigate-interface-down.json",
+            "fortigate-ha-member-dead.json",
+            "fortigate-ha-heartbeat-down.json",
+            "fortigate-vpn-tunnel-down.json",
+        ],
+    ),
+    (
+        "paloalto.json",
+        "paloalto",
+        &[
+            "paloalto-psu.json",
+            "paloalto-ha2-link-down.json",
+            "paloalto-ha2-link-up.json",
+        ],
+    ),
+    (
+        "datadog.json",
+        "datadog",
+        &[
+            "custom-triggered.json",
+            "custom-recovered.json",
+            "custom-nodata.json",
+            "custom-warn.json",
+        ],
+    ),
+    (
+        "kibana.json",
+        "kibana",
+        &[
+            "active.json",
+            "recovered.json",
+            "warning.json",
+            "nodata.json",
+        ],
+    ),
+    (
+        "healthchecks.json",
+        "healthchecks",
+        &["down.json", "up.json"],
+    ),
+];
+
+/// The names of the fields that a template sends.
+fn pasted_fields(text: &str) -> BTreeSet<String> {
+    let quoted = |line: &str| -> Vec<String> {
+        line.split("\": ")
+            .filter_map(|before| before.rsplit_once('"'))
+            .map(|(_, name)| name.to_owned())
+            .collect()
+    };
+    let parameter = |line: &str| line.trim().strip_prefix("- name: ").map(str::to_owned);
+    if text.starts_with('#') {
+        return text.lines().filter_map(parameter).collect();
+    }
+    if !text.contains('{') {
+        let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+        return pairs.map(|(name, _)| name.to_owned()).collect();
+    }
+    text.lines().flat_map(quoted).collect()
+}
+
+/// The message with these fields alone.
+fn only(body: &[u8], fields: &BTreeSet<String>) -> Vec<u8> {
+    if let Ok(serde_json::Value::Object(mut map)) = serde_json::from_slice(body) {
+        map.retain(|name, _| fields.contains(name));
+        return serde_json::to_vec(&map).unwrap();
+    }
+    let text = std::str::from_utf8(body).unwrap();
+    let kept: Vec<&str> = text
+        .split('&')
+        .filter(|pair| fields.contains(pair.split('=').next().unwrap()))
+        .collect();
+    kept.join("&").into_bytes()
+}
+
+#[test]
+fn templates_that_operators_paste_say_what_a_message_has_to_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for (file, sender, cases) in PASTED {
+        let text = std::fs::read_to_string(root.join("config/senders").join(file)).unwrap();
+        let fields = pasted_fields(&text);
+        assert!(fields.len() > 4, "{file}: {fields:?}");
+        let said = |body: &[u8]| {
+            let outcome = formats::decode_as(sender, &alone(body).request());
+            let events = outcome.map(|decoded| decoded.events).unwrap_or_default();
+            let told = |e: Event| {
+                // What failed counts where it opens something.
+                let part = e.component.filter(|_| e.state == EventState::Firing);
+                let of = (e.state, e.identity, e.severity, e.severity_hint);
+                (of, e.host, part, e.suppressed, e.test, e.summary)
+            };
+            events.into_iter().map(told).collect::<Vec<_>>()
+        };
+        for case in *cases {
+            let body = std::fs::read(folder().join(sender).join(case)).unwrap();
+            let pasted = said(&only(&body, &fields));
+            if pasted.is_empty() || pasted != said(&body) {
+                wrong.push(format!(
+                    "{file}: {case}: {pasted:?} and not {:?}",
+                    said(&body)
+                ));
+            }
+        }
+        // A test button fills nothing in.
+        if !text.starts_with('#') {
+            let opened = said(text.as_bytes());
+            let quiet = |state, test| test || state == EventState::Info;
+            if !opened.iter().all(|e| quiet(e.0.0, e.4)) {
+                wrong.push(format!("{file} as it is: {opened:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -472,7 +472,10 @@ async fn tls_client_certificates_and_a_new_certificate_without_a_restart() {
     let sha256 = tls::fingerprint(&client.der);
     source
         .credentials
-        .push(alertbridge::intake::source::Credential::ClientCertificate { sha256 });
+        .push(alertbridge::intake::source::Credential::ClientCertificate {
+            sha256: Some(sha256),
+            name: None,
+        });
     let slot = TlsSlot::with(server(&first, Some(&client)));
     let door = open_with(
         vec![source],

@@ -518,6 +518,64 @@ async fn alertmanager_clients_are_told_of_faults_and_the_rest_is_stored() {
     assert_eq!(found, 2);
 }
 
+#[tokio::test]
+async fn a_clock_that_runs_far_ahead_does_not_make_all_that_follows_late() {
+    let now = at("2026-08-21T06:00:00Z");
+    let nowhere = Arc::new(TableFetch::default());
+    let door = open_real(vec![SourceConfig::new("team", "native")], now, nowhere).await;
+    let said = |summary: &str, starts_at: &str| {
+        let event = serde_json::json!({"dedup_key": "k", "state": "firing", "summary": summary,
+            "starts_at": starts_at});
+        ask(&door, post("/hooks/team", "", event.to_string()))
+    };
+    let soon = "2026-08-22T06:00:00Z";
+    assert_eq!(said("by a day", soon).await.0, 200);
+    assert_eq!(said("by years", "2062-08-21T06:00:00Z").await.0, 200);
+    let inputs = door.bench.journal.inputs();
+    let events: Vec<_> = inputs
+        .iter()
+        .flat_map(|input| match input {
+            Input::Message(message) => message.events.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[0].starts_at, Some(at(soon)));
+    assert!(events[0].problems.is_empty());
+    assert_eq!(events[1].starts_at, None);
+    assert!(
+        events[1].problems[0].contains("too far ahead"),
+        "{events:?}"
+    );
+    assert_eq!(door.bench.counts.odd.lock().unwrap()["team"], 1);
+}
+
+#[tokio::test]
+async fn a_storm_in_one_message_is_taken_whole() {
+    let nowhere = Arc::new(TableFetch::default());
+    let door = open_real(vec![], at("2026-08-21T06:00:00Z"), nowhere).await;
+    let alerts: Vec<Value> = (0..1_500)
+        .map(|host| {
+            serde_json::json!({"status": "firing", "labels": {"alertname": "HostDown",
+                "instance": format!("host{host}.example.net"), "severity": "critical",
+                "rack": "r1"}, "annotations": {"description": "s".repeat(4_000)},
+                "startsAt": "2026-08-21T05:59:00Z", "endsAt": "0001-01-01T00:00:00Z"})
+        })
+        .collect();
+    let storm = serde_json::json!({"version": "4", "status": "firing", "receiver": "r",
+        "groupKey": "{}", "alerts": alerts});
+    let storm = storm.to_string();
+    assert!(storm.len() > 5 * 1024 * 1024, "{}", storm.len());
+    let (status, _, said) = ask(&door, post("/hooks/alertmanager", "", &storm)).await;
+    assert_eq!(status, 200, "{said}");
+    let inputs = door.bench.journal.inputs();
+    let events = inputs.iter().map(|input| match input {
+        Input::Message(message) => message.events.len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(events.sum::<usize>(), 1_500);
+}
+
 /// Statuses of one request each.
 async fn statuses(door: &Door, path: &str, requests: &[(&str, &str)]) -> Vec<u16> {
     let mut found = Vec::new();
@@ -688,6 +746,91 @@ async fn signatures_of_the_senders_own_samples_fit() {
     }
 }
 
+/// What Grafana and Sentry wrote beside these very bytes, a time ago.
+#[tokio::test]
+async fn signatures_that_were_recorded_with_their_messages_fit() {
+    let signed = |name: &str, kind: &str, keys: &str, shared: &str| {
+        let mut source = SourceConfig::new(name, kind);
+        let text = format!(
+            "[[credentials]]\ntype='hmac'\n{keys}\nsecret={}",
+            secret(shared)
+        );
+        source.credentials = credentials(&text);
+        source
+    };
+    let header = "header='X-Grafana-Alerting-Signature'";
+    let timed = format!("{header}\ntimestamp_header='X-Grafana-Alerting-Timestamp'");
+    let grafana = "alertbridge-fixture-secret";
+    let sentry = "sentry-fixture-client-secret";
+    let sources = || {
+        vec![
+            signed("plain", "grafana", header, grafana),
+            signed("timed", "grafana", &timed, grafana),
+            signed("sentry", "sentry", "header='Sentry-Hook-Signature'", sentry),
+        ]
+    };
+    let open_at = |at: i64| {
+        open_real(
+            sources(),
+            Time::from_seconds(at),
+            Arc::new(TableFetch::default()),
+        )
+    };
+    let door = open_at(1_787_296_370).await;
+    let body = data("formats/grafana/grafana-hmac.json");
+    let plain = "3ba8de87b150288e1377e4d6f531778c23d600369965033d5b5637a59a16c7fb";
+    let at_time = "09a59d05840fc8e23754bba988569d942410eb786303acffd79c68525bec2b61";
+    let shown = |signature: &str| format!("X-Grafana-Alerting-Signature: {signature}\r\n");
+    let then = "X-Grafana-Alerting-Timestamp: 1787296360\r\n";
+    let later = "X-Grafana-Alerting-Timestamp: 1787296361\r\n";
+    for (path, headers, status) in [
+        ("/hooks/plain", shown(plain), 200),
+        ("/hooks/plain", shown(at_time), 401),
+        ("/hooks/timed", shown(at_time) + then, 200),
+        ("/hooks/timed", shown(at_time) + later, 401),
+        ("/hooks/timed", shown(at_time), 401),
+        ("/hooks/timed", shown(plain) + then, 401),
+    ] {
+        let found = ask(&door, post(path, &headers, &body)).await.0;
+        assert_eq!(found, status, "{path} {headers}");
+    }
+    for (file, signature) in [
+        (
+            "issue-alert",
+            "3ea6b6583c6088aa55723d3dd87167e3afe4c47d4e8f327b67fc3abd21f8bdee",
+        ),
+        (
+            "issue-alert-unicode-no-env",
+            "a725c5751412326dbaf0d76052141e7df70defc0162a723abf848c7065df0a18",
+        ),
+        (
+            "metric-warning",
+            "bd3dcd066ca51701229174dfb9296e67b1ae7f14fc56514fbd9934f28f79985d",
+        ),
+    ] {
+        let body = data(&format!("formats/sentry/{file}.json"));
+        let headers = format!("Sentry-Hook-Signature: {signature}\r\n");
+        let found = ask(&door, post("/hooks/sentry", &headers, &body)).await.0;
+        assert_eq!(found, 200, "{file}");
+        // The same to a reader of JSON, and other bytes.
+        let again = [&body[..], b" "].concat();
+        let found = ask(&door, post("/hooks/sentry", &headers, again)).await.0;
+        assert_eq!(found, 401, "{file} written anew");
+    }
+    // Sent again after the time for which a signature counts.
+    let door = open_at(1_787_296_661).await;
+    let headers = shown(at_time) + then;
+    assert_eq!(
+        ask(&door, post("/hooks/timed", &headers, &body)).await.0,
+        401
+    );
+    let headers = shown(plain);
+    assert_eq!(
+        ask(&door, post("/hooks/plain", &headers, &body)).await.0,
+        200
+    );
+}
+
 fn hmac_bytes(secret: &str, text: &str) -> Vec<u8> {
     use hmac::{Hmac, KeyInit, Mac};
     let mut mac = <Hmac<sha2::Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).unwrap();
@@ -811,8 +954,12 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
         fingerprint(made.cert.der())
     };
     made("server");
+    let named = rcgen::generate_simple_self_signed(["app.netdata.cloud".to_owned()]).unwrap();
+    std::fs::write(dir.path().join("named.pem"), named.cert.pem()).unwrap();
+    let key = named.signing_key.serialize_pem();
+    std::fs::write(dir.path().join("named.key"), key).unwrap();
     let (old, new, _) = (made("old"), made("new"), made("stranger"));
-    let roots = ["old", "new"]
+    let roots = ["old", "new", "named"]
         .map(|name| std::fs::read_to_string(dir.path().join(format!("{name}.pem"))).unwrap());
     std::fs::write(dir.path().join("clients.pem"), roots.concat()).unwrap();
     let source = |name: &str, sha256: &str| {
@@ -834,8 +981,9 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
     let more = format!(
         "[http]\nlisten = \"127.0.0.1:0\"\n\
          tls = {{ certificate = \"server.pem\", key = {{ file = \"server.key\" }}, \
-         client_roots = \"clients.pem\" }}\n{both}{}",
-        source("other", &old)
+         client_roots = \"clients.pem\" }}\n{both}{}{}",
+        source("other", &old),
+        source("cloud", "").replace("sha256 = \"\"", "name = \"app.netdata.cloud\"")
     );
     let daemon = Daemon::start_with(dir.path(), &more, &[]);
     let port = daemon.addresses["http"]
@@ -857,6 +1005,9 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
     assert_eq!(ask("netapp", Some("old")), 200);
     assert_eq!(ask("netapp", Some("new")), 200, "two are valid at once");
     assert_eq!(ask("other", Some("old")), 200);
+    assert_eq!(ask("cloud", Some("named")), 200, "whichever bears the name");
+    assert_eq!(ask("cloud", Some("old")), 401);
+    assert_eq!(ask("other", Some("named")), 401);
     assert_eq!(
         ask("other", Some("new")),
         401,

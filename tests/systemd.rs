@@ -1,6 +1,6 @@
 //! The units: what `systemd-analyze` says of them. That the daemon speaks to a service manager and
 //! reads its credentials stands in `operators.rs`.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -101,6 +101,12 @@ impl Server {
     fn of_issue(&mut self, asked: &Asked, n: usize, rest: &[&str]) -> Said {
         let of_issue = |event: &&Value| event["n"] == json!(n);
         match (asked.method.as_str(), rest) {
+            ("GET", []) if self.issues[n]["moved"] == true => {
+                let mut moved = wrong(301, "Moved Permanently");
+                let place = format!("http://{}/repositories/77/issues/4", asked.header("host"));
+                moved.headers.push(("location", place));
+                moved
+            }
             ("GET", []) if self.issues[n]["state"] == "deleted" => {
                 wrong(410, "This issue was deleted")
             }
@@ -168,6 +174,14 @@ impl Server {
         let parts = asked.parts();
         match (asked.method.as_str(), &parts[..]) {
             ("GET", ["user"]) => said(200, json!({ "login": "bridge" })),
+            ("GET", ["repositories", "77", "issues", "4"]) => {
+                let mut issue = self.issues[0].clone();
+                issue["number"] = json!(4);
+                let place = format!("http://{}/repos/noc/network", asked.header("host"));
+                issue["repository_url"] = json!(place);
+                said(200, issue)
+            }
+            ("GET", ["repos", "noc", "network", "issues", "4", "comments"]) => said(200, json!([])),
             ("GET", ["repos", "noc", "alerts"]) => said(
                 200,
                 json!({ "has_issues": true, "permissions": { "push": true } }),
@@ -268,6 +282,19 @@ async fn a_limit_is_heeded_and_a_deleted_issue_is_gone() {
     server.lock().unwrap().issues[0]["state"] = json!("deleted");
     let read = done(tracker.read(&ticket).await);
     assert_eq!(read.fields.status, TicketStatus::Gone);
+}
+
+#[tokio::test]
+async fn an_issue_that_was_transferred_is_read_where_it_is_now() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    let address = serve(server.clone(), Server::answer).await;
+    let tracker = tracker(address, "");
+    let ticket = done(tracker.open(&draft("ab-1", "fan failed")).await);
+    server.lock().unwrap().issues[0]["moved"] = json!(true);
+    let read = done(tracker.read(&ticket).await);
+    assert_eq!(read.remote.key, "noc/network#4");
+    assert_eq!(read.fields.subject, "fan failed");
+    assert_eq!(read.fields.queue, "noc/network");
 }
 
 #[tokio::test]

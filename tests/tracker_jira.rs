@@ -12,7 +12,7 @@ mod fault_proxy;
 mod stand_in;
 mod tracker_contract;
 
-use alertbridge::model::ticket::RemoteRef;
+use alertbridge::model::ticket::{PersonDid, RemoteRef, TicketStatus};
 use alertbridge::trackers::jira::{Jira, JiraConfig};
 use alertbridge::trackers::{Attachment, Called, Tracker};
 use delivery_support::storm::{Storm, incidents, index_lag, seed};
@@ -26,6 +26,7 @@ use std::time::Duration;
 use tracker_contract::{Act, People, done, draft, fresh_key, ready};
 
 struct Issue {
+    key: String,
     fields: Value,
     comments: Vec<Value>,
     histories: Vec<Value>,
@@ -39,6 +40,10 @@ struct Server {
     issues: Vec<Issue>,
     ids: u64,
     files: Vec<String>,
+    /// What the workflow has.
+    statuses: Vec<&'static str>,
+    /// The polls that were asked, as JQL.
+    asked: Vec<String>,
 }
 
 fn server(cloud: bool, lag: Duration) -> Arc<Mutex<Server>> {
@@ -49,6 +54,14 @@ fn server(cloud: bool, lag: Duration) -> Arc<Mutex<Server>> {
         issues: Vec::new(),
         ids: 0,
         files: Vec::new(),
+        statuses: vec![
+            "To Do",
+            "In Progress",
+            "Waiting for customer",
+            "On Hold",
+            "Done",
+        ],
+        asked: Vec::new(),
     }))
 }
 
@@ -129,19 +142,21 @@ impl Server {
         fields["status"] = status("To Do");
         fields["created"] = json!(stamp());
         fields["reporter"] = person("bridge");
+        let key = format!("OPS-{}", self.issues.len() + 1);
         self.issues.push(Issue {
+            key: key.clone(),
             fields,
             comments: Vec::new(),
             histories: Vec::new(),
             written: Lagging::now(),
         });
-        let key = format!("OPS-{}", self.issues.len());
         said(201, json!({ "id": "1", "key": key, "self": "" }))
     }
 
     /// Labels and "updated" are all that is understood; times are taken as "all".
-    fn search(&self, asked: &Asked) -> Said {
+    fn search(&mut self, asked: &Asked) -> Said {
         let jql = asked.body["jql"].as_str().unwrap();
+        self.asked.push(jql.to_owned());
         let label = jql
             .split("labels = \"")
             .nth(1)
@@ -156,13 +171,12 @@ impl Server {
         let found: Vec<Value> = self
             .issues
             .iter()
-            .enumerate()
-            .filter(|(_, issue)| issue.written.shows(self.lag))
-            .filter(|(_, issue)| {
+            .filter(|issue| issue.written.shows(self.lag))
+            .filter(|issue| {
                 let labels = issue.fields["labels"].as_array().unwrap();
                 label.is_none_or(|label| labels.iter().any(|own| own == label))
             })
-            .map(|(n, issue)| json!({ "key": format!("OPS-{}", n + 1), "fields": issue.fields }))
+            .map(|issue| json!({ "key": issue.key, "fields": issue.fields }))
             .collect();
         let page: Vec<Value> = found.iter().skip(from).take(2).cloned().collect();
         let mut answer = json!({ "issues": page });
@@ -182,7 +196,7 @@ impl Server {
                 said(
                     200,
                     json!({
-                        "key": format!("OPS-{}", n + 1), "fields": issue.fields,
+                        "key": issue.key, "fields": issue.fields,
                         "changelog": { "histories": issue.histories },
                     }),
                 )
@@ -197,14 +211,12 @@ impl Server {
                 }
                 empty(204)
             }
-            ("GET", ["transitions"]) => said(
-                200,
-                json!({ "transitions": [
-                { "id": "11", "to": status("To Do") },
-                { "id": "21", "to": status("In Progress") },
-                { "id": "31", "to": status("Done") },
-            ] }),
-            ),
+            ("GET", ["transitions"]) => {
+                let all = [("11", "To Do"), ("21", "In Progress"), ("31", "Done")];
+                let own = all.iter().filter(|(_, to)| self.statuses.contains(to));
+                let list = own.map(|(id, to)| json!({ "id": id, "to": status(to) }));
+                said(200, json!({ "transitions": list.collect::<Vec<_>>() }))
+            }
             ("POST", ["transitions"]) => {
                 let to = match asked.body["transition"]["id"].as_str().unwrap() {
                     "11" => "To Do",
@@ -249,6 +261,14 @@ impl Server {
             ("GET", ["rest", "api", "2", "project", "OPS"]) => {
                 said(200, json!({ "issueTypes": [{ "name": "Task" }] }))
             }
+            ("GET", ["rest", "api", "2", "project", "OPS", "statuses"]) => {
+                let list: Vec<Value> = self.statuses.iter().map(|name| status(name)).collect();
+                said(200, json!([{ "name": "Task", "statuses": list }]))
+            }
+            ("GET", ["rest", "api", "2", "field"]) => said(
+                200,
+                json!([{ "id": "customfield_7", "name": "Site", "schema": { "type": "string" } }]),
+            ),
             ("POST", ["rest", "api", "2", "search"]) if self.cloud => said(
                 410,
                 json!({ "errorMessages": ["The requested API has been removed."] }),
@@ -266,9 +286,10 @@ impl Server {
                 said(200, json!([]))
             }
             (_, ["rest", "api", "2", "issue", key, rest @ ..]) => {
+                // An issue that was moved goes on by both names.
                 let n = key
-                    .strip_prefix("OPS-")
-                    .and_then(|n| n.parse::<usize>().ok());
+                    .split_once('-')
+                    .and_then(|(_, n)| n.parse::<usize>().ok());
                 match n {
                     Some(n) if n >= 1 && n <= self.issues.len() => {
                         self.of_issue(asked, n - 1, rest)
@@ -305,13 +326,8 @@ impl Server {
 impl People for Agents {
     fn act<'a>(&'a self, ticket: &'a RemoteRef, act: Act) -> BoxFuture<'a, bool> {
         Box::pin(async move {
-            let n = ticket
-                .key
-                .strip_prefix("OPS-")
-                .unwrap()
-                .parse::<usize>()
-                .unwrap()
-                - 1;
+            let (_, n) = ticket.key.split_once('-').unwrap();
+            let n = n.parse::<usize>().unwrap() - 1;
             self.0.lock().unwrap().act(n, act);
             // Within one second nothing tells what came first: times have whole seconds.
             tokio::time::sleep(Duration::from_millis(1050)).await;
@@ -348,6 +364,112 @@ async fn a_priority_that_is_not_on_the_screen_is_left_out() {
     let ticket = done(tracker.open(&draft(&fresh_key(), "fan failed")).await);
     assert_eq!(ticket.key, "OPS-1");
     assert_eq!(done(tracker.read(&ticket).await).fields.severity, None);
+}
+
+fn wrong_lines(said: &[Result<String, String>]) -> Vec<String> {
+    said.iter().filter_map(|line| line.clone().err()).collect()
+}
+
+#[tokio::test]
+async fn the_check_names_what_is_not_there() {
+    for (cloud, section) in [(true, CLOUD), (false, OWN)] {
+        let server = server(cloud, Duration::ZERO);
+        let address = serve(server.clone(), Server::answer).await;
+        let jira = tracker(address, section);
+        done(jira.open(&draft(&fresh_key(), "fan failed")).await);
+        let said = jira.check(tracker_contract::now()).await;
+        assert_eq!(wrong_lines(&said), Vec::<String>::new());
+        // A workflow of other words, and none that ends.
+        server.lock().unwrap().statuses = vec!["Backlog", "In Progress"];
+        let wrong = wrong_lines(&jira.check(tracker_contract::now()).await);
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        let told = [
+            "no status `To Do`, `Done`",
+            "`Backlog`",
+            "only to `In Progress`",
+        ];
+        for part in [told[0], told[1]] {
+            assert!(wrong[0].contains(part), "{wrong:?}");
+        }
+        assert!(wrong[1].contains(told[2]), "{wrong:?}");
+        // The words of the workflow: what no transition leads to is left.
+        let own = "[status]\nnew = \"Backlog\"\nopen = \"In Progress\"\n\
+                   resolved = \"In Progress\"\nclosed = \"In Progress\"\n";
+        let named = tracker(address, &format!("{section}{own}"));
+        let wrong = wrong_lines(&named.check(tracker_contract::now()).await);
+        assert_eq!(wrong, Vec::<String>::new());
+        let wrong = |more: &str| {
+            let jira = tracker(address, &format!("{section}{more}"));
+            async move { wrong_lines(&jira.check(tracker_contract::now()).await) }
+        };
+        let told = wrong("issue_type = \"Incident\"\n").await;
+        assert!(told[0].contains("no issues of type `Incident`"), "{told:?}");
+        let asked = alertbridge::trackers::Asked {
+            route: "noc".to_owned(),
+            custom: vec!["Site".to_owned(), "Rack".to_owned()],
+            ..Default::default()
+        };
+        let told = wrong_lines(&jira.check_asked(&[asked]).await);
+        assert_eq!(told, ["route `noc`: there is no field `Rack`"]);
+        let stranger = Jira::new("jira", {
+            let text = format!(
+                "url = \"http://{address}\"\nproject = \"OPS\"\ntoken = \"wrong\"\n{section}"
+            );
+            toml::from_str::<JiraConfig>(&text).unwrap()
+        });
+        let said = stranger.unwrap().check(tracker_contract::now()).await;
+        assert!(said.len() == 1 && said[0].is_err(), "{said:?}");
+    }
+}
+
+/// Moved to another project: by its new name it is unknown, and by its old one it is told no more.
+#[tokio::test]
+async fn an_issue_that_was_moved_is_followed_by_its_new_name() {
+    let server = server(true, Duration::ZERO);
+    let address = serve(server.clone(), Server::answer).await;
+    let jira = tracker(address, CLOUD);
+    let ticket = done(jira.open(&draft(&fresh_key(), "fan failed")).await);
+    done(jira.open(&draft(&fresh_key(), "another bridge's")).await);
+    let known = |key: &str| key == "OPS-1";
+    let (_, cursor) = done(jira.changes("", &known).await);
+    {
+        let mut server = server.lock().unwrap();
+        let id = server.id();
+        let issue = &mut server.issues[0];
+        issue.key = "NET-1".to_owned();
+        issue.histories.push(json!({
+            "id": id, "author": person("agent"), "created": stamp(),
+            "items": [
+                { "field": "project", "fromString": "OPS", "toString": "NET" },
+                { "field": "Key", "fromString": "OPS-1", "toString": "NET-1" },
+            ],
+        }));
+    }
+    let (told, _) = done(jira.changes(&cursor, &known).await);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].remote, ticket.key);
+    assert_eq!(told[0].what, PersonDid::MovedTo("NET-1".to_owned()));
+    assert_eq!(told[0].author, "agent");
+    // The old name goes on, and tells the new one.
+    assert_eq!(done(jira.read(&ticket).await).remote.key, "NET-1");
+    // What the bridge made in other projects is asked for as well.
+    let asked = server.lock().unwrap().asked.last().unwrap().clone();
+    assert!(asked.contains("OR creator = currentUser()"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_issue_out_of_reach_is_not_a_deleted_one() {
+    let server = server(true, Duration::ZERO);
+    let address = serve(server.clone(), Server::answer).await;
+    let jira = tracker(address, CLOUD);
+    let of = |key: &str| RemoteRef {
+        key: key.to_owned(),
+        url: String::new(),
+    };
+    let read = done(jira.read(&of("OPS-7")).await);
+    assert_eq!(read.fields.status, TicketStatus::Gone);
+    let read = jira.read(&of("NET-7")).await;
+    assert!(!matches!(read, Called::Done(_)), "{read:?}");
 }
 
 #[tokio::test]

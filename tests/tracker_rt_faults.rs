@@ -22,6 +22,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracker_contract::{cannot_run, done, draft, fresh_key, ready};
 
+/// How long a request without an answer may still be on its way.
+const SETTLE_SECONDS: u64 = 20;
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -43,7 +46,7 @@ fn tracker(address: SocketAddr, timeout: u64, settle: u64) -> Arc<RequestTracker
     let token = variable("ALERTBRIDGE_TEST_RT_TOKEN").unwrap();
     let text = format!(
         "url = \"http://{address}\"\ntoken = \"{token}\"\nqueue = \"Monitoring\"\n\
-         poll_seconds = 2\nsettle_seconds = {settle}\n[connection]\ntimeout_seconds = {timeout}"
+         settle_seconds = {settle}\n[connection]\ntimeout_seconds = {timeout}"
     );
     let config: RtConfig = toml::from_str(&text).unwrap();
     Arc::new(RequestTracker::new("rt", config).unwrap())
@@ -124,15 +127,31 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
         return;
     };
     let seed = storm::seed();
-    let faults = Faults::all(35, Duration::from_millis(2500));
+    // RT has the rest of the time to settle for its own work.
+    let faults = Faults::all(35, Duration::from_secs(SETTLE_SECONDS - 5));
     let proxy = FaultProxy::start(address, seed, faults).await;
     storm::Storm {
-        through: tracker(proxy.address, 2, 10),
+        through: tracker(proxy.address, 3, SETTLE_SECONDS),
         direct: tracker(address, 30, 5),
         proxy,
         seed,
         incidents: storm::incidents(150),
     }
     .passes()
+    .await;
+}
+
+/// What arrives after the time to settle makes a second ticket: it is merged into the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_arrives_after_its_time_is_merged_into_the_one_that_was_made() {
+    let Some(address) = service("a late create on RT") else {
+        return;
+    };
+    let proxy = FaultProxy::start(address, 1, Faults::always(Fault::Held)).await;
+    storm::a_late_create_is_closed(storm::Late {
+        through: tracker(proxy.address, 5, 2),
+        direct: tracker(address, 30, 5),
+        proxy,
+    })
     .await;
 }

@@ -12,7 +12,7 @@ mod fault_proxy;
 mod stand_in;
 mod tracker_contract;
 
-use alertbridge::model::ticket::RemoteRef;
+use alertbridge::model::ticket::{PersonDid, RemoteRef};
 use alertbridge::trackers::zammad::{Zammad, ZammadConfig};
 use alertbridge::trackers::{Attachment, Called, Tracker};
 use delivery_support::storm::{Storm, incidents, seed};
@@ -95,7 +95,16 @@ impl Server {
                 .query(&format!("condition[ticket.{name}][{part}]"))
                 .to_owned()
         };
-        if !self.has_attribute && !condition("alert_key", "operator").is_empty() {
+        let known = |name: &&str| match *name {
+            "title" | "updated_at" => true,
+            "alert_key" => self.has_attribute,
+            _ => false,
+        };
+        let mut names = asked.query.keys().filter_map(|key| {
+            let name = key.strip_prefix("condition[ticket.")?;
+            name.strip_suffix("][operator]")
+        });
+        if !names.all(|name| known(&name)) {
             return wrong(422, "Invalid condition");
         }
         let found = self.tickets.iter().filter(|ticket| {
@@ -109,14 +118,27 @@ impl Server {
             }
         });
         let page: usize = asked.query("page").parse().unwrap();
-        let page: Vec<_> = found.skip((page - 1) * 100).take(100).collect();
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|ticket| ticket["updated_at"].as_str().unwrap().to_owned());
+        let page: Vec<_> = found.into_iter().skip((page - 1) * 100).take(100).collect();
         said(200, json!(page))
+    }
+
+    /// The history says where to; the state follows.
+    fn merged(&mut self, n: usize, by: u64, number: &str) {
+        let to = self.tickets.iter().find(|t| t["number"] == number).unwrap()["id"].clone();
+        let id = self.history.len() + 1;
+        self.history.push(json!({
+            "id": id, "o_id": n + 1, "object": "Ticket", "type": "merged_into", "id_to": to,
+            "id_from": n + 1, "created_at": stamp(), "created_by_id": by,
+        }));
+        self.change(n, by, "state", &json!("merged"));
     }
 
     fn merge(&mut self, from: &str, number: &str) -> Said {
         let n = from.parse::<usize>().unwrap() - 1;
         if self.tickets.iter().any(|ticket| ticket["number"] == number) {
-            self.tickets[n]["state"] = json!("merged");
+            self.merged(n, BRIDGE, number);
             return said(200, json!({ "result": "success" }));
         }
         said(200, json!({ "result": "failed" }))
@@ -137,6 +159,11 @@ impl Server {
         let n = n.filter(|n| *n < self.tickets.len());
         match (asked.method.as_str(), parts) {
             ("GET", ["users", "me"]) => said(200, json!({ "id": BRIDGE, "login": "bridge" })),
+            ("GET", ["groups"]) => said(200, json!([{ "name": "Users" }, { "name": "2nd Level" }])),
+            ("GET", ["ticket_states"]) => {
+                let states = ["new", "open", "pending reminder", "closed", "merged"];
+                said(200, json!(states.map(|name| json!({ "name": name }))))
+            }
             ("POST", ["tickets"]) => self.create(asked),
             ("GET", ["tickets", "search"]) => self.search(asked),
             ("POST", ["ticket_articles"]) => {
@@ -266,6 +293,115 @@ async fn a_file_travels_with_the_first_article() {
     let file = server.lock().unwrap().articles[0]["attachments"][0].clone();
     assert_eq!(file["filename"], "ab-1.txt");
     assert_eq!(file["data"], "dGhlIHdob2xlIHRleHQ=");
+}
+
+#[tokio::test]
+async fn the_check_names_what_is_not_there() {
+    let server = server(true);
+    let address = serve(server.clone(), Server::answer).await;
+    let wrong = |more: &str| {
+        let zammad = tracker(address, more);
+        async move {
+            let said = zammad.check(tracker_contract::now()).await;
+            said.into_iter().filter_map(Result::err).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(wrong("").await, Vec::<String>::new());
+    let told = wrong("[status]\nresolved = \"solved\"\n").await;
+    assert_eq!(
+        told,
+        [
+            "there is no state `solved`; there are `new`, `open`, `pending reminder`, `closed`, `merged`"
+        ]
+    );
+    let text = format!(
+        "url = \"http://{address}\"\ngroup = \"NOC\"\ncustomer = \"noc@x.example\"\ntoken = \"secret\""
+    );
+    let other = Zammad::new("zammad", toml::from_str(&text).unwrap()).unwrap();
+    let said = other.check(tracker_contract::now()).await;
+    let told: Vec<_> = said.into_iter().filter_map(Result::err).collect();
+    assert_eq!(
+        told,
+        ["there is no group `NOC`; there are `Users`, `2nd Level`"]
+    );
+    // Without its attribute the key goes to the title: that is said, and is no problem.
+    server.lock().unwrap().has_attribute = false;
+    let said = tracker(address, "").check(tracker_contract::now()).await;
+    assert!(said.iter().all(Result::is_ok), "{said:?}");
+    let said: Vec<_> = said.into_iter().map(Result::unwrap).collect();
+    assert!(
+        said.iter().any(|line| line.contains("kept in the title")),
+        "{said:?}"
+    );
+    let asked = alertbridge::trackers::Asked {
+        route: "noc".to_owned(),
+        custom: vec!["rack".to_owned()],
+        ..Default::default()
+    };
+    let said = tracker(address, "").check_asked(&[asked]).await;
+    assert!(said.iter().all(Result::is_err), "{said:?}");
+}
+
+/// Merging is told by its target, once; that the state became "merged" says nothing more.
+#[tokio::test]
+async fn a_merge_is_told_by_its_target() {
+    let server = server(true);
+    let address = serve(server.clone(), Server::answer).await;
+    let zammad = tracker(address, "");
+    let ticket = done(zammad.open(&draft(&fresh_key(), "fan failed")).await);
+    let other = done(
+        zammad
+            .open(&draft(&fresh_key(), "fan failed, says a customer"))
+            .await,
+    );
+    let known = |key: &str| key == ticket.key;
+    let (_, cursor) = done(zammad.changes("", &known).await);
+    let number = server.lock().unwrap().tickets[1]["number"].clone();
+    server
+        .lock()
+        .unwrap()
+        .merged(0, AGENT, number.as_str().unwrap());
+    let (told, _) = done(zammad.changes(&cursor, &known).await);
+    let told: Vec<_> = told.into_iter().map(|change| change.what).collect();
+    assert_eq!(told, [PersonDid::MergedInto(other.key)]);
+}
+
+/// More tickets changed than one poll lists: the next goes on where it ended.
+#[tokio::test]
+async fn what_one_poll_does_not_list_the_next_one_does() {
+    let server = server(true);
+    let address = serve(server.clone(), Server::answer).await;
+    let zammad = tracker(address, "");
+    let ticket = done(zammad.open(&draft(&fresh_key(), "fan failed")).await);
+    let known = |key: &str| key == ticket.key;
+    let (_, mut cursor) = done(zammad.changes("", &known).await);
+    {
+        // Two thousand tickets of others changed before it.
+        let mut server = server.lock().unwrap();
+        let own = server.tickets[0].clone();
+        let at = |second: i64| {
+            let begin = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(60);
+            json!((begin + jiff::SignedDuration::from_secs(second)).to_string())
+        };
+        for n in 0..2000 {
+            let mut other = own.clone();
+            other["id"] = json!(n + 2);
+            other["alert_key"] = json!("");
+            other["updated_at"] = at(n / 10);
+            server.tickets.push(other);
+        }
+        server.change(0, AGENT, "owner", &json!("agent"));
+        server.tickets[0]["updated_at"] = at(1000);
+    }
+    let mut told = Vec::new();
+    for poll in 0..3 {
+        let (more, next) = done(zammad.changes(&cursor, &known).await);
+        assert!(poll > 0 || more.is_empty(), "the first poll lists others");
+        told.extend(more);
+        cursor = next;
+    }
+    let told: Vec<_> = told.into_iter().map(|change| change.what).collect();
+    assert_eq!(told, [PersonDid::Owner("agent".to_owned())]);
 }
 
 #[tokio::test]

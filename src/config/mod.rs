@@ -432,13 +432,8 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
                 problems.push(Problem::of(key.clone(), what));
             }
         }
-        let topicless = source
-            .credentials
-            .iter()
-            .any(|one| matches!(one, Credential::Sns(expected) if expected.topics.is_empty()));
-        if topicless {
-            let what = "credentials: `sns` needs the ARNs of the `topics` that may speak";
-            problems.push(Problem::of(key, what));
+        for what in source.credentials.iter().filter_map(proves_nothing) {
+            problems.push(Problem::of(key.clone(), what));
         }
     }
     files::mailboxes(file, problems);
@@ -448,6 +443,20 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
     }
     if let Err(clash) = Sources::new(file.source.clone(), []) {
         problems.push(Problem::of("source", clash.to_string()));
+    }
+}
+
+/// What a credential wants for before anybody can show it.
+fn proves_nothing(credential: &Credential) -> Option<&'static str> {
+    match credential {
+        Credential::Sns(expected) if expected.topics.is_empty() => {
+            Some("credentials: `sns` needs the ARNs of the `topics` that may speak")
+        }
+        Credential::ClientCertificate {
+            sha256: None,
+            name: None,
+        } => Some("credentials: `client_certificate` needs `sha256` or `name`"),
+        _ => None,
     }
 }
 
@@ -473,6 +482,7 @@ mod tests {
             "[http]\nlisten = \"192.0.2.1:8480\"\n[[rule]]\nname = \"x\"\nmatch = [\"nothing\"]\n\
              [[source]]\nname = \"z\"\nkind = \"zabix\"\n\
              [[source]]\nname = \"alertbridge\"\nkind = \"zabbix\"\n\
+             [[source.credentials]]\ntype = \"client_certificate\"\n\
              [[route]]\nname = \"a\"\ntracker = \"rt\"\nfallback = \"b\"\n\
              reopen = { within = \"30h\" }\n",
             &[],
@@ -482,6 +492,7 @@ mod tests {
             "http.listen: a door off loopback needs `tls`",
             "rule: rule 1 `x`: match",
             "`alertbridge` is the bridge itself",
+            "`client_certificate` needs `sha256` or `name`",
             "kind: `zabix` is not known; did you mean `zabbix`?",
             "route `a`: tracker `rt` is not configured; there are: desk",
             "route `a`: fallback: there is no route `b`",

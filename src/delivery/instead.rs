@@ -1,7 +1,7 @@
 //! What is done instead of what a tracker cannot do. Pure.
 
 use crate::model::text::bounded;
-use crate::model::ticket::{TicketFields, TicketStatus};
+use crate::model::ticket::{TicketFields, TicketStatus, WantedTicket};
 use crate::trackers::{Attachment, Capabilities, Draft, Reopens};
 
 /// Fields without those that the tracker has no place for.
@@ -59,6 +59,11 @@ pub(super) fn keep_taken(can: &Capabilities, draft: &mut Draft) {
     if !can.takes.custom {
         draft.custom.clear();
     }
+}
+
+/// The marker of the note that says what the fields should be.
+pub(super) fn marker(ticket: &WantedTicket) -> String {
+    format!("{}-v{}", ticket.key, ticket.version_wanted)
 }
 
 /// Where fields cannot be changed, a note says what they should be.

@@ -195,8 +195,12 @@ impl Worker {
         loop {
             let more = if self.may_probe() {
                 let polled = self.poll(&mut follower).await;
+                let looked = match &polled {
+                    Ok(_) if self.may_call() => self.look_at_one(&mut follower).await,
+                    _ => Ok(()),
+                };
                 self.gate.breaker().ended();
-                polled
+                looked.and(polled)
             } else {
                 Ok(false)
             };

@@ -2,8 +2,9 @@
 //! transaction.
 
 use super::Worker;
+use crate::model::TicketId;
 use crate::model::input::Input;
-use crate::model::ticket::{PersonDid, WantedTicket};
+use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus, WantedTicket};
 use crate::store::{Mark, NewInput, StoreError, codec};
 use crate::trackers::Called;
 
@@ -11,12 +12,16 @@ use crate::trackers::Called;
 pub(super) const SPACE: &str = "poll";
 /// Tickets read at once to learn which ones are followed.
 const PAGE: usize = 500;
+/// Who did what nobody is named for.
+const SOMEBODY: &str = "somebody";
 
 /// What one tracker's poll remembers.
 #[derive(Default)]
 pub(super) struct Follower {
     cursor: Option<String>,
     all_known: bool,
+    /// The ticket that was looked at last.
+    looked_at: Option<TicketId>,
 }
 
 impl Worker {
@@ -48,7 +53,7 @@ impl Worker {
             return Ok(false);
         }
         for change in &changes {
-            if let PersonDid::MergedInto(target) = &change.what {
+            if let PersonDid::MergedInto(target) | PersonDid::MovedTo(target) = &change.what {
                 self.ledger.follow(name, target);
             }
         }
@@ -70,6 +75,67 @@ impl Worker {
         self.journal.append(inputs, vec![mark]).await?;
         follower.cursor = Some(next);
         Ok(more)
+    }
+
+    /// A ticket that was deleted or moved need not show among what changed: with each poll one of
+    /// those that are open is looked at, in turn.
+    pub(super) async fn look_at_one(&self, follower: &mut Follower) -> Result<(), StoreError> {
+        if !self.tracker.capabilities().reads_back {
+            return Ok(());
+        }
+        let Some((ticket, remote)) = self.next_open(follower)? else {
+            return Ok(());
+        };
+        let Called::Done(read) = self.call("read", self.tracker.read(&remote)).await else {
+            return Ok(());
+        };
+        let now = read.remote.key;
+        let input = if read.fields.status == TicketStatus::Gone {
+            let mut report = self.report_of(ticket)?;
+            report.read = Some(read.fields);
+            Input::Delivery(report)
+        } else if now != remote.key && !now.is_empty() {
+            self.ledger.follow(self.tracker.name(), &now);
+            Input::Person(PersonChange {
+                tracker: self.tracker.name().to_owned(),
+                change_id: format!("{}/moved-to/{now}", remote.key),
+                remote: remote.key,
+                at: (self.now)(),
+                author: SOMEBODY.to_owned(),
+                what: PersonDid::MovedTo(now),
+            })
+        } else {
+            return Ok(());
+        };
+        let (at, raw) = ((self.now)(), None);
+        let input = NewInput { at, input, raw };
+        self.journal.append(vec![input], Vec::new()).await?;
+        Ok(())
+    }
+
+    /// The next older ticket that is there and is not over; the newest again after the oldest.
+    fn next_open(
+        &self,
+        follower: &mut Follower,
+    ) -> Result<Option<(TicketId, RemoteRef)>, StoreError> {
+        let page = self.state.tickets(follower.looked_at, PAGE)?;
+        for body in &page {
+            let ticket: WantedTicket = codec::decode(body)?;
+            follower.looked_at = Some(ticket.id);
+            let read = ticket.last_read.as_ref();
+            let gone = read.is_some_and(|read| read.status == TicketStatus::Gone);
+            if ticket.tracker == self.tracker.name()
+                && !ticket.wanted.status.is_over()
+                && !gone
+                && let Some(remote) = ticket.remote
+            {
+                return Ok(Some((ticket.id, remote)));
+            }
+        }
+        if page.len() < PAGE {
+            follower.looked_at = None;
+        }
+        Ok(None)
     }
 
     /// All tickets at first, the newest ones later: an adopted ticket has no report.

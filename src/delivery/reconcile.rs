@@ -108,7 +108,7 @@ impl Worker {
     }
 
     /// A report that changes nothing by itself: the trouble stays as it is.
-    fn report_of(&self, id: TicketId) -> Result<DeliveryReport, StoreError> {
+    pub(super) fn report_of(&self, id: TicketId) -> Result<DeliveryReport, StoreError> {
         let body = self.state.ticket(id)?;
         let ticket: Option<WantedTicket> = body.map(|body| codec::decode(&body)).transpose()?;
         Ok(DeliveryReport {

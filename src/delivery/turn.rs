@@ -148,7 +148,9 @@ impl Worker {
         }
         let read = self.call("read", self.tracker.read(&remote)).await;
         if let Some(current) = turn.take(read) {
-            self.write(ticket, &remote, &current, &mut turn).await?;
+            // One that was moved or merged is written to where it is now.
+            let remote = &current.remote;
+            self.write(ticket, remote, &current, &mut turn).await?;
         }
         Ok(turn)
     }
@@ -462,6 +464,8 @@ impl Worker {
             let reopens = current.fields.status.is_over() && !to.status.is_over();
             let from = Some(&current.fields);
             if !self.write_fields(ticket, remote, (from, &to), turn).await {
+                self.tell_what_is_refused(ticket, remote, (current, &to), turn)
+                    .await;
                 return Ok(());
             }
             turn.report.read = Some(to);
@@ -513,7 +517,7 @@ impl Worker {
         } else if can.notes {
             // The severity has no place of its own there, but it can be told.
             let note = Change::Note {
-                marker: format!("{}-v{}", ticket.key, ticket.version_wanted),
+                marker: instead::marker(ticket),
                 text: instead::told(from, &ticket.wanted),
                 about: to.subject.clone(),
                 public: false,
@@ -544,6 +548,38 @@ impl Worker {
                 .await;
         }
         turn.take_written(changed, can.settle).is_some()
+    }
+
+    /// What a tracker refuses to write it can be told; and what else is to be said is said.
+    async fn tell_what_is_refused(
+        &self,
+        ticket: &WantedTicket,
+        remote: &RemoteRef,
+        (current, to): (&RemoteTicket, &TicketFields),
+        turn: &mut Turn,
+    ) {
+        let Some(refused) = turn.failed.take_if(|failed| failed.dead) else {
+            return;
+        };
+        let can = self.tracker.capabilities();
+        let marker = instead::marker(ticket);
+        let mut said = true;
+        if can.notes && !current.markers.contains(&marker) {
+            let note = Change::Note {
+                marker,
+                text: instead::told(Some(&current.fields), to),
+                about: to.subject.clone(),
+                public: false,
+            };
+            let noted = self.call("comment", self.tracker.change(remote, &note));
+            said = turn.take_written(noted.await, can.settle).is_some();
+        }
+        if said {
+            self.write_notes(ticket, remote, &current.markers, turn)
+                .await;
+        }
+        // Should a note be in doubt, all is tried once more.
+        turn.failed.get_or_insert(refused);
     }
 
     async fn write_notes(

@@ -203,7 +203,9 @@ impl Engine {
             PersonDid::ClosedByCustomer => {
                 self.case_status(id, contract, TicketStatus::Closed, (By::Customer, author));
             }
-            PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::MergedInto(other) | PersonDid::MovedTo(other) => {
+                self.ticket_lives_in(id, ticket, change, other);
+            }
             PersonDid::Promised { value } => {
                 self.promised_alone(id, (Some(ticket), one), value, author);
             }

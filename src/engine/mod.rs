@@ -79,6 +79,7 @@ mod maintenance;
 mod merge;
 mod moments;
 mod monthly;
+mod moved;
 mod names;
 mod occurrences;
 mod overlaps;

@@ -6,7 +6,7 @@ use crate::model::figure::Family;
 use crate::model::incident::{Ended, IncidentState};
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
-use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus};
+use crate::model::ticket::{PersonChange, PersonDid, TicketStatus};
 use crate::model::{Command, IncidentId, TicketId, Time};
 use crate::sla::log::{By, CaseDid};
 
@@ -456,7 +456,9 @@ impl Engine {
             PersonDid::ClosedByCustomer => {
                 self.person_status(id, ticket, TicketStatus::Closed, author);
             }
-            PersonDid::MergedInto(other) => self.ticket_merged(id, ticket, change, other),
+            PersonDid::MergedInto(other) | PersonDid::MovedTo(other) => {
+                self.ticket_lives_in(id, ticket, change, other);
+            }
             PersonDid::Promised { value } => {
                 self.promised_alone(id, (Some(ticket), None), value, author);
             }
@@ -464,29 +466,7 @@ impl Engine {
         }
     }
 
-    /// A person merged the ticket into another one, which stands for it from now on.
-    pub(super) fn ticket_merged(
-        &mut self,
-        id: IncidentId,
-        ticket: TicketId,
-        change: &PersonChange,
-        other: &str,
-    ) {
-        if let Some(entry) = self.state.tickets.get_mut(&ticket) {
-            entry.remote = Some(RemoteRef {
-                key: other.to_owned(),
-                url: String::new(),
-            });
-        }
-        self.state
-            .by_remote
-            .insert((change.tracker.clone(), other.to_owned()), ticket);
-        self.state.dirty.tickets.insert(ticket);
-        let text = format!("Ticket {} was merged into {other}.", change.remote);
-        self.decide_by(id, Reason::Merged, text, &change.author);
-    }
-
-    fn person_status(
+    pub(super) fn person_status(
         &mut self,
         id: IncidentId,
         ticket: TicketId,
@@ -515,7 +495,7 @@ impl Engine {
                     return;
                 }
                 if self.state.incidents.get(&id).is_some_and(|i| i.active > 0) {
-                    self.closed_while_firing(id, ticket, author);
+                    self.closed_while_firing(id, ticket, (status, author));
                     return;
                 }
                 let now = self.state.now;

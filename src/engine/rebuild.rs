@@ -284,7 +284,7 @@ impl Engine {
             sensitive: lost.sensitive(),
             severity: remembered.severity,
         };
-        self.state.alerts.insert(id, alert);
+        self.state.alerts.insert(id, Box::new(alert));
         self.state.by_key.insert(remembered.key, id);
         self.join_element(id);
         self.enter(id, incident);

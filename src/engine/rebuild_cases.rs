@@ -221,6 +221,7 @@ fn did(act: &PersonChange, contract: &Contract, log: &[CaseEvent]) -> Option<Cas
         PersonDid::Status(_)
         | PersonDid::ClosedByCustomer
         | PersonDid::MergedInto(_)
+        | PersonDid::MovedTo(_)
         | PersonDid::ConditionEnded => return None,
     })
 }

@@ -7,7 +7,7 @@ use super::ticketing::Wanted;
 use super::{ClosedWhileFiring, Engine, Reopen};
 use crate::model::incident::{Ended, Incident, IncidentState};
 use crate::model::reason::Reason;
-use crate::model::ticket::{DeliveryReport, WantedTicket};
+use crate::model::ticket::{DeliveryReport, TicketStatus, WantedTicket};
 use crate::model::{IncidentId, TicketId, Time};
 
 impl Engine {
@@ -193,9 +193,18 @@ impl Engine {
     }
 
     /// A person closed a ticket while its alert fires.
-    pub(super) fn closed_while_firing(&mut self, id: IncidentId, ticket: TicketId, author: &str) {
+    pub(super) fn closed_while_firing(
+        &mut self,
+        id: IncidentId,
+        ticket: TicketId,
+        (status, author): (TicketStatus, &str),
+    ) {
         let settings = &self.decisions.settings;
         match settings.closed_while_firing {
+            // Nobody reads a reminder in a ticket that is not there: another one follows it.
+            ClosedWhileFiring::Remind if status == TicketStatus::Gone => {
+                self.open_again(id, ticket, author);
+            }
             ClosedWhileFiring::Leave => {
                 let now = self.state.now;
                 let text = format!("Resolved by {author} in the tracker.");

@@ -295,15 +295,15 @@ impl Engine {
                 "held_back" => {
                     state.held_back.extend(key.parse::<IncidentId>());
                 }
+                "rebuilt" => {
+                    state.rebuilt.extend(key.parse::<u64>().map(IncidentId));
+                }
                 "to_list" => {
                     let due: Time = decode("what is to be listed", value)?;
                     state.wakes.insert((due, Wake::TicketList));
                     state
                         .to_list
                         .extend(key.parse::<IncidentId>().map(|id| (id, due)));
-                }
-                "rebuilt" => {
-                    state.rebuilt.extend(key.parse::<u64>().map(IncidentId));
                 }
                 "healthy" => {
                     state.healthy.insert(key.clone());

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod cap;
+mod moved;
 
 struct Story {
     engine: Engine,

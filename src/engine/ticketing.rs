@@ -355,6 +355,7 @@ impl Engine {
         }
         self.follow_trouble(&ticket, was_trouble.is_some());
         self.verify_reopened(&before, report);
+        self.found_gone(&before, report);
     }
 
     /// Counts a ticket that exists, by the source that asked and its severity.

@@ -45,7 +45,7 @@ impl Format for Azure {
             title: "Azure Monitor (common alert schema and older forms)",
             says: "problem, recovery, service health, resource health, budget notice, test",
             identity: "alert GUID; service health: tracking id; resource health: resource; older: rule and resource",
-            auth: "secret in the URL, basic",
+            auth: "secret in the URL, basic; no Entra tokens",
         }
     }
 

@@ -78,10 +78,24 @@ fn bulk(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The Checkmk site. Bulks do not name it but for their links, and a problem told in a bulk may end
+/// in a notification of its own.
+fn site(notification: &Notification) -> Option<String> {
+    let named = notification.text(&["OMD_SITE"]);
+    named.or_else(|| {
+        let link = notification.text(&["SERVICEURL", "HOSTURL"])?;
+        let link = link.replace("%3D", "=").replace("%26", "&");
+        let (_, rest) = link.rsplit_once("site=")?;
+        let site = rest.split('&').next().unwrap_or(rest);
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        (!site.is_empty() && site.chars().all(plain)).then(|| site.to_owned())
+    })
+}
+
 fn event(variables: &Value) -> Result<Event, Undecodable> {
     let fields = Fields::of(variables);
     let notification = Notification::new(fields, "NOTIFY_");
-    let site = notification.text(&["OMD_SITE"]).unwrap_or_default();
+    let site = site(&notification).unwrap_or_default();
     let console = notification.text(&["EC_ID"]);
     let identity = match (&console, notification.text(&["HOSTNAME"])) {
         (Some(id), _) => Identity::key(format!("{site}/ec/{id}")),

@@ -34,7 +34,7 @@ impl Format for CloudEvents {
             title: "CloudEvents 1.0 (structured, batch, binary)",
             says: "problem, recovery, several in one, by the end of the type or `data.state`",
             identity: "source and subject; without subject: source and id",
-            auth: "bearer, token in the URL; asks with OPTIONS first",
+            auth: "bearer, `access_token` in the URL; asks with OPTIONS first",
         }
     }
 

@@ -36,7 +36,7 @@ impl Format for Cloudflare {
             title: "Cloudflare notifications",
             says: "problem, one-shot notice, recovery, test",
             identity: "`alert_correlation_id`, else policy and the id of the thing",
-            auth: "header",
+            auth: "header (cf-webhook-auth)",
         }
     }
 

@@ -19,7 +19,7 @@ impl Format for Cloudvision {
             title: "Arista CloudVision",
             says: "problem, acknowledged, recovery",
             identity: "event key; Alertmanager shape: labels without severity",
-            auth: "header, basic, bearer",
+            auth: "basic, bearer, header",
         }
     }
 

@@ -45,7 +45,7 @@ impl Format for Datadog {
             title: "Datadog (recommended and default template)",
             says: "problem, repeat, warning, no data, recovery",
             identity: "`alert_cycle_key`, else monitor and scope, else title and scope",
-            auth: "basic, header, OAuth bearer, address",
+            auth: "basic, bearer, header, address",
         }
     }
 

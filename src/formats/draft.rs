@@ -4,12 +4,14 @@
 use super::fields::Fields;
 use super::{Decoded, Undecodable};
 use crate::limits::{
-    EVENT_LABEL_BYTES_MAX, EVENT_LABELS_MAX, EVENT_SUMMARY_BYTES_MAX, EVENT_TEXT_BYTES_MAX,
+    EVENT_AHEAD_SECONDS_MAX, EVENT_LABEL_BYTES_MAX, EVENT_LABELS_MAX, EVENT_SUMMARY_BYTES_MAX,
+    EVENT_TEXT_BYTES_MAX,
 };
 use crate::model::{
     ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, short_hash, text,
 };
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Most links of one event.
 const LINKS_MAX: usize = 16;
@@ -171,7 +173,7 @@ impl Draft {
     /// A link back to the sender; anything but `http` and `https` is left out.
     pub fn link(mut self, link: Option<String>) -> Draft {
         let links = &mut self.event.links;
-        if let Some(link) = link.filter(|l| l.starts_with("http://") || l.starts_with("https://"))
+        if let Some(link) = link.filter(|link| is_link(link))
             && links.len() < LINKS_MAX
             && link.len() <= EVENT_LABEL_BYTES_MAX
             && !links.contains(&link)
@@ -310,6 +312,32 @@ fn fallback_summary(event: &Event) -> String {
     }
 }
 
+/// Whether a text is a link that people may be given.
+fn is_link(text: &str) -> bool {
+    let known = text.starts_with("http://") || text.starts_with("https://");
+    known && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+}
+
+/// Drops a start and a time that no clock can have: they lie further ahead of the receipt than
+/// [`EVENT_AHEAD_SECONDS_MAX`], and all that the sender says later would count as older. The order
+/// of receipt counts then. Notices may speak of the future.
+pub fn without_times_ahead(event: &mut Event, received_at: Time) {
+    let last = received_at.plus(Duration::from_secs(EVENT_AHEAD_SECONDS_MAX));
+    if event.state == EventState::Info {
+        return;
+    }
+    for (name, at) in [
+        ("start", &mut event.starts_at),
+        ("time", &mut event.sent_at),
+    ] {
+        if at.take_if(|at| *at > last).is_some() {
+            event.problems.push(format!(
+                "the {name} lies too far ahead of the receipt and is not believed"
+            ));
+        }
+    }
+}
+
 /// Cuts texts to their bounds. Idempotent.
 pub fn bound(event: &mut Event) {
     let line = |text: String, most| text::into_bounded(text::into_one_line(text), most);
@@ -326,7 +354,8 @@ pub fn bound(event: &mut Event) {
         &mut event.check,
         &mut event.service,
     ] {
-        *field = field.take().map(|value| line(value, EVENT_LABEL_BYTES_MAX));
+        let text = field.take().map(|value| line(value, EVENT_LABEL_BYTES_MAX));
+        *field = text.filter(|text| !text.is_empty());
     }
     if event.labels.len() > EVENT_LABELS_MAX {
         let count = event.labels.len();
@@ -383,6 +412,33 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_nothing_to_read_is_absent() {
+        let mut event = Event::new(EventState::Firing, Identity::Key("k".to_owned()), "s");
+        event.host = Some(" \u{0}\n".to_owned());
+        event.severity = Some(String::new());
+        bound(&mut event);
+        assert_eq!((event.host, event.severity), (None, None));
+    }
+
+    #[test]
+    fn a_time_that_no_clock_can_have_is_dropped_and_told() {
+        let received_at = Time::from_seconds(1_787_293_905);
+        let day = |days: u64| Some(received_at.plus(Duration::from_secs(days * 24 * 3600)));
+        let mut event = Event::new(EventState::Firing, Identity::Key("k".to_owned()), "s");
+        (event.starts_at, event.sent_at, event.ends_at) = (day(1), day(3), day(9000));
+        without_times_ahead(&mut event, received_at);
+        assert_eq!(
+            (event.starts_at, event.sent_at, event.ends_at),
+            (day(1), None, day(9000))
+        );
+        assert!(
+            event.problems[0].contains("not believed"),
+            "{:?}",
+            event.problems
+        );
+    }
+
+    #[test]
     fn a_key_of_parts_keeps_them_apart() {
         assert_eq!(key_of(&["a", "b"]), Identity::key("a|b"));
         assert_ne!(key_of(&["a|b", "c"]), key_of(&["a", "b|c"]));
@@ -404,6 +460,7 @@ mod tests {
             .summary("two\nlines".to_owned())
             .details("x".repeat(EVENT_TEXT_BYTES_MAX * 2))
             .link(Some("javascript:alert(1)".to_owned()))
+            .link(Some("https://a.example/\u{1b}[2J".to_owned()))
             .suppressed(Suppressed::Flapping)
             .finish();
         assert_eq!(event.state, EventState::Info);

@@ -19,7 +19,7 @@ impl Format for Grafana {
             title: "Grafana (unified and legacy alerting)",
             says: "problem, repeat, recovery, no data, test",
             identity: "organisation and fingerprint; legacy: organisation and rule id",
-            auth: "bearer, basic, header, HMAC, certificate, address",
+            auth: "bearer, basic, header, HMAC (also with a time), certificate, address",
         }
     }
 
@@ -74,7 +74,25 @@ fn unified(alert: Fields, org: &str) -> Result<Event, Undecodable> {
     if matches!(name, "DatasourceNoData" | "DatasourceError") {
         event.severity_hint = SeverityHint::Unknown;
     }
+    unmeasured(alert, &mut event);
     Ok(event)
+}
+
+/// An alert whose state came from the absence of values: no outage was seen, nor its end.
+fn unmeasured(alert: Fields, event: &mut Event) {
+    let reason = alert.word("annotations.grafana_state_reason");
+    if !matches!(reason.as_str(), "MissingSeries" | "NoData" | "Error") {
+        return;
+    }
+    match event.state {
+        EventState::Resolved => {
+            event.state = EventState::Info;
+            event.problems.push(format!(
+                "grafana_state_reason `{reason}`: ended for want of values, which is no recovery"
+            ));
+        }
+        _ => event.severity_hint = SeverityHint::Unknown,
+    }
 }
 
 fn legacy(fields: Fields) -> Result<Event, Undecodable> {

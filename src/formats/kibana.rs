@@ -19,7 +19,7 @@ impl Format for Kibana {
             title: "Kibana rules (webhook connector)",
             says: "problem, repeat, warning, no data, recovery, several in one",
             identity: "rule id and alert (instance) id",
-            auth: "basic, header, certificate, OAuth bearer",
+            auth: "basic, bearer, header, certificate",
         }
     }
 

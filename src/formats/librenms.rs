@@ -64,7 +64,7 @@ impl Format for Librenms {
         let (state, problem) = state_of(fields, &title);
         let test = fields.word("name") == "Test-Rule" || title.starts_with("Testing transport");
         let severity = fields.text("severity");
-        let faults = fields.text("faults_text");
+        let faults = faults(fields);
         let down = fields.word("status_reason") == "icmp" || says_down(rule.as_deref());
         let mut event = Draft::new(state, identity, "`alert_id`")?
             .dedup_key(fields.text("alert_id"))
@@ -121,15 +121,25 @@ fn titled(title: &str) -> Option<(&str, &str)> {
         .split_once(" recovered from ")
 }
 
+/// The faults as text: a field of their own, else what the message says under that heading.
+fn faults(fields: Fields) -> Option<String> {
+    fields.text("faults_text").or_else(|| {
+        let message = fields.text("msg")?;
+        let (_, faults) = message.split_once("Faults:")?;
+        Some(faults.to_owned())
+    })
+}
+
 /// The part that failed, if the faults name just one.
 fn part_of(faults: &str) -> Option<String> {
-    if faults.contains("#2:") {
+    let second = |line: &str| line.trim_start().trim_start_matches('#').starts_with("2:");
+    if faults.contains("#2:") || faults.lines().any(second) {
         return None;
     }
     ["ifDescr = ", "sensor_descr = ", "bgpPeerIdentifier = "]
         .iter()
         .find_map(|name| faults.split_once(name))
-        .and_then(|(_, rest)| rest.split(';').next())
+        .and_then(|(_, rest)| rest.split([';', '\n']).next())
         .map(|part| part.trim().to_owned())
         .filter(|part| !part.is_empty())
 }

@@ -21,7 +21,7 @@ impl Format for Meraki {
             title: "Cisco Meraki dashboard",
             says: "problem, recovery, test",
             identity: "network, device, kind of problem, port or peer",
-            auth: "shared secret in the body, header",
+            auth: "`sharedSecret` in the body, header",
         }
     }
 

@@ -21,7 +21,7 @@ impl Format for Mist {
             title: "Juniper Mist",
             says: "problem, repeat, recovery, test",
             identity: "Marvis: alert id; else site, device, kind of problem, part",
-            auth: "HMAC (X-Mist-Signature-v2), header",
+            auth: "HMAC (X-Mist-Signature-v2, or SHA-1 in X-Mist-Signature), header",
         }
     }
 

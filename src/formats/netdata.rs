@@ -26,7 +26,7 @@ impl Format for Netdata {
             title: "Netdata (Cloud, agent)",
             says: "problem, escalation, no data, recovery, reachability, test",
             identity: "space, host, chart and alert",
-            auth: "client certificate, basic, bearer, key in the URL; asks with `crc_token`",
+            auth: "client certificate (`app.netdata.cloud`), basic, bearer, header, key in the URL; asks with `crc_token`",
         }
     }
 

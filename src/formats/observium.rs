@@ -20,7 +20,7 @@ impl Format for Observium {
             title: "Observium",
             says: "problem, reminder, recovery, syslog, test",
             identity: "alert entry; syslog: rule and device",
-            auth: "header, address",
+            auth: "token without a scheme (bearer), secret in the URL, address",
         }
     }
 
@@ -161,9 +161,9 @@ fn sharpen(event: &mut crate::model::Event, tags: Tags, entity: &str) {
     let uptime = tags.text("DEVICE_UPTIME").unwrap_or_default();
     let description = tags.text("ENTITY_DESCRIPTION").unwrap_or_default();
     let description = description.to_lowercase();
-    let spare = ["member", "lag", "backup"]
-        .iter()
-        .any(|word| description.contains(word));
+    let spare = description
+        .split(|c: char| !c.is_alphabetic())
+        .any(|word| matches!(word, "member" | "lag" | "backup"));
     if entity == "device" && (metrics.contains("device_status = 0") || uptime.starts_with("Down")) {
         event.severity_hint = SeverityHint::Outage;
     } else if entity == "bgp_peer" || (entity == "port" && spare) {

@@ -32,7 +32,7 @@ impl Format for Sentry {
             title: "Sentry (integration platform, older plugin)",
             says: "problem, repeat, archived, reopened, recovery",
             identity: "issue id; metric alerts: alert id",
-            auth: "HMAC of the raw body, secret in the URL",
+            auth: "HMAC (Sentry-Hook-Signature); older plugin: secret in the URL",
         }
     }
 

@@ -62,11 +62,41 @@ fn row(event: &Event) -> Option<&'static Signal> {
         text.push(' ');
         text.push_str(&part.to_lowercase());
     }
+    for name in [Some(&event.summary), event.check.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if let Some(words) = words_of_name(name) {
+            text.push(' ');
+            text.push_str(&words);
+        }
+    }
     // A host may be called `ups-1`; that says nothing about what failed on it.
     if let Some(host) = event.host.as_deref().filter(|host| host.len() > 1) {
         text = text.replace(&host.to_lowercase(), " ");
     }
     by_words(&text)
+}
+
+/// The words of a name that is written as one, as rules of Prometheus are: `BgpPeerDown`,
+/// `PSUFailed`. `None` for what is several words already, or one.
+fn words_of_name(name: &str) -> Option<String> {
+    if name.contains(char::is_whitespace) {
+        return None;
+    }
+    let letters: Vec<char> = name.chars().collect();
+    let mut words = String::with_capacity(name.len() + 8);
+    for (at, letter) in letters.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| letters.get(at));
+        let after = letters.get(at + 1);
+        let small = |c: Option<&char>| c.is_some_and(|c| c.is_lowercase());
+        let large = before.is_some_and(|c| c.is_uppercase() || c.is_numeric());
+        if letter.is_uppercase() && (small(before) || (large && small(after))) {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words.contains(' ').then_some(words)
 }
 
 /// The words of all signals, each with the place of its row, by their first letter: each message is
@@ -193,6 +223,26 @@ mod tests {
         event.severity_hint = SeverityHint::Outage;
         apply(&mut event);
         event
+    }
+
+    #[test]
+    fn a_name_written_as_one_is_read_word_by_word() {
+        let words = |name| words_of_name(name).unwrap_or_default();
+        assert_eq!(words("BgpPeerDown"), "bgp peer down");
+        assert_eq!(words("PSUFailed"), "psu failed");
+        assert_eq!(words("DiskOnMD0Failed"), "disk on md0 failed");
+        for plain in ["Bgp Peer", "ALLCAPS", "small", ""] {
+            assert_eq!(words_of_name(plain), None, "{plain}");
+        }
+        let bgp = event("BgpPeerDown");
+        assert_eq!(bgp.component_kind, Some(ComponentKind::Session));
+        assert_eq!(bgp.severity_hint, SeverityHint::Redundancy);
+        for late in ["KafkaConsumerLag", "pg replica lag"] {
+            let late = event(late);
+            assert_eq!(late.component_kind, Some(ComponentKind::Application));
+            assert_eq!(late.severity_hint, SeverityHint::Outage);
+        }
+        assert_eq!(event("CapsuleFailed").component_kind, None);
     }
 
     #[test]

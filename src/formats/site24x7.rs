@@ -32,7 +32,7 @@ impl Format for Site24x7 {
             title: "Site24x7",
             says: "problem, trouble, recovery",
             identity: "`MONITOR_ID`, else monitor name and type",
-            auth: "basic, OAuth bearer, header",
+            auth: "basic, bearer, header",
         }
     }
 

@@ -96,8 +96,8 @@ pub fn hint(word: &str) -> SeverityHint {
         | "warn" | "medium" | "minor" | "degraded" | "degradation" | "p2" | "p3" | "sev2"
         | "sev3" => SeverityHint::Degradation,
         "redundancy" | "redundant" => SeverityHint::Redundancy,
-        "info" | "information" | "informational" | "notice" | "debug" | "low" | "none" | "ok"
-        | "normal" | "p5" => SeverityHint::Info,
+        "info" | "information" | "informational" | "notice" | "notification" | "debug"
+        | "debugging" | "low" | "none" | "ok" | "normal" | "p5" => SeverityHint::Info,
         _ => SeverityHint::Unknown,
     }
 }

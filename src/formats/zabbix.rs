@@ -23,7 +23,7 @@ impl Format for Zabbix {
             title: "Zabbix 5.4 to 7.x",
             says: "problem, repeat, update, acknowledged, suppressed, recovery, test",
             identity: "event source and problem event id",
-            auth: "bearer, header, HMAC, address",
+            auth: "bearer, header, HMAC (X-Alertbridge-Signature), address",
         }
     }
 

@@ -10,6 +10,7 @@ use super::repeat::{Claim, Repeats, Verdict, Waiting};
 use super::senders::MailTrust;
 use super::source::{Source, Sources};
 use super::{Clock, Decoder, IntakeMetrics, Tried};
+use crate::formats::draft;
 use crate::limits;
 use crate::model::text::{one_line, prefix};
 use crate::model::{AlertKey, Event, Input, Message, Outcome, Seen, Time, Undecoded};
@@ -193,7 +194,8 @@ impl Intake {
                     }
                     pending.reserve_exact(events.len());
                     accepted.reserve(events.len());
-                    for event in events {
+                    for mut event in events {
+                        draft::without_times_ahead(&mut event, at);
                         odd += u64::from(!event.problems.is_empty());
                         let key = AlertKey::of(&scope, &event.identity);
                         let place = accepted.push(event.dedup_key.clone());

@@ -4,6 +4,7 @@
 //! on loopback only, or from its address ranges.
 
 use super::source::{Credential, HmacAlgorithm, HmacEncoding, Source};
+use super::tls::ClientCertificate;
 use crate::formats::Request;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,8 +26,8 @@ pub struct Shown<'a> {
     pub client: IpAddr,
     /// Whether the door itself is on loopback.
     pub loopback: bool,
-    /// The fingerprint of the client certificate, if one was shown and verified.
-    pub certificate: Option<&'a str>,
+    /// The client certificate, if one was shown and verified.
+    pub certificate: Option<&'a ClientCertificate>,
     /// Whether the source was found by a key that only its senders know.
     pub by_key: bool,
 }
@@ -111,14 +112,9 @@ fn proves(credential: &Credential, shown: &Shown) -> bool {
             .is_some_and(|given| same(given, value)),
         Credential::Query { name, value } => url::form_urlencoded::parse(request.query.as_bytes())
             .any(|(given, secret)| given == name.as_str() && same(&secret, value)),
-        Credential::ClientCertificate { sha256 } => {
-            let wanted: String = sha256
-                .chars()
-                .filter(char::is_ascii_hexdigit)
-                .map(|c| c.to_ascii_lowercase())
-                .collect();
-            shown.certificate.is_some_and(|given| given == wanted)
-        }
+        Credential::ClientCertificate { sha256, name } => shown
+            .certificate
+            .is_some_and(|given| is_certificate(given, sha256.as_deref(), name.as_deref())),
         Credential::Hmac { .. } => is_signed(credential, request),
         Credential::Body { name, value } => in_body(request, name)
             .iter()
@@ -126,6 +122,17 @@ fn proves(credential: &Credential, shown: &Shown) -> bool {
         // Its certificate has to be fetched: `sns_trust` looks at it.
         Credential::Sns(_) => false,
     }
+}
+
+/// Whether the certificate is the wanted one: by its fingerprint, by a name, or by both.
+fn is_certificate(given: &ClientCertificate, sha256: Option<&str>, name: Option<&str>) -> bool {
+    let by_print = sha256.map(|sha256| {
+        let digits = sha256.chars().filter(char::is_ascii_hexdigit);
+        let wanted: String = digits.map(|c| c.to_ascii_lowercase()).collect();
+        given.sha256 == wanted
+    });
+    let by_name = name.map(|name| given.names.iter().any(|one| one.eq_ignore_ascii_case(name)));
+    (sha256.is_some() || name.is_some()) && by_print.unwrap_or(true) && by_name.unwrap_or(true)
 }
 
 /// The values of a field of the body: JSON at its top level, or a form.

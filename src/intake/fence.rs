@@ -69,7 +69,7 @@ impl Fence {
             watched += 1;
         }
         if watched > 0 {
-            tracing::info!(watched, "last_process_died_decoding");
+            tracing::info!(watched, "last_process_died");
             write_suspects(&suspects_file, &deaths)?;
         }
         let marks = OpenOptions::new()

@@ -4,7 +4,7 @@
 //! Invariant: a connection has its permit before it is accepted, and none outlives the deadline of
 //! the end.
 
-use super::tls::{TlsSlot, fingerprint};
+use super::tls::{ClientCertificate, TlsSlot};
 use super::{IntakeMetrics, Refused};
 use crate::limits;
 use futures_util::future::BoxFuture;
@@ -38,8 +38,8 @@ pub enum Stream {
 pub struct Peer {
     /// The address; a unix socket counts as loopback.
     pub address: IpAddr,
-    /// The fingerprint of the client certificate, if one was shown.
-    pub certificate: Option<Arc<str>>,
+    /// The client certificate, if one was shown.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The user at the other end of a unix socket, by number.
     pub user: Option<u32>,
     /// Whether the connection is encrypted, or never leaves the machine's kernel.
@@ -311,10 +311,10 @@ pub async fn secure(
         .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
 }
 
-fn client_certificate(stream: &TlsStream<TcpStream>) -> Option<Arc<str>> {
+fn client_certificate(stream: &TlsStream<TcpStream>) -> Option<Arc<ClientCertificate>> {
     let (_, connection) = stream.get_ref();
     let first = connection.peer_certificates()?.first()?;
-    Some(Arc::from(fingerprint(first)))
+    Some(Arc::new(ClientCertificate::of(first)))
 }
 
 /// How many connections each address has.

@@ -185,10 +185,15 @@ pub enum Credential {
     },
     /// The signature of AWS SNS. A subscription to one of the topics is confirmed.
     Sns(super::sns::Expected),
-    /// A client certificate, by the SHA-256 of its DER bytes in hexadecimal digits.
+    /// A client certificate that one of the door's `client_roots` signed: this very one, or any
+    /// with a name. Without either it proves nothing.
     ClientCertificate {
-        /// The fingerprint; colons and case do not matter.
-        sha256: String,
+        /// The SHA-256 of its DER bytes in hexadecimal digits; colons and case do not matter.
+        #[serde(default)]
+        sha256: Option<String>,
+        /// The common name of its subject, or one of its DNS names, for those that are renewed.
+        #[serde(default)]
+        name: Option<String>,
     },
 }
 

@@ -117,6 +117,42 @@ fn read_certificates(
     Ok(chain)
 }
 
+/// What a client's certificate says of it. Whose it is was proven by the handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Its [`fingerprint`].
+    pub sha256: String,
+    /// The common names of its subject, and its DNS names.
+    pub names: Vec<String>,
+}
+
+impl ClientCertificate {
+    /// From its DER bytes; one that cannot be read has no names.
+    pub fn of(der: &[u8]) -> ClientCertificate {
+        ClientCertificate {
+            sha256: fingerprint(der),
+            names: names(der),
+        }
+    }
+}
+
+fn names(der: &[u8]) -> Vec<String> {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(der) else {
+        return Vec::new();
+    };
+    let common = certificate.subject().iter_common_name();
+    let mut names: Vec<String> = common
+        .filter_map(|name| name.as_str().ok().map(str::to_owned))
+        .collect();
+    let others = certificate.subject_alternative_name().ok().flatten();
+    for other in others.iter().flat_map(|others| &others.value.general_names) {
+        if let x509_parser::extensions::GeneralName::DNSName(name) = other {
+            names.push((*name).to_owned());
+        }
+    }
+    names
+}
+
 /// The fingerprint of a certificate: SHA-256 of its DER bytes in lower case digits.
 pub fn fingerprint(der: &[u8]) -> String {
     use std::fmt::Write;

@@ -260,4 +260,6 @@ pub enum PersonDid {
         /// Its value as written, bounded; without an offset it is in the contract's zone.
         value: String,
     },
+    /// Moved: the tracker names it so from now on.
+    MovedTo(String),
 }

@@ -50,12 +50,28 @@ impl Cursor {
     }
 
     /// Everything up to `newest`, by the tracker's clock, has been read.
-    pub(super) fn advance(&mut self, newest: Time) {
+    fn advance(&mut self, newest: Time) {
         self.since = self.since.max(newest.minus(OVERLAP));
         // A ticket that changes again brings its old changes along: those stay known by time.
         self.began = self.began.max(self.since.minus(OVERLAP));
         let began = self.began;
         self.seen.retain(|_, at| *at >= began);
+    }
+
+    /// Not everything was listed: changes before `until` were, and the rest is read from there on.
+    /// History stays as it is, for a ticket that is listed later may have changed before as well.
+    fn advance_partly(&mut self, until: Time) {
+        // Should more have changed in one second than can be listed, the next second is read.
+        let next = self.since.plus(Duration::from_secs(1));
+        self.since = next.max(until);
+    }
+
+    /// Everything that was listed has been read, up to `newest` if nothing was left out.
+    pub(super) fn read_up_to(&mut self, left_from: Option<Time>, newest: Time) {
+        match left_from {
+            Some(until) => self.advance_partly(until),
+            None => self.advance(newest),
+        }
     }
 
     /// As it is stored.
@@ -84,5 +100,21 @@ mod tests {
         assert!(!cursor.take("a", Time::from_seconds(1_000)), "history now");
         assert!(cursor.take("b", Time::from_seconds(4_900)));
         assert_eq!(Cursor::read(&cursor.written()), Some(cursor));
+    }
+
+    #[test]
+    fn what_a_list_left_out_is_read_next() {
+        let at = Time::from_seconds;
+        let mut cursor = Cursor::start(at(1_000));
+        cursor.read_up_to(Some(at(3_000)), at(9_000));
+        assert_eq!(cursor.since(), at(3_000));
+        // A ticket that changed at 2,000 and at 4,000 is listed by its last change only.
+        assert!(cursor.take("early", at(2_000)));
+        // A list that gets no further than where it began.
+        cursor.read_up_to(Some(at(3_000)), at(9_000));
+        assert_eq!(cursor.since(), at(3_001));
+        cursor.read_up_to(None, at(9_000));
+        assert_eq!(cursor.since(), at(8_940));
+        assert!(!cursor.take("early", at(2_000)), "history now");
     }
 }

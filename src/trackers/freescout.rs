@@ -6,7 +6,7 @@
 
 use super::client::{Client, ConnectionConfig, secret_header, send, written};
 use super::registry::Settings;
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
+use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{
     KEY_CHARS_MAX, Statuses, not_theirs, numbered, path_part, split_key, with_key, word,
 };
@@ -145,8 +145,8 @@ impl FreeScout {
         }
     }
 
-    /// All pages of a list of conversations.
-    async fn list(&self, query: &[(&str, &str)]) -> Outcome<Vec<Value>> {
+    /// A list of conversations, and whether these are all.
+    async fn list(&self, query: &[(&str, &str)]) -> Outcome<(Vec<Value>, bool)> {
         let mut items = Vec::new();
         for page in 1..=limits::TRACKER_POLL_PAGES_MAX {
             let number = page.to_string();
@@ -160,10 +160,10 @@ impl FreeScout {
             items.extend(list.iter().cloned());
             let pages = answer["page"]["totalPages"].as_u64().unwrap_or(1);
             if list.is_empty() || page as u64 >= pages {
-                break;
+                return Ok((items, true));
             }
         }
-        Ok(items)
+        Ok((items, false))
     }
 
     /// The conversation with its threads; none if it was deleted for good.
@@ -293,9 +293,8 @@ impl Adaptor for FreeScout {
     }
 
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
-        let found = self
-            .list(&[("subject", key), ("state", "published")])
-            .await?;
+        let query = [("subject", key), ("state", "published")];
+        let (found, _) = self.list(&query).await?;
         Ok(found.iter().map(|item| self.ticket(item)).collect())
     }
 
@@ -409,15 +408,15 @@ impl Adaptor for FreeScout {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
         let since = since.to_string();
         let query = [
             ("updatedSince", since.as_str()),
             ("sortField", "updatedAt"),
             ("sortOrder", "asc"),
         ];
-        let items = self.list(&query).await?;
-        Ok(items.iter().map(|item| word(item, "id")).collect())
+        let (items, whole) = self.list(&query).await?;
+        Ok(Changed::listed(&items, ("id", "updatedAt"), whole))
     }
 
     async fn history(&self, id: &str, me: &str) -> Outcome<Vec<Told>> {

@@ -6,7 +6,7 @@
 //! of the bridge are private unless they are for the customer: a public one counts as an answer.
 
 use super::client::{Answer, Client, ConnectionConfig, basic};
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
+use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{Severities, Statuses, not_theirs, path_part, word};
 use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::limits;
@@ -178,6 +178,19 @@ impl<D: Dialect> Fresh<D> {
 
     /// All pages of a list.
     async fn list(&self, path: &str, query: &[(&str, &str)], name: &str) -> Outcome<Vec<Value>> {
+        match self.listed(path, query, name).await? {
+            (items, true) => Ok(items),
+            _ => Err(Called::later("the list does not end")),
+        }
+    }
+
+    /// A list as far as it is read, and whether that is all.
+    async fn listed(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        name: &str,
+    ) -> Outcome<(Vec<Value>, bool)> {
         let per_page = PER_PAGE.to_string();
         let mut items = Vec::new();
         for page in 1..=limits::TRACKER_POLL_PAGES_MAX {
@@ -190,21 +203,22 @@ impl<D: Dialect> Fresh<D> {
             };
             items.extend(list.iter().cloned());
             if list.len() < PER_PAGE {
-                return Ok(items);
+                return Ok((items, true));
             }
         }
-        Err(Called::later("the list does not end"))
+        Ok((items, false))
     }
 
-    /// Tickets that changed at or after an instant, the oldest change first.
-    async fn changed(&self, since: Time) -> Outcome<Vec<Value>> {
+    /// Tickets that changed at or after an instant, the oldest change first, and whether these are
+    /// all.
+    async fn changed(&self, since: Time) -> Outcome<(Vec<Value>, bool)> {
         let since = since.to_string();
         let query = [
             ("updated_since", since.as_str()),
             ("order_by", "updated_at"),
             ("order_type", "asc"),
         ];
-        self.list("/api/v2/tickets", &query, D::TICKETS).await
+        self.listed("/api/v2/tickets", &query, D::TICKETS).await
     }
 
     /// A ticket with the instants of its statuses; none if it was deleted for good.
@@ -390,7 +404,9 @@ impl<D: Dialect> Adaptor for Fresh<D> {
             return Err(Called::later("the answer to a search is no list"));
         };
         let mut tickets: BTreeMap<String, RemoteTicket> = BTreeMap::new();
-        let recent = self.changed(now.minus(INDEX_LAGS)).await?;
+        let (recent, true) = self.changed(now.minus(INDEX_LAGS)).await? else {
+            return Err(Called::later("more changed of late than can be listed"));
+        };
         // The list is newer than the index: it comes last and wins.
         for ticket in indexed.iter().chain(&recent).map(|item| self.ticket(item)) {
             tickets.insert(ticket.remote.key.clone(), ticket);
@@ -540,9 +556,9 @@ impl<D: Dialect> Adaptor for Fresh<D> {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
-        let items = self.changed(since).await?;
-        Ok(items.iter().map(|item| word(item, "id")).collect())
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
+        let (items, whole) = self.changed(since).await?;
+        Ok(Changed::listed(&items, ("id", "updated_at"), whole))
     }
 
     async fn history(&self, id: &str, me: &str) -> Outcome<Vec<Told>> {

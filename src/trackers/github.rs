@@ -10,8 +10,8 @@ mod config;
 
 pub use config::GithubConfig;
 
-use super::client::{Client, base_or, secret_header, send};
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, open_or_closed};
+use super::client::{Answer, Client, NoAnswer, base_or, secret_header, send};
+use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, open_or_closed};
 use super::words::{path_part, word};
 use super::{Called, Capabilities, Draft, RemoteTicket, text};
 use crate::limits;
@@ -32,6 +32,8 @@ const DEFAULT_URL: &str = "https://api.github.com";
 const TITLE_CHARS_MAX: usize = 250;
 /// Longest body or comment that is sent, bytes; GitHub takes 65,536 characters.
 const BODY_BYTES_MAX: usize = 60_000;
+/// How often an issue can have been transferred.
+const MOVES_MAX: u32 = 3;
 /// What the labels of severities begin with.
 const SEVERITY: &str = "severity:";
 
@@ -181,18 +183,33 @@ impl Github {
         Ok(items)
     }
 
-    /// The issue; none if it was deleted or moved away.
+    /// The path that a redirect leads to, if it stays at this GitHub.
+    fn moved_to(&self, answer: &Answer) -> Option<String> {
+        let place = answer.header("location").filter(|_| answer.status == 301)?;
+        let path = place.strip_prefix(self.base.url.trim_end_matches('/'))?;
+        path.starts_with('/').then(|| path.to_owned())
+    }
+
+    /// The issue, where it is now if it was transferred; none if it was deleted or is out of reach.
     async fn issue(&self, key: &str) -> Outcome<Option<Value>> {
-        let path = self.issue_path(key);
-        let answer = match send(self.base.client.request(Method::GET, &path)).await {
-            Ok(answer) if matches!(answer.status, 301 | 404 | 410) => {
-                // A token without access would look the same.
-                self.base.client.get("/user", &[]).await.done()?;
-                return Ok(None);
-            }
-            Ok(answer) => answer.read().done()?,
-            Err(super::client::NoAnswer::NotSent(why) | super::client::NoAnswer::Lost(why)) => {
-                return Err(Called::later(why));
+        let mut path = self.issue_path(key);
+        let mut moves = 0;
+        let answer = loop {
+            let answer = match send(self.base.client.request(Method::GET, &path)).await {
+                Ok(answer) => answer,
+                Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) => {
+                    return Err(Called::later(why));
+                }
+            };
+            match self.moved_to(&answer).filter(|_| moves < MOVES_MAX) {
+                Some(next) => (path, moves) = (next, moves + 1),
+                None if moves > 0 && answer.status == 403 => return Ok(None),
+                None if matches!(answer.status, 301 | 404 | 410) => {
+                    // A token without access would look the same.
+                    self.base.client.get("/user", &[]).await.done()?;
+                    return Ok(None);
+                }
+                None => break answer.read().done()?,
             }
         };
         let issue = answer.json();
@@ -372,8 +389,12 @@ impl Adaptor for Github {
         let Some(issue) = self.issue(key).await? else {
             return Ok(None);
         };
-        let mut ticket = self.ticket(repository, &issue);
-        let path = format!("{}/comments", self.issue_path(key));
+        let place = word(&issue, "repository_url");
+        let now = place
+            .rsplit_once("/repos/")
+            .map_or(repository, |(_, name)| name);
+        let mut ticket = self.ticket(now, &issue);
+        let path = format!("{}/comments", self.issue_path(&ticket.remote.key));
         let comments = self
             .list(&path, &[], limits::TRACKER_NOTES_PAGES_MAX)
             .await?;
@@ -384,7 +405,7 @@ impl Adaptor for Github {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
         let since = since.to_string();
         let path = format!("{}/issues", self.repository(""));
         let query = [
@@ -396,11 +417,12 @@ impl Adaptor for Github {
         let issues = self
             .list(&path, &query, limits::TRACKER_POLL_PAGES_MAX)
             .await?;
-        let repository = &self.config.repository;
-        let keys = issues
-            .iter()
-            .map(|issue| Github::remote(repository, issue).key);
-        Ok(keys.collect())
+        let whole = issues.len() < 100 * limits::TRACKER_POLL_PAGES_MAX;
+        let mut changed = Changed::listed(&issues, ("number", "updated_at"), whole);
+        for number in &mut changed.ids {
+            *number = format!("{}#{number}", self.config.repository);
+        }
+        Ok(changed)
     }
 
     async fn history(&self, key: &str, me: &str) -> Outcome<Vec<Told>> {

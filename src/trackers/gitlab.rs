@@ -12,7 +12,7 @@ pub use config::GitlabConfig;
 
 use super::client::{Client, secret_header};
 use super::rest::{
-    Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed, open_or_closed,
+    Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed, open_or_closed,
 };
 use super::words::{path_part, word};
 use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
@@ -327,7 +327,7 @@ impl Adaptor for Gitlab {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
         *self.members.lock().await = None;
         let since = since.to_string();
         let path = format!("{}/issues", self.project());
@@ -340,7 +340,8 @@ impl Adaptor for Gitlab {
         let issues = self
             .list(&path, &query, limits::TRACKER_POLL_PAGES_MAX)
             .await?;
-        Ok(issues.iter().map(|issue| word(issue, "iid")).collect())
+        let whole = issues.len() < 100 * limits::TRACKER_POLL_PAGES_MAX;
+        Ok(Changed::listed(&issues, ("iid", "updated_at"), whole))
     }
 
     async fn history(&self, iid: &str, me: &str) -> Outcome<Vec<Told>> {

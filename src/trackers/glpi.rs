@@ -12,7 +12,7 @@ mod session;
 pub use config::GlpiConfig;
 
 use super::client::Client;
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
+use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{
     KEY_CHARS_MAX, Severities, Zone, not_theirs, path_part, split_key, with_key, word,
 };
@@ -179,22 +179,27 @@ impl Glpi {
     }
 
     /// Ids of tickets that a criterion finds, the oldest change first.
-    async fn found(&self, field: &str, kind: &str, value: &str) -> Outcome<Vec<String>> {
+    async fn found(&self, field: &str, kind: &str, value: &str) -> Outcome<Changed> {
         let query = [
             ("criteria[0][field]", field),
             ("criteria[0][searchtype]", kind),
             ("criteria[0][value]", value),
             ("forcedisplay[0]", "2"),
+            ("forcedisplay[1]", "19"),
             ("sort", "19"),
             ("order", "ASC"),
             ("range", "0-999"),
         ];
         let answer = self.get("/search/Ticket", &query).await?.json();
-        if answer["totalcount"].as_u64().is_none() {
+        let Some(total) = answer["totalcount"].as_u64() else {
             return Err(Called::later("the answer to a search has no count"));
-        }
-        let rows = answer["data"].as_array().into_iter().flatten();
-        Ok(rows.map(|row| word(row, "2")).collect())
+        };
+        let rows = answer["data"].as_array().map_or(&[][..], Vec::as_slice);
+        let last = rows.last().filter(|_| total > rows.len() as u64);
+        Ok(Changed {
+            ids: rows.iter().map(|row| word(row, "2")).collect(),
+            left_from: last.and_then(|row| self.zone.read(&word(row, "19"))),
+        })
     }
 
     /// The ticket; none if it was purged.
@@ -310,13 +315,14 @@ impl Adaptor for Glpi {
 
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
         let option = self.key_option().await?;
-        let ids = if option.is_empty() {
+        let found = if option.is_empty() {
             // The title is field 1.
             self.found("1", "contains", &format!("[{key}]")).await?
         } else {
             // Without the two signs a part of a key would do.
             self.found(option, "contains", &format!("^{key}$")).await?
         };
+        let ids = found.ids;
         if ids.len() > 100 {
             return Err(Called::later(
                 "a search by key finds everything: it is ignored",
@@ -460,7 +466,7 @@ impl Adaptor for Glpi {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
         // "More than" leaves the instant itself out.
         let since = self.zone.write(since.minus(Duration::from_secs(1)));
         self.found("19", "morethan", &since).await

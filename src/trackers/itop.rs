@@ -11,7 +11,7 @@ mod config;
 pub use config::ItopConfig;
 
 use super::client::{Answer, Client, NoAnswer, basic, send, written};
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
+use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{KEY_CHARS_MAX, Severities, Zone, not_theirs, split_key, with_key, word};
 use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Reopens, Takes, text};
 use crate::limits;
@@ -506,7 +506,7 @@ impl Adaptor for Itop {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
         let (class, since) = (&self.config.class, self.zone.write(since));
         let oql = format!("SELECT {class} WHERE last_update >= {}", quoted(&since));
         let (found, _) = self.objects(class, &oql, "last_update").await?;
@@ -515,7 +515,8 @@ impl Adaptor for Itop {
             .map(|item| (word(item, "last_update"), word(item, "key")))
             .collect();
         found.sort();
-        Ok(found.into_iter().map(|(_, id)| id).collect())
+        let ids = found.into_iter().map(|(_, id)| id);
+        Ok(Changed::all(ids.collect()))
     }
 
     async fn history(&self, id: &str, me: &str) -> Outcome<Vec<Told>> {

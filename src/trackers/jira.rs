@@ -266,12 +266,17 @@ impl Jira {
         }
     }
 
-    /// Issues of a search, all pages.
-    async fn search_issues<T>(&self, jql: &str, fields: &[&str]) -> Result<Vec<Value>, Called<T>> {
+    /// Issues of a search, and whether these are all.
+    async fn search_issues<T>(
+        &self,
+        jql: &str,
+        fields: &[&str],
+        pages_max: usize,
+    ) -> Result<(Vec<Value>, bool), Called<T>> {
         let cloud = self.config.deployment == Deployment::Cloud;
         let mut issues: Vec<Value> = Vec::new();
         let mut next = String::new();
-        for _ in 0..limits::TRACKER_POLL_PAGES_MAX {
+        for _ in 0..pages_max {
             let mut query = json!({ "jql": jql, "fields": fields, "maxResults": 50 });
             let path = if cloud {
                 if !next.is_empty() {
@@ -300,10 +305,10 @@ impl Jira {
                 (issues.len() as u64) < total
             };
             if items.is_empty() || !more {
-                break;
+                return Ok((issues, true));
             }
         }
-        Ok(issues)
+        Ok((issues, false))
     }
 
     async fn search(&self, key: &str) -> Result<Vec<RemoteTicket>, Called<Vec<RemoteTicket>>> {
@@ -311,7 +316,8 @@ impl Jira {
         let fields = [
             "summary", "status", "priority", "labels", "created", "project",
         ];
-        let issues = self.search_issues(&jql, &fields).await?;
+        let pages_max = limits::TRACKER_POLL_PAGES_MAX;
+        let (issues, _) = self.search_issues(&jql, &fields, pages_max).await?;
         let tickets = issues.iter().map(|issue| self.ticket(issue));
         Ok(tickets
             .filter(|ticket| ticket.key == key && ticket.fields.status != TicketStatus::Gone)
@@ -454,6 +460,10 @@ impl Jira {
     async fn read_whole(&self, key: &str) -> Result<RemoteTicket, Called<RemoteTicket>> {
         let fields = "summary,status,priority,labels,created,project";
         let Some(issue) = self.issue(key, &[("fields", fields)]).await? else {
+            // A token without access to the project would look the same.
+            let project = key.rsplit_once('-').map_or(key, |(project, _)| project);
+            let path = format!("/rest/api/2/project/{}", path_part(project));
+            self.client.get(&path, &[]).await.done()?;
             return Ok(RemoteTicket::gone(self.link(key)));
         };
         let mut ticket = self.ticket(&issue);

@@ -138,6 +138,11 @@ fields; Zendesk: type, followers by address, fields by number; Freshdesk and Fre
 fields by name; iTop: attributes; FreeScout: fields by number; GitLab: issue type; PagerDuty:
 `custom_details`; mail: Cc; HTTP: the templates get `kind`, `watchers` and `fields`.
 
+A ticket that people merge or move goes on under its new name, two of the bridge's that they merge are
+one incident, and one that they delete counts as closed by a person. With each poll one open ticket is
+read, in turn, for what no list of changes tells. A status that is refused, because no transition leads
+there say, is told in a note, and the ticket waits as a dead letter (`alertbridge outbox`).
+
 Limits that come from the trackers themselves:
 
 - Freshdesk and Freshservice name no author of a status. The bridge remembers the instants of its own
@@ -148,6 +153,8 @@ Limits that come from the trackers themselves:
   when the first ticket is refused.
 - GitHub, GitLab, Freshdesk, Freshservice, GLPI, iTop, FreeScout and trackers of events take no files
   with a new ticket: the alert as received is linked.
+- GitHub: an issue that was transferred is written to where it is now; what people do to it there is not
+  followed.
 ";
 
     fn sample(kind: &Kind) -> Arc<dyn Tracker> {

@@ -71,6 +71,34 @@ impl Told {
     }
 }
 
+/// Tickets that changed, the oldest change first.
+pub(super) struct Changed {
+    /// Their ids.
+    pub ids: Vec<String>,
+    /// More changed than one poll lists: what did so from then on is listed by the next.
+    pub left_from: Option<Time>,
+}
+
+impl Changed {
+    /// All that changed.
+    pub fn all(ids: Vec<String>) -> Changed {
+        Changed {
+            ids,
+            left_from: None,
+        }
+    }
+
+    /// Of a list whose items name themselves and the instant of their change; `whole`: nothing was
+    /// left out.
+    pub fn listed(items: &[Value], (id, at): (&str, &str), whole: bool) -> Changed {
+        let last = items.last().filter(|_| !whole);
+        Changed {
+            ids: items.iter().map(|item| word(item, id)).collect(),
+            left_from: last.and_then(|item| Time::parse_rfc3339(&word(item, at))),
+        }
+    }
+}
+
 /// The tracker's answer to who the bridge is there.
 pub(super) struct Greeting {
     /// What the tracker takes the bridge for, for people.
@@ -231,9 +259,9 @@ pub(super) trait Adaptor: Send + Sync {
         ready(cannot(Self::PRODUCT, "be read"))
     }
 
-    /// Ids of tickets that changed at or after this instant, the oldest change first.
-    fn changed_since(&self, _since: Time) -> impl Future<Output = Outcome<Vec<String>>> + Send {
-        ready(Ok(Vec::new()))
+    /// Tickets that changed at or after this instant, the oldest change first.
+    fn changed_since(&self, _since: Time) -> impl Future<Output = Outcome<Changed>> + Send {
+        ready(Ok(Changed::all(Vec::new())))
     }
 
     /// All that others than the bridge, whose user is `me`, did to a ticket.
@@ -260,7 +288,8 @@ async fn follow<A: Adaptor>(
         return Ok((Vec::new(), Cursor::start(now).written()));
     };
     let mut changes = Vec::new();
-    for remote in adaptor.changed_since(cursor.since()).await? {
+    let changed = adaptor.changed_since(cursor.since()).await?;
+    for remote in changed.ids {
         if !known(&remote) {
             continue;
         }
@@ -281,7 +310,7 @@ async fn follow<A: Adaptor>(
         }
     }
     changes.sort_by_key(|change| change.at);
-    cursor.advance(now);
+    cursor.read_up_to(changed.left_from, now);
     Ok((changes, cursor.written()))
 }
 

@@ -28,6 +28,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Most records that are asked for at once.
+const RECORDS_MAX: usize = 200;
 /// Longest short description, characters.
 const SUBJECT_CHARS_MAX: usize = 160;
 /// Most ids of records that are remembered by number.
@@ -133,18 +135,32 @@ impl ServiceNow {
         }
     }
 
-    /// Records of a table that a query finds. An `error` beside a result is a cancelled search.
+    /// The first records of a table that a query finds.
     async fn records<T>(
         &self,
         table: &str,
         query: &str,
         columns: &str,
     ) -> Result<Vec<Value>, Called<T>> {
+        self.page(table, query, columns, 0).await
+    }
+
+    /// Records of a table that a query finds, from a place on. An `error` beside a result is a
+    /// cancelled search.
+    async fn page<T>(
+        &self,
+        table: &str,
+        query: &str,
+        columns: &str,
+        offset: usize,
+    ) -> Result<Vec<Value>, Called<T>> {
         let path = format!("/api/now/table/{}", path_part(table));
+        let (limit, offset) = (RECORDS_MAX.to_string(), offset.to_string());
         let query = [
             ("sysparm_query", query),
             ("sysparm_fields", columns),
-            ("sysparm_limit", "200"),
+            ("sysparm_limit", limit.as_str()),
+            ("sysparm_offset", offset.as_str()),
             ("sysparm_exclude_reference_link", "true"),
         ];
         let answer = self.client.get(&path, &query).await.done()?;

@@ -11,7 +11,7 @@ mod config;
 pub use config::ZammadConfig;
 
 use super::client::{Client, secret_header};
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
+use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{KEY_CHARS_MAX, Severities, Statuses, path_part, split_key, with_key, word};
 use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::limits;
@@ -390,19 +390,20 @@ impl Adaptor for Zammad {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
         // "After" leaves the instant itself out.
         let since = since.minus(Duration::from_secs(1)).to_string();
-        let mut ids = Vec::new();
+        let (mut items, mut whole) = (Vec::new(), false);
         for page in 1..=limits::TRACKER_POLL_PAGES_MAX {
-            let items = self.by_condition("updated_at", "after (absolute)", &since, page);
-            let items = items.await?;
-            ids.extend(items.iter().map(|item| word(item, "id")));
-            if items.len() < 100 {
+            let more = self.by_condition("updated_at", "after (absolute)", &since, page);
+            let more = more.await?;
+            whole = more.len() < 100;
+            items.extend(more);
+            if whole {
                 break;
             }
         }
-        Ok(ids)
+        Ok(Changed::listed(&items, ("id", "updated_at"), whole))
     }
 
     async fn history(&self, id: &str, me: &str) -> Outcome<Vec<Told>> {

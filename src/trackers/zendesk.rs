@@ -7,7 +7,7 @@
 use super::client::{Client, ConnectionConfig, basic, secret_header, send, written};
 use super::promise::PromiseField;
 use super::registry::Settings;
-use super::rest::{Adaptor, Base, Greeting, Note, Outcome, Said, Told, not_changed};
+use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{Severities, Statuses, not_theirs, numbered, path_part, word};
 use super::{
     Asked, Attachment, Called, Capabilities, Draft, RemoteTicket, Reopens, Takes, Tracker, text,
@@ -439,10 +439,10 @@ impl Adaptor for Zendesk {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
         let path = "/api/v2/incremental/tickets/cursor";
         let start = since.minus(EXPORT_BEFORE).seconds().to_string();
-        let mut ids = Vec::new();
+        let (mut tickets, mut whole) = (Vec::new(), false);
         let mut cursor = String::new();
         for _ in 0..limits::TRACKER_POLL_PAGES_MAX {
             let query = if cursor.is_empty() {
@@ -454,13 +454,14 @@ impl Adaptor for Zendesk {
             let Some(items) = answer["tickets"].as_array() else {
                 return Err(Called::later("the answer to an export is no list"));
             };
-            ids.extend(items.iter().map(|item| word(item, "id")));
-            if answer["end_of_stream"] == Value::Bool(true) {
+            tickets.extend(items.iter().cloned());
+            whole = answer["end_of_stream"] == Value::Bool(true);
+            if whole {
                 break;
             }
             cursor = word(&answer, "after_cursor");
         }
-        Ok(ids)
+        Ok(Changed::listed(&tickets, ("id", "updated_at"), whole))
     }
 
     async fn history(&self, id: &str, me: &str) -> Outcome<Vec<Told>> {

@@ -11,7 +11,9 @@ mod config;
 pub use config::ZnunyConfig;
 
 use super::client::{Answer, Client, send, written};
-use super::rest::{Adaptor, Base, Greeting, NotDone, Note, Outcome, Said, Told, not_changed};
+use super::rest::{
+    Adaptor, Base, Changed, Greeting, NotDone, Note, Outcome, Said, Told, not_changed,
+};
 use super::words::{
     KEY_CHARS_MAX, Severities, Statuses, Zone, not_theirs, split_key, with_key, word,
 };
@@ -27,6 +29,8 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 const PRODUCT: &str = "Znuny";
+/// Most tickets that one poll lists.
+const CHANGED_MAX: usize = 2000;
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 250;
 /// The calls of the web service; each is a route of its own below its address.
@@ -479,14 +483,21 @@ impl Adaptor for Znuny {
         Ok(Some(ticket))
     }
 
-    async fn changed_since(&self, since: Time) -> Outcome<Vec<String>> {
+    async fn changed_since(&self, since: Time) -> Outcome<Changed> {
         let query = json!({
             "TicketLastChangeTimeNewerDate": self.zone.write(since),
             "SortBy": "Changed",
             "OrderBy": "Up",
-            "Limit": 2000,
+            "Limit": CHANGED_MAX,
         });
-        self.found(query).await.map(|(ids, _)| ids)
+        let (ids, _) = self.found(query).await?;
+        let mut left_from = None;
+        if let Some(last) = ids.last().filter(|_| ids.len() >= CHANGED_MAX) {
+            // A search tells ids only.
+            let item = self.item(last).await?.unwrap_or_default();
+            left_from = self.zone.read(&word(&item, "Changed"));
+        }
+        Ok(Changed { ids, left_from })
     }
 
     async fn history(&self, id: &str, me: &str) -> Outcome<Vec<Told>> {

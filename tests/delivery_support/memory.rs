@@ -6,6 +6,7 @@ use alertbridge::trackers::{
     Called, Capabilities, Change, Draft, Known, OpenTicket, RemoteTicket, Tracker,
 };
 use futures_util::future::BoxFuture;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,6 +30,18 @@ pub struct Memory {
     pub began: Time,
     /// What it asks for with its next answer.
     pub pause: Mutex<Option<Duration>>,
+    /// So many creates are done and have no answer, and no search shows them yet.
+    pub lost: AtomicU64,
+    /// Tickets that no search shows.
+    pub hidden: Mutex<BTreeSet<usize>>,
+    /// Searches fail.
+    pub deaf: AtomicBool,
+    /// Tickets that were deleted.
+    pub deleted: Mutex<BTreeSet<usize>>,
+    /// Tickets that have a new name.
+    pub moved: Mutex<BTreeSet<usize>>,
+    /// The status stays, and it says so.
+    pub no_transition: AtomicBool,
 }
 
 impl Memory {
@@ -43,6 +56,12 @@ impl Memory {
             history: Mutex::default(),
             began: Time(0),
             pause: Mutex::default(),
+            lost: AtomicU64::new(0),
+            hidden: Mutex::default(),
+            deaf: AtomicBool::new(false),
+            deleted: Mutex::default(),
+            moved: Mutex::default(),
+            no_transition: AtomicBool::new(false),
         }
     }
 
@@ -58,8 +77,13 @@ impl Memory {
         let (draft, fields) = self.tickets.lock().unwrap()[n].clone();
         let notes = self.notes.lock().unwrap();
         let own = notes.iter().filter(|(of, _)| *of == n);
+        let moved = self.moved.lock().unwrap().contains(&n);
+        let name = if moved { moved_to(n) } else { remote(n) };
+        if self.deleted.lock().unwrap().contains(&n) {
+            return RemoteTicket::gone(name);
+        }
         RemoteTicket {
-            remote: remote(n),
+            remote: name,
             key: draft.key,
             fields,
             markers: own.map(|(_, marker)| marker.clone()).collect(),
@@ -76,8 +100,17 @@ pub fn remote(n: usize) -> RemoteRef {
     }
 }
 
+/// The same after it was moved.
+pub fn moved_to(n: usize) -> RemoteRef {
+    RemoteRef {
+        key: format!("moved-{}", n + 1),
+        url: String::new(),
+    }
+}
+
 fn place(remote: &RemoteRef) -> usize {
-    remote.key.parse::<usize>().unwrap() - 1
+    let number = remote.key.trim_start_matches("moved-");
+    number.parse::<usize>().unwrap() - 1
 }
 
 impl Tracker for Memory {
@@ -91,9 +124,14 @@ impl Tracker for Memory {
 
     fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Called<Vec<RemoteTicket>>> {
         Box::pin(async move {
+            if self.deaf.load(Ordering::Relaxed) {
+                return Called::later("the search is being rebuilt");
+            }
             self.answer(|| {
                 let count = self.tickets.lock().unwrap().len();
-                let all = (0..count).map(|n| self.ticket(n));
+                let hidden = self.hidden.lock().unwrap().clone();
+                let shown = (0..count).filter(|n| !hidden.contains(n));
+                let all = shown.map(|n| self.ticket(n));
                 all.filter(|ticket| ticket.key == key).collect()
             })
         })
@@ -101,13 +139,27 @@ impl Tracker for Memory {
 
     fn open<'a>(&'a self, draft: &'a Draft) -> BoxFuture<'a, Called<RemoteRef>> {
         Box::pin(async move {
-            self.answer(|| {
+            let made = self.answer(|| {
                 let mut tickets = self.tickets.lock().unwrap();
                 let mut fields = draft.fields.clone();
                 fields.status = TicketStatus::New;
                 tickets.push((draft.clone(), fields));
-                remote(tickets.len() - 1)
-            })
+                tickets.len() - 1
+            });
+            let count = |n: u64| n.checked_sub(1);
+            if let Called::Done(n) = made
+                && self
+                    .lost
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count)
+                    .is_ok()
+            {
+                self.hidden.lock().unwrap().insert(n);
+                return Called::Unknown {
+                    reason: "no answer in time".to_owned(),
+                    after: None,
+                };
+            }
+            made.map(remote)
         })
     }
 
@@ -117,6 +169,15 @@ impl Tracker for Memory {
         change: &'a Change,
     ) -> BoxFuture<'a, Called<()>> {
         Box::pin(async move {
+            if let Change::Fields { from, to } = change
+                && self.no_transition.load(Ordering::Relaxed)
+                && from.as_ref().is_none_or(|from| from.status != to.status)
+            {
+                return Called::Refused {
+                    reason: "no transition leads there".to_owned(),
+                    field: Some("status".to_owned()),
+                };
+            }
             self.answer(|| match change {
                 Change::Fields { to, .. } => {
                     assert!(self.can.updates, "nobody asks for what it cannot do");
@@ -130,6 +191,7 @@ impl Tracker for Memory {
                     self.notes.lock().unwrap().push(note);
                 }
                 Change::CloseAsDuplicateOf(_) => {
+                    self.tickets.lock().unwrap()[place(remote)].1.status = TicketStatus::Closed;
                     self.twins.fetch_add(1, Ordering::Relaxed);
                 }
             })

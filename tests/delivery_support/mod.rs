@@ -218,7 +218,9 @@ impl Bridge {
                 let work: Vec<_> = tickets.iter().filter(|t| t.has_work()).collect();
                 panic!("{what}: {:#?}\n{:?}", work, self.calls.0.lock().unwrap());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // Many tickets take long to read.
+            let pause = 50 + u64::try_from(tickets.len()).unwrap();
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     }
 }

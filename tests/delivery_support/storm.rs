@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Most tickets that wait to be made while the network is bad.
+const WAITING_MAX: usize = 40;
+
 /// The seed of this run; a printed one can be given again.
 pub fn seed() -> u64 {
     let given = std::env::var("ALERTBRIDGE_TEST_SEED").ok();
@@ -88,6 +91,7 @@ impl Storm {
     /// Holds what it says at the top.
     pub async fn passes(self) {
         let dir = tempfile::tempdir().unwrap();
+        let began = std::time::Instant::now();
         let bridge = Bridge::start(dir.path(), self.through.name()).await;
         let mut worker = bridge.run(self.through.clone());
         let facts = self.rages(&bridge, &mut worker).await;
@@ -105,14 +109,18 @@ impl Storm {
         bridge
             .until(
                 "all is written",
-                240 + self.incidents + 20 * index_lag().as_secs(),
+                240 + 4 * self.incidents + 20 * index_lag().as_secs(),
                 |tickets| tickets.iter().all(|ticket| !ticket.has_work()),
             )
             .await;
         let wrong = self.wrong_in_the_end(&bridge, &facts).await;
         worker.abort();
         let calls = bridge.calls.0.lock().unwrap().clone();
-        println!("faults {counts:?}, calls {calls:?}");
+        let (seed, incidents) = (self.seed, self.incidents);
+        let took = began.elapsed().as_secs();
+        println!(
+            "{incidents} incidents in {took} s, seed {seed}: faults {counts:?}, calls {calls:?}"
+        );
         assert_eq!(wrong, Vec::<String>::new(), "seed {}", self.seed);
         // Twins are closed in the end; that the bridge made none itself has to be seen as well.
         let closed = calls.get(&("close_twin", "ok")).copied().unwrap_or(0);
@@ -133,8 +141,12 @@ impl Storm {
         let mut facts: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for n in 0..self.incidents {
             bridge.problem(&format!("host-{n}"), true).await;
-            let tickets = bridge.tickets();
-            if dice.below(4) == 0 && !tickets.is_empty() {
+            let tickets = if dice.below(4) == 0 {
+                bridge.tickets()
+            } else {
+                Vec::new()
+            };
+            if !tickets.is_empty() {
                 // An older problem gets a fact.
                 let older = &tickets[usize::try_from(dice.below(tickets.len() as u64)).unwrap()];
                 let text = format!("fact {n} of seed {}", self.seed);
@@ -147,6 +159,7 @@ impl Storm {
                 bridge.problem(&ended, false).await;
             }
             tokio::time::sleep(Duration::from_millis(dice.below(400))).await;
+            self.waits_for_room(bridge).await;
             if dice.below(8) == 0 {
                 worker.abort();
                 let _ = (&mut *worker).await;
@@ -156,28 +169,86 @@ impl Storm {
         facts
     }
 
+    /// The network has to be bad for all of them: as many wait at a time as a slow tracker takes in
+    /// before it is good again.
+    async fn waits_for_room(&self, bridge: &Bridge) {
+        for _ in 0..600 {
+            let tickets = bridge.tickets();
+            let mut waiting: Vec<_> = tickets.iter().filter(|ticket| ticket.has_work()).collect();
+            waiting.retain(|ticket| ticket.remote.is_none());
+            if waiting.len() <= WAITING_MAX {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
     /// Twins of requests that arrived twice are closed by the looks that follow.
     async fn wrong_in_the_end(
         &self,
         bridge: &Bridge,
         facts: &BTreeMap<String, Vec<String>>,
     ) -> Vec<String> {
+        let mut left = bridge.tickets();
+        left.retain(|ticket| ticket.remote.is_some());
         let mut wrong = Vec::new();
         for _ in 0..40 + 2 * index_lag().as_secs() {
             wrong.clear();
-            for ticket in bridge.tickets().iter().filter(|t| t.remote.is_some()) {
+            let mut still = Vec::new();
+            for ticket in left {
                 let none = Vec::new();
                 let facts = facts.get(&ticket.wanted.subject).unwrap_or(&none);
-                let said = exactly_one(self.direct.as_ref(), ticket, facts).await;
+                let said = exactly_one(self.direct.as_ref(), &ticket, facts).await;
                 if !said.is_empty() {
                     wrong.push(said);
+                    still.push(ticket);
                 }
             }
-            if wrong.is_empty() {
+            if still.is_empty() {
                 break;
             }
+            left = still;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         wrong
     }
+}
+
+/// A create that arrives later than its tracker is thought to need.
+pub struct Late {
+    /// The tracker behind a proxy that holds creates.
+    pub through: Arc<dyn Tracker>,
+    /// The same tracker without it.
+    pub direct: Arc<dyn Tracker>,
+    /// What stands between.
+    pub proxy: FaultProxy,
+}
+
+/// The bridge makes another ticket, and closes the late one when it shows up.
+pub async fn a_late_create_is_closed(late: Late) {
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(dir.path(), late.through.name()).await;
+    let mut worker = bridge.worker(late.through.clone(), Arc::default());
+    worker.pace.looks_in_doubt = [2, 10, 30, 60, 120].map(Duration::from_secs).to_vec();
+    let running = tokio::spawn(worker.run(tokio_util::sync::CancellationToken::new()));
+    bridge.problem(&format!("late-{}", now().0), true).await;
+    bridge
+        .until("its outcome is unknown", 60, |tickets| {
+            tickets.iter().any(|ticket| ticket.trouble.is_some())
+        })
+        .await;
+    late.proxy.calm();
+    bridge
+        .until("another is made", 120, |tickets| all_written(tickets, 1))
+        .await;
+    late.proxy.release();
+    bridge
+        .until("the late one is closed", 180, |_| {
+            let calls = bridge.calls.0.lock().unwrap();
+            calls.get(&("close_twin", "ok")) == Some(&1)
+        })
+        .await;
+    running.abort();
+    let wrong = exactly_one(late.direct.as_ref(), &bridge.tickets()[0], &[]).await;
+    assert_eq!(wrong, "");
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What is done to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +37,8 @@ pub enum Fault {
     Slow,
     /// 200 and a page of HTML, without doing.
     Page,
+    /// A create goes on when the test says so, long after its sender gave up; anything else passes.
+    Held,
 }
 
 const FAULTS: [Fault; 10] = [
@@ -114,6 +117,8 @@ struct Shared {
     dice: Mutex<Dice>,
     counts: Mutex<BTreeMap<Fault, u64>>,
     doubled: AtomicU64,
+    /// Creates that are held wait for it.
+    release: Notify,
 }
 
 /// A running proxy; it ends with the test's runtime.
@@ -135,6 +140,7 @@ impl FaultProxy {
             dice: Mutex::new(Dice::new(seed)),
             counts: Mutex::default(),
             doubled: AtomicU64::new(0),
+            release: Notify::new(),
         });
         let serving = shared.clone();
         tokio::spawn(async move {
@@ -157,6 +163,11 @@ impl FaultProxy {
     /// No more faults.
     pub fn calm(&self) {
         self.shared.faults.lock().unwrap().percent = 0;
+    }
+
+    /// What is held goes on.
+    pub fn release(&self) {
+        self.shared.release.notify_waiters();
     }
 
     /// What was done how often.
@@ -199,16 +210,18 @@ impl Shared {
         let Some(request) = read_message(&mut client).await? else {
             return Ok(());
         };
+        let create = self.faults.lock().unwrap().create;
+        let creates = request.starts_with(create.as_bytes());
         match fault {
             Fault::CutBefore => return Ok(()),
             Fault::Page => return client.write_all(&page()).await,
             Fault::ErrorBefore => return client.write_all(&error(which)).await,
             Fault::Delay => tokio::time::sleep(delay).await,
+            Fault::Held if creates => self.release.notified().await,
             _ => {}
         }
         let mut answer = self.forward(&request).await?;
-        let create = self.faults.lock().unwrap().create;
-        if fault == Fault::Duplicate && request.starts_with(create.as_bytes()) {
+        if fault == Fault::Duplicate && creates {
             self.doubled.fetch_add(1, Ordering::Relaxed);
             answer = self.forward(&request).await?;
         }

@@ -7,7 +7,8 @@
 set -euo pipefail
 me=icinga.sh
 verb=${1:-} dir=${2:-}
-. "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/packages.sh"
 
 start() {
   local bridge=$1
@@ -39,24 +40,18 @@ object Service "http" {
   enable_active_checks = false
   max_check_attempts = 1
 }
-object NotificationCommand "webhook" {
-  command = [ "/usr/bin/curl", "-sS", "-m", "5", "-H", "Content-Type: application/json", "$bridge/hooks/icinga2" ]
-  arguments = { "-d" = { value = {{
-    var m = macro
-    return Json.encode({
-      type = m("\$notification.type\$"), host = m("\$host.name\$"), service = m("\$service.name\$"),
-      state = m("\$service.state\$"), output = m("\$service.output\$"),
-      author = m("\$notification.author\$"), comment = m("\$notification.comment\$") })
-  }} } }
-}
 object Notification "webhook" {
   host_name = "web1.example.net"
   service_name = "http"
-  command = "webhook"
+  command = "alertbridge-service"
   users = [ "bridge" ]
   interval = 3s
 }
 CONF
+  # The commands that are shipped.
+  echo 'Authorization: Bearer lab' >"$dir/header"
+  sed -e "s#https://alerts.example.net#$bridge#" -e "s#/etc/icinga2/alertbridge.header#$dir/header#" \
+    "$here/../../config/senders/icinga2.conf" >>"$dir/icinga2.conf"
   # Root's own process becomes the user of Debian's package.
   if [ "$(id -u)" = 0 ]; then chown -R nagios: "$dir"; open_way; fi
   run icinga icinga2 daemon -c "$dir/icinga2.conf" \

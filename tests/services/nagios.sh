@@ -7,7 +7,8 @@
 set -euo pipefail
 me=nagios.sh
 verb=${1:-} dir=${2:-}
-. "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/packages.sh"
 
 start() {
   local bridge=$1
@@ -58,12 +59,8 @@ define contact {
     host_notification_period  always
     service_notification_options  w,u,c,r
     host_notification_options  d,u,r
-    service_notification_commands  webhook
-    host_notification_commands  webhook
-}
-define command {
-    command_name  webhook
-    command_line  /usr/bin/curl -sS -m 5 -H 'Content-Type: application/json' -d '{"type":"\$NOTIFICATIONTYPE\$","host":"\$HOSTNAME\$","address":"\$HOSTADDRESS\$","service":"\$SERVICEDESC\$","state":"\$SERVICESTATE\$","output":"\$SERVICEOUTPUT\$","problem_id":"\$SERVICEPROBLEMID\$","last_problem_id":"\$LASTSERVICEPROBLEMID\$","author":"\$NOTIFICATIONAUTHOR\$","comment":"\$NOTIFICATIONCOMMENT\$"}' $bridge/hooks/nagios
+    service_notification_commands  notify-service-by-alertbridge
+    host_notification_commands  notify-host-by-alertbridge
 }
 define command {
     command_name  dummy
@@ -96,6 +93,10 @@ define service {
     contacts  bridge
 }
 CFG
+  # The commands that are shipped.
+  echo 'Authorization: Bearer lab' >"$dir/header"
+  sed -e "s#https://alerts.example.net#$bridge#" -e "s#/etc/nagios4/alertbridge.header#$dir/header#" \
+    "$here/../../config/senders/nagios.cfg" >>"$dir/lab.cfg"
   if [ "$(id -u)" = 0 ]; then
     chown -R nagios: "$dir"
     local up=$dir

@@ -43,32 +43,12 @@ function set_up(string $bridge): void {
     api('trigger.create', ['description' => 'HTTP service is down on {HOST.NAME}', 'priority' => 4,
         'expression' => 'last(/web1.example.net/app.http)<>200', 'manual_close' => 1,
         'tags' => [['tag' => 'component', 'value' => 'http']]]);
-    $names = ['event_id' => '{EVENT.ID}', 'event_name' => '{EVENT.NAME}',
-        'event_source' => '{EVENT.SOURCE}', 'event_value' => '{EVENT.VALUE}',
-        'event_update_status' => '{EVENT.UPDATE.STATUS}',
-        'event_update_action' => '{EVENT.UPDATE.ACTION}',
-        'event_update_message' => '{EVENT.UPDATE.MESSAGE}', 'event_severity' => '{EVENT.SEVERITY}',
-        'event_nseverity' => '{EVENT.NSEVERITY}', 'event_ack_status' => '{EVENT.ACK.STATUS}',
-        'event_opdata' => '{EVENT.OPDATA}', 'event_recovery_id' => '{EVENT.RECOVERY.ID}',
-        'event_duration' => '{EVENT.DURATION}', 'host_name' => '{HOST.NAME}',
-        'host_host' => '{HOST.HOST}', 'trigger_id' => '{TRIGGER.ID}', 'item_key' => '{ITEM.KEY}',
-        'item_value' => '{ITEM.VALUE}', 'user_fullname' => '{USER.FULLNAME}'];
-    $parameters = [['name' => 'URL', 'value' => "$bridge/hooks/zabbix"]];
-    foreach ($names as $name => $macro) {
-        $parameters[] = ['name' => $name, 'value' => $macro];
-    }
-    $script = 'var p = JSON.parse(value), r = new HttpRequest(), url = p.URL; delete p.URL;'
-        .' r.addHeader("Content-Type: application/json"); r.post(url, JSON.stringify(p));'
-        .' if (r.getStatus() < 200 || r.getStatus() > 299) { throw "Response code: " + r.getStatus(); }'
-        .' return "OK";';
-    $templates = [];
-    foreach ([0, 1, 2] as $recovery) {
-        $templates[] = ['eventsource' => 0, 'recovery' => $recovery, 'subject' => '{EVENT.NAME}',
-            'message' => '{EVENT.ID}'];
-    }
-    $media = api('mediatype.create', ['name' => 'bridge', 'type' => 4, 'script' => $script,
-        'parameters' => $parameters, 'message_templates' => $templates, 'maxattempts' => 3,
-        'attempt_interval' => '1s'])['mediatypeids'][0];
+    // The media type that is shipped.
+    api('usermacro.createglobal', ['macro' => '{$ALERTBRIDGE.URL}', 'value' => "$bridge/hooks/zabbix"]);
+    api('configuration.import', ['format' => 'yaml',
+        'rules' => ['mediaTypes' => ['createMissing' => true, 'updateExisting' => true]],
+        'source' => file_get_contents(__DIR__.'/../../config/senders/zabbix.yaml')]);
+    $media = api('mediatype.get', ['filter' => ['name' => 'alertbridge']])[0]['mediatypeid'];
     // Zabbix does not tell a user of his own updates, so somebody else gets them.
     $groups = api('usergroup.get', ['filter' => ['name' => 'Zabbix administrators']]);
     $user = api('user.create', ['username' => 'bridge', 'passwd' => 'Br1dge-lab-pw', 'roleid' => 3,

@@ -254,6 +254,24 @@ async fn the_check_says_that_the_field_is_not_there() {
 }
 
 #[tokio::test]
+async fn a_merge_is_told_by_its_target() {
+    let (server, address) = start(true).await;
+    let tracker = znuny(address, "");
+    let ticket = done(tracker.open(&draft(&fresh_key(), "x")).await);
+    let known = |key: &str| key == ticket.key;
+    let (_, cursor) = done(tracker.changes("", &known).await);
+    {
+        let mut server = server.lock().unwrap();
+        server.told(0, 6, "Merged", "Merged Ticket (20260001/1) to (20260007/7)");
+        server.told(0, 6, "StateUpdate", "%%new%%merged%%");
+    }
+    let (told, _) = done(tracker.changes(&cursor, &known).await);
+    let told: Vec<_> = told.into_iter().map(|change| change.what).collect();
+    let merged = alertbridge::model::ticket::PersonDid::MergedInto("7".to_owned());
+    assert_eq!(told, [merged]);
+}
+
+#[tokio::test]
 async fn an_error_with_http_200_is_an_error() {
     let (server, address) = start(true).await;
     let mut other = draft(&fresh_key(), "x");

@@ -262,6 +262,14 @@ impl Reader<'_> {
         if decoded.maintenance.is_empty() {
             return None;
         }
+        // Ids of two carriers must not meet where neither is named; a person looks at it anyway.
+        let author = mail.headers.author_address();
+        let domain = author.rsplit_once('@').map_or("", |(_, domain)| domain);
+        for notice in &mut decoded.maintenance {
+            if notice.provider.is_empty() {
+                domain.clone_into(&mut notice.provider);
+            }
+        }
         Some(("maintnote".to_owned(), Ok(decoded)))
     }
 

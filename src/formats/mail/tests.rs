@@ -152,6 +152,21 @@ fn notice(name: &str) -> crate::model::notice::MaintenanceNotice {
 }
 
 #[test]
+fn a_calendar_that_names_no_provider_is_its_senders_and_a_person_looks_at_it() {
+    let whole = include_str!("../../../tests/data/mail/samples/maintnote-new.eml");
+    let line =
+        |line: &&str| !line.contains("X-MAINTNOTE-PROVIDER") && !line.starts_with("ORGANIZER");
+    let bare: Vec<&str> = whole.lines().filter(line).collect();
+    let bare = bare.join("\r\n").replace("<noc@carrier", "<noc@other");
+    let decoded = decode(&bare).unwrap();
+    let notice = &decoded.maintenance[0];
+    let named = &decode(whole).unwrap().maintenance[0];
+    assert!(named.unclear.is_empty() && !notice.unclear.is_empty());
+    assert_eq!(notice.provider, "other.example.com");
+    assert_eq!(notice.maintenance_id, named.maintenance_id);
+}
+
+#[test]
 fn sequences_of_a_calendar_order_its_notices() {
     let (new, update) = (notice("maintnote-new.eml"), notice("maintnote-update.eml"));
     let (stale, started) = (

@@ -20,7 +20,10 @@ fn allowed(config: SourceConfig, headers: &[(&str, &str)], query: &str) -> bool 
         request: &request,
         client: "192.0.2.7".parse().unwrap(),
         loopback: false,
-        certificate: Some("ab12"),
+        certificate: Some(&ClientCertificate {
+            sha256: "ab12".to_owned(),
+            names: vec!["app.netdata.cloud".to_owned()],
+        }),
         by_key: false,
     };
     is_allowed(sources.named("s").unwrap(), &shown)
@@ -70,8 +73,17 @@ fn each_kind_of_credential_is_needed_and_is_enough() {
     assert!(!allowed(with(query), &[], "k=a"));
     let certificate = "[[credentials]]\ntype='client_certificate'\nsha256='AB:12'";
     assert!(allowed(with(certificate), &[], ""));
-    let other = "[[credentials]]\ntype='client_certificate'\nsha256='AB:13'";
-    assert!(!allowed(with(other), &[], ""));
+    for (keys, good) in [
+        ("sha256='AB:13'", false),
+        ("name='App.Netdata.Cloud'", true),
+        ("name='netdata.cloud'", false),
+        ("name='app.netdata.cloud'\nsha256='ab12'", true),
+        ("name='app.netdata.cloud'\nsha256='ab13'", false),
+        ("", false),
+    ] {
+        let other = format!("[[credentials]]\ntype='client_certificate'\n{keys}");
+        assert_eq!(allowed(with(&other), &[], ""), good, "{keys}");
+    }
 }
 
 #[test]

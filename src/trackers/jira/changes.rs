@@ -14,6 +14,13 @@ use serde_json::Value;
 type Followed = (Vec<PersonChange>, String);
 type Outcome<T> = Result<T, Called<Followed>>;
 
+/// Whether an issue bears a key of a bridge.
+fn has_a_key(issue: &Value) -> bool {
+    let labels = issue["fields"]["labels"].as_array().into_iter().flatten();
+    let mut labels = labels.filter_map(Value::as_str);
+    labels.any(|label| label.starts_with("ab-"))
+}
+
 impl Jira {
     /// What people did since the cursor.
     pub(super) async fn follow(&self, cursor: &str, known: Known<'_>) -> Outcome<Followed> {
@@ -26,20 +33,52 @@ impl Jira {
             return Ok((Vec::new(), Cursor::start(now).written()));
         };
         let minutes = now.since(cursor.since()).as_secs() / 60 + 2;
+        // Routes name further projects, and people move issues: what the bridge made is its own.
         let jql = format!(
-            "project = {} AND updated >= \"-{minutes}m\" ORDER BY updated ASC",
+            "(project = {} OR creator = currentUser()) AND updated >= \"-{minutes}m\" \
+             ORDER BY updated ASC",
             super::quoted(&self.config.project)
         );
+        let fields = ["updated", "labels"];
+        let pages_max = limits::TRACKER_POLL_PAGES_MAX;
+        let (issues, whole) = self.search_issues(&jql, &fields, pages_max).await?;
         let mut told = Vec::new();
-        for issue in self.search_issues(&jql, &["updated"]).await? {
-            let key = word(&issue, "key");
+        for issue in &issues {
+            let key = word(issue, "key");
             if known(&key) {
                 self.read_changes(&key, &me, &mut cursor, &mut told).await?;
+            } else if has_a_key(issue) {
+                told.extend(self.moved(&key, known).await?);
             }
         }
         told.sort_by_key(|change| change.at);
-        cursor.advance(now);
+        let last = issues.last().filter(|_| !whole);
+        let left_from = last.and_then(|last| time(&word(&last["fields"], "updated")));
+        cursor.read_up_to(left_from, now);
         Ok((told, cursor.written()))
+    }
+
+    /// An issue with a key of ours whose name is not known was moved to another project: its name
+    /// before that is known.
+    async fn moved(&self, key: &str, known: Known<'_>) -> Outcome<Option<PersonChange>> {
+        let query = [("expand", "changelog"), ("fields", "reporter")];
+        let issue = self.issue(key, &query).await?.unwrap_or_default();
+        let histories = issue["changelog"]["histories"].as_array();
+        let moves = histories.into_iter().flatten().rev().filter_map(|history| {
+            let items = history["items"].as_array().into_iter().flatten();
+            let mut names = items.filter(|item| word(item, "field") == "Key");
+            let before = names.next().map(|item| word(item, "fromString"))?;
+            known(&before).then_some((history, before))
+        });
+        let moved = moves.into_iter().next();
+        Ok(moved.map(|(history, before)| PersonChange {
+            tracker: self.name.clone(),
+            change_id: format!("{before}-h{}", word(history, "id")),
+            at: time(&word(history, "created")).unwrap_or_default(),
+            author: word(&history["author"], "displayName"),
+            what: PersonDid::MovedTo(key.to_owned()),
+            remote: before,
+        }))
     }
 
     async fn read_changes(

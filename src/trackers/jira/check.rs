@@ -44,6 +44,7 @@ impl Jira {
             )),
         });
         said.extend(self.check_statuses(project, &self.config.issue_type).await);
+        said.push(self.check_transitions(project).await);
         said.push(Ok("the key is kept in a label".to_owned()));
         let nobody = format!("ab-check-{}", now.0);
         said.push(nobody_found(self.search(&nobody).await, "label", "issues"));
@@ -63,8 +64,49 @@ impl Jira {
         Some(list.iter().map(|status| word(status, "name")).collect())
     }
 
-    /// The statuses that the bridge writes are there; which transition leads where is seen on an
-    /// issue only.
+    /// Which transition leads where is seen on an issue only: the newest that is open has to have one
+    /// to its end.
+    async fn check_transitions(&self, project: &str) -> Result<String, String> {
+        let jql = format!(
+            "project = {} AND statusCategory != Done ORDER BY created DESC",
+            super::quoted(project)
+        );
+        let found: Result<_, Called<()>> = self.search_issues(&jql, &["status"], 1).await;
+        let newest = found.ok().and_then(|(issues, _)| issues.into_iter().next());
+        let Some(issue) = newest else {
+            return Ok("no issue is open: transitions were not looked at".to_owned());
+        };
+        let (key, now) = (
+            word(&issue, "key"),
+            word(&issue["fields"]["status"], "name"),
+        );
+        let path = format!("/rest/api/2/issue/{}/transitions", path_part(&key));
+        let answer = match self.client.get(&path, &[]).await {
+            Called::Done(answer) => answer.json(),
+            other => {
+                let why = other.why();
+                return Ok(format!("transitions were not looked at: {why}"));
+            }
+        };
+        let list = answer["transitions"].as_array().into_iter().flatten();
+        let to: Vec<&Value> = list.map(|transition| &transition["to"]).collect();
+        let end = self.config.status.name(TicketStatus::Resolved);
+        let leads = to
+            .iter()
+            .any(|to| word(to, "name") == end || word(&to["statusCategory"], "key") == "done");
+        if leads {
+            return Ok(format!(
+                "a transition leads from `{now}` ({key}) to the end"
+            ));
+        }
+        let names: Vec<String> = to.iter().map(|to| word(to, "name")).collect();
+        Err(format!(
+            "no transition leads from `{now}` ({key}) to `{end}`, only to `{}`: give the workflow one",
+            names.join("`, `")
+        ))
+    }
+
+    /// The statuses that the bridge writes are there.
     async fn check_statuses(&self, project: &str, kind: &str) -> Vec<Result<String, String>> {
         let Some(known) = self.statuses(project, kind).await else {
             return vec![Ok(format!(

@@ -24,7 +24,8 @@ impl Redmine {
             return Ok((Vec::new(), Cursor::start(newest).written()));
         };
         let mut found = Vec::new();
-        for issue in self.changed(cursor.since(), known).await? {
+        let (changed, left_from) = self.changed(cursor.since(), known).await?;
+        for issue in changed {
             found.extend(self.journals(&issue).await?);
         }
         found.sort_by_key(|(id, ..)| *id);
@@ -38,7 +39,7 @@ impl Redmine {
                 told.push(self.told((id, n), &issue, at, &journal, what));
             }
         }
-        cursor.advance(newest);
+        cursor.read_up_to(left_from, newest);
         Ok((told, cursor.written()))
     }
 
@@ -76,10 +77,11 @@ impl Redmine {
         Ok(Time::parse_rfc3339(&newest).unwrap_or(Time(0)))
     }
 
-    /// Known issues that changed since then, those that changed first, first.
-    async fn changed(&self, since: Time, known: Known<'_>) -> Outcome<Vec<String>> {
+    /// Known issues that changed since then, those that changed first, first; and from when on there
+    /// are more than one poll lists.
+    async fn changed(&self, since: Time, known: Known<'_>) -> Outcome<(Vec<String>, Option<Time>)> {
         let since = format!(">={}", Time::from_seconds(since.seconds()));
-        let mut changed = Vec::new();
+        let (mut changed, mut left_from) = (Vec::new(), None);
         for page in 0..limits::TRACKER_POLL_PAGES_MAX {
             let offset = (page * 100).to_string();
             let query = [
@@ -95,12 +97,14 @@ impl Redmine {
             };
             let ids = items.iter().map(|issue| word(issue, "id"));
             changed.extend(ids.filter(|id| known(id)));
+            let last = items.last().filter(|_| items.len() == 100);
+            left_from = last.and_then(|last| Time::parse_rfc3339(&word(last, "updated_on")));
             if items.len() < 100 {
                 break;
             }
         }
         changed.dedup();
-        Ok(changed)
+        Ok((changed, left_from))
     }
 
     pub(super) async fn journals(&self, issue: &str) -> Outcome<Vec<(u64, String, Value)>> {

@@ -29,16 +29,29 @@ impl ServiceNow {
         let query = format!(
             "sys_updated_on>=javascript:gs.dateGenerate('{day}','{hour}')^ORDERBYsys_updated_on"
         );
-        let columns = "sys_id,number,caller_id,caller_id.user_name";
+        let columns = "sys_id,number,caller_id,caller_id.user_name,sys_updated_on";
+        let (mut records, mut whole) = (Vec::new(), false);
+        for _ in 0..limits::TRACKER_POLL_PAGES_MAX {
+            let from = records.len();
+            let page = self.page(&self.config.table, &query, columns, from);
+            let page: Vec<Value> = page.await?;
+            whole = page.len() < super::RECORDS_MAX;
+            records.extend(page);
+            if whole {
+                break;
+            }
+        }
+        let last = records.last().filter(|_| !whole);
+        let left_from = last.and_then(|last| time(&word(last, "sys_updated_on")));
         let mut told = Vec::new();
-        for record in self.records(&self.config.table, &query, columns).await? {
+        for record in records {
             if known(&word(&record, "number")) {
                 self.read_journal(&record, &mut cursor, &mut told).await?;
                 self.read_audit(&record, &mut cursor, &mut told).await?;
             }
         }
         told.sort_by_key(|change| change.at);
-        cursor.advance(now);
+        cursor.read_up_to(left_from, now);
         Ok((told, cursor.written()))
     }
 

@@ -62,10 +62,14 @@ impl Zammad {
                 continue;
             }
             let new = word(item, "value_to");
+            let merged = word(item, "type") == "merged_into";
             let what = match (
                 word(item, "object").as_str(),
                 word(item, "attribute").as_str(),
             ) {
+                ("Ticket", _) if merged => Some(PersonDid::MergedInto(word(item, "id_to"))),
+                // The state follows from the merge, which is told by itself.
+                ("Ticket", "state") if new == "merged" => None,
                 ("Ticket", "state") => Some(PersonDid::Status(self.status(&new))),
                 ("Ticket", "owner") => {
                     let nobody = new == "-" || new.is_empty();

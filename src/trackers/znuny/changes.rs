@@ -63,6 +63,9 @@ impl Znuny {
         let name = word(row, "Name");
         let values: Vec<&str> = name.split("%%").filter(|part| !part.is_empty()).collect();
         match (word(row, "HistoryType").as_str(), values.as_slice()) {
+            ("Merged", _) => merged_into(&name).map(PersonDid::MergedInto),
+            // The state follows from the merge, which is told by itself.
+            ("StateUpdate", [_, "merged", ..]) => None,
             ("StateUpdate", [_, new, ..]) => Some(PersonDid::Status(self.status(new, ""))),
             ("OwnerUpdate", [new, ..]) => Some(PersonDid::Owner((*new).to_owned())),
             ("PriorityUpdate", [_, _, new, ..]) => {
@@ -71,4 +74,12 @@ impl Znuny {
             _ => None,
         }
     }
+}
+
+/// The id of the ticket that another was merged into: `Merged Ticket (NUMBER/ID) to (NUMBER/ID)`.
+fn merged_into(text: &str) -> Option<String> {
+    let (_, target) = text.rsplit_once('/')?;
+    let id = target.trim_end().strip_suffix(')')?;
+    let number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    number.then(|| id.to_owned())
 }

@@ -6,7 +6,9 @@ use super::pieces::Piece;
 use crate::formats::draft::Draft;
 use crate::formats::mail::times::{self, Clock};
 use crate::formats::{Decoded, Undecodable, signals, words};
-use crate::limits::{EVENT_TEXT_BYTES_MAX, MAIL_DETAILS_BYTES_MAX, MAIL_EVENTS_MAX};
+use crate::limits::{
+    EVENT_AHEAD_SECONDS_MAX, EVENT_TEXT_BYTES_MAX, MAIL_DETAILS_BYTES_MAX, MAIL_EVENTS_MAX,
+};
 use crate::model::{
     ComponentKind, Event, EventState, Identity, SeverityHint, Suppressed, Time, text,
 };
@@ -16,7 +18,7 @@ use std::time::Duration;
 /// How far a live alert's own time may lie behind the time of receipt.
 const PAST_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How far it may lie ahead.
-const FUTURE_MAX: Duration = Duration::from_secs(48 * 3600);
+const FUTURE_MAX: Duration = Duration::from_secs(EVENT_AHEAD_SECONDS_MAX);
 /// Longest joined identity that is kept in words, bytes; longer ones are hashed.
 const IDENTITY_BYTES_MAX: usize = 1024;
 
