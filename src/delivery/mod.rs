@@ -3,6 +3,7 @@
 //! reports what came of it as inputs. Outcomes are done, refused, unknown or later; unknown is
 //! looked up, never repeated blindly.
 
+mod attempts;
 pub(crate) mod backoff;
 mod breaker;
 pub mod compare;
