@@ -69,7 +69,7 @@ pub(super) fn check_sqlite_version() -> Result<(), StoreError> {
 
 /// Pages of new files. A commit writes each page that it touches with two calls; rows of some
 /// hundred bytes, many to a commit, make fewer calls of it than with SQLite's 4096.
-const PAGE_BYTES: i64 = 8192;
+pub(super) const PAGE_BYTES: u16 = 8192;
 
 /// A connection that writes: WAL, synced commits, one page cache of a few megabytes.
 pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {

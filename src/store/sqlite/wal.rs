@@ -157,6 +157,7 @@ fn read_full(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::connection::PAGE_BYTES;
     use super::*;
     use std::time::Duration;
 
@@ -176,13 +177,13 @@ mod tests {
     }
 
     fn frame_start(frame: usize) -> usize {
-        HEADER_BYTES + (frame - 1) * (FRAME_HEADER_BYTES + 4096)
+        HEADER_BYTES + (frame - 1) * (FRAME_HEADER_BYTES + usize::from(PAGE_BYTES))
     }
 
     #[test]
     fn tells_a_torn_end_from_damage() {
         let whole = log();
-        let frames = (whole.len() - HEADER_BYTES) / (FRAME_HEADER_BYTES + 4096);
+        let frames = (whole.len() - HEADER_BYTES) / (FRAME_HEADER_BYTES + usize::from(PAGE_BYTES));
         assert!(frames >= 6);
         assert_eq!(scan(&mut whole.as_slice()).unwrap(), Found::Sound);
         let cut = &whole[..whole.len() - 100];
