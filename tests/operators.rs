@@ -287,7 +287,7 @@ fn one_mistake_hides_no_other_and_makes_none() {
          token = { file = \"none\" }\n",
     );
     assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.contains("the secret none cannot be read"), "{told}");
+    assert!(told.contains("none cannot be read"), "{told}");
 }
 
 fn notify(dir: &std::path::Path, url: &str, words: &[&str]) -> std::process::Output {
