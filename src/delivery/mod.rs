@@ -243,7 +243,7 @@ impl Worker {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(every.max(Duration::from_millis(100))) => {}
             }
-            if let Err(error) = self.reconcile().await {
+            if let Err(error) = self.reconcile(&stop).await {
                 tracing::warn!(%error, tracker = self.tracker.name(), "twins_not_looked_for");
             }
         }

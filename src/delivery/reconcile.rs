@@ -10,41 +10,48 @@ use crate::model::{TicketId, Time};
 use crate::store::{Mark, NewInput, StoreError, codec};
 use crate::trackers::Called;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
-/// Most tickets looked for in one round.
-const ROUND_MAX: usize = 20;
+/// Looks whose end is kept together.
+const KEPT_TOGETHER: usize = 20;
 
 impl Worker {
-    /// One round: looks that are due, and marks that are not needed any more.
-    pub(super) async fn reconcile(&self) -> Result<(), StoreError> {
-        let now = (self.now)();
-        let mut marks = Vec::new();
-        for (key, attempt) in self.due(now) {
-            if !self.may_call() {
-                break;
+    /// One round: looks that are due, the longest due first, and marks that are not needed any more.
+    /// One look after the other: a tracker's room is for the tickets' own work.
+    pub(super) async fn reconcile(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        for some in self.due((self.now)()).chunks(KEPT_TOGETHER) {
+            let mut marks = Vec::new();
+            for (key, attempt) in some {
+                if !self.may_call() || stop.is_cancelled() {
+                    break;
+                }
+                marks.extend(self.look_once(key, attempt).await?);
             }
-            let Some((remote, made_at)) = attempt.made.clone() else {
-                continue;
-            };
-            if self.tracker.capabilities().finds_by_key
-                && !self.look(&key, &attempt, &remote).await?
-            {
-                // Not done: the same look is due again in the next round.
-                continue;
-            }
-            let mut attempt = attempt;
-            attempt.looks = attempt.looks.saturating_add(1);
-            let over = self.next_look(&attempt, made_at).is_none();
-            let mut ledger = self.ledger.lock();
-            if over {
-                ledger.attempts.remove(&key);
-                marks.push(mark(&key, None)?);
-            } else {
-                ledger.attempts.insert(key.clone(), attempt.clone());
-                marks.push(mark(&key, Some(&attempt))?);
-            }
+            self.keep(marks).await?;
         }
-        self.keep(marks).await
+        Ok(())
+    }
+
+    /// One look and the mark that says so; none if it could not be done: it is due again in the next
+    /// round.
+    async fn look_once(&self, key: &str, attempt: &Attempt) -> Result<Option<Mark>, StoreError> {
+        let Some((remote, made_at)) = &attempt.made else {
+            return Ok(None);
+        };
+        if self.tracker.capabilities().finds_by_key && !self.look(key, attempt, remote).await? {
+            return Ok(None);
+        }
+        let mut attempt = attempt.clone();
+        attempt.looks = attempt.looks.saturating_add(1);
+        let over = self.next_look(&attempt, *made_at).is_none();
+        let mut ledger = self.ledger.lock();
+        if over {
+            ledger.attempts.remove(key);
+            mark(key, None).map(Some)
+        } else {
+            ledger.attempts.insert(key.to_owned(), attempt.clone());
+            mark(key, Some(&attempt)).map(Some)
+        }
     }
 
     async fn keep(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
@@ -67,18 +74,20 @@ impl Worker {
 
     fn due(&self, now: Time) -> Vec<(String, Attempt)> {
         let ledger = self.ledger.lock();
-        ledger
+        let mut due: Vec<_> = ledger
             .attempts
             .iter()
             .filter(|(_, attempt)| attempt.tracker == self.tracker.name())
-            .filter(|(_, attempt)| {
-                let made = attempt.made.as_ref();
-                made.is_some_and(|(_, at)| {
-                    self.next_look(attempt, *at).is_none_or(|due| due <= now)
-                })
+            .filter_map(|(key, attempt)| {
+                let (_, made_at) = attempt.made.as_ref()?;
+                // What has no look left only has its mark removed.
+                let due = self.next_look(attempt, *made_at).unwrap_or(*made_at);
+                (due <= now).then(|| (due, key.clone(), attempt.clone()))
             })
-            .take(ROUND_MAX)
-            .map(|(key, attempt)| (key.clone(), attempt.clone()))
+            .collect();
+        due.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        due.into_iter()
+            .map(|(_, key, attempt)| (key, attempt))
             .collect()
     }
 
