@@ -21,11 +21,11 @@ impl Worker {
     pub(super) async fn reconcile(&self, stop: &CancellationToken) -> Result<(), StoreError> {
         for some in self.due((self.now)()).chunks(KEPT_TOGETHER) {
             let mut marks = Vec::new();
-            for (key, attempt) in some {
+            for key in some {
                 if !self.may_call() || stop.is_cancelled() {
                     break;
                 }
-                marks.extend(self.look_once(key, attempt).await?);
+                marks.extend(self.look_once(key).await?);
             }
             self.keep(marks).await?;
         }
@@ -34,24 +34,28 @@ impl Worker {
 
     /// One look and the mark that says so; none if it could not be done: it is due again in the next
     /// round.
-    async fn look_once(&self, key: &str, attempt: &Attempt) -> Result<Option<Mark>, StoreError> {
-        let Some((remote, made_at)) = &attempt.made else {
+    async fn look_once(&self, key: &str) -> Result<Option<Mark>, StoreError> {
+        // It may have ended while others were looked for.
+        let attempt = self.ledger.lock().attempts.get(key).cloned();
+        let Some((attempt, (remote, made_at))) = attempt.and_then(|attempt| {
+            let made = attempt.made.clone()?;
+            Some((attempt, made))
+        }) else {
             return Ok(None);
         };
-        if self.tracker.capabilities().finds_by_key && !self.look(key, attempt, remote).await? {
+        if self.tracker.capabilities().finds_by_key && !self.look(key, &attempt, &remote).await? {
             return Ok(None);
         }
-        let mut attempt = attempt.clone();
-        attempt.looks = attempt.looks.saturating_add(1);
-        let over = self.next_look(&attempt, *made_at).is_none();
         let mut ledger = self.ledger.lock();
-        if over {
-            ledger.attempts.remove(key);
-            mark(key, None).map(Some)
-        } else {
-            ledger.attempts.insert(key.to_owned(), attempt.clone());
-            mark(key, Some(&attempt)).map(Some)
+        let Some(attempt) = ledger.attempts.get_mut(key) else {
+            return Ok(None);
+        };
+        attempt.looks = attempt.looks.saturating_add(1);
+        if self.next_look(attempt, made_at).is_some() {
+            return mark(key, Some(attempt)).map(Some);
         }
+        ledger.attempts.remove(key);
+        mark(key, None).map(Some)
     }
 
     async fn keep(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
@@ -72,7 +76,7 @@ impl Worker {
         Some(made_at.plus(*after))
     }
 
-    fn due(&self, now: Time) -> Vec<(String, Attempt)> {
+    fn due(&self, now: Time) -> Vec<String> {
         let ledger = self.ledger.lock();
         let mut due: Vec<_> = ledger
             .attempts
@@ -82,13 +86,11 @@ impl Worker {
                 let (_, made_at) = attempt.made.as_ref()?;
                 // What has no look left only has its mark removed.
                 let due = self.next_look(attempt, *made_at).unwrap_or(*made_at);
-                (due <= now).then(|| (due, key.clone(), attempt.clone()))
+                (due <= now).then(|| (due, key.clone()))
             })
             .collect();
-        due.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-        due.into_iter()
-            .map(|(_, key, attempt)| (key, attempt))
-            .collect()
+        due.sort();
+        due.into_iter().map(|(_, key)| key).collect()
     }
 
     /// Whether it could be looked, and every twin is closed.
