@@ -5,7 +5,7 @@
 mod daemon_support;
 mod stand_in;
 
-use daemon_support::{Daemon, until};
+use daemon_support::{Daemon, hours_ago, until};
 use serde_json::{Value, json};
 use stand_in::{Asked, Said, said, serve};
 use std::net::TcpListener;
@@ -178,7 +178,7 @@ async fn a_request_by_verb_door_or_mail_joins_the_incident_that_hits_its_service
     .await;
     daemon.post(&problem("edge-1")).unwrap();
     daemon.until("the outage", |tickets| tickets.len() == 1);
-    let reported = "2026-01-02T03:04:05Z";
+    let reported = hours_ago(3);
     let (good, told) = daemon.verb(&[
         "request",
         "--account",
@@ -188,7 +188,7 @@ async fn a_request_by_verb_door_or_mail_joins_the_incident_that_hits_its_service
         "--kind",
         "outage",
         "--reported-at",
-        reported,
+        &reported,
         "Nothing works",
     ]);
     assert!(good && told.contains("joined INC-1"), "{told}");
@@ -201,7 +201,7 @@ async fn a_request_by_verb_door_or_mail_joins_the_incident_that_hits_its_service
     let shown: Value = serde_json::from_str(&shown).unwrap();
     let text = shown.to_string();
     assert!(
-        text.contains(reported) && text.contains("Nothing works"),
+        text.contains(&reported) && text.contains("Nothing works"),
         "{shown:#}"
     );
     // What hits no open incident is one of its own; sensitive content stays inside.

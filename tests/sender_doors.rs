@@ -934,13 +934,17 @@ fn curl(dir: &Path, url: &str, more: &[&str]) -> u16 {
             "--cacert",
             "server.pem",
         ])
-        .args(["-d", "{\"host\":\"h\",\"check\":\"c\",\"summary\":\"s\"}"])
         .args(more)
         .arg(url)
         .current_dir(dir)
         .output()
         .unwrap();
     String::from_utf8(output.stdout).unwrap().parse().unwrap()
+}
+
+fn curl_event(dir: &Path, url: &str, more: &[&str]) -> u16 {
+    let event = ["-d", "{\"host\":\"h\",\"check\":\"c\",\"summary\":\"s\"}"];
+    curl(dir, url, &[&event, more].concat())
 }
 
 #[test]
@@ -998,9 +1002,9 @@ fn a_client_certificate_proves_a_source_to_the_daemon() {
         match name {
             Some(name) => {
                 let (cert, key) = (format!("{name}.pem"), format!("{name}.key"));
-                curl(dir.path(), &url, &["--cert", &cert, "--key", &key])
+                curl_event(dir.path(), &url, &["--cert", &cert, "--key", &key])
             }
-            None => curl(dir.path(), &url, &[]),
+            None => curl_event(dir.path(), &url, &[]),
         }
     };
     assert_eq!(ask("netapp", Some("old")), 200);
@@ -1045,14 +1049,11 @@ fn each_door_of_the_daemon_speaks_tls() {
         address.rsplit(':').next().unwrap().to_owned()
     };
     let hook = format!("https://localhost:{}/hooks/native", port("http"));
-    assert_eq!(curl(dir.path(), &hook, &[]), 200);
+    assert_eq!(curl_event(dir.path(), &hook, &[]), 200);
     let metrics = format!("https://localhost:{}/metrics", port("operators"));
-    assert_eq!(curl(dir.path(), &metrics, &["--get"]), 200);
+    assert_eq!(curl(dir.path(), &metrics, &[]), 200);
     // In the clear there is no answer.
-    assert_eq!(
-        curl(dir.path(), &metrics.replace("https", "http"), &["--get"]),
-        0
-    );
+    assert_eq!(curl(dir.path(), &metrics.replace("https", "http"), &[]), 0);
     let sent = std::process::Command::new("curl")
         .args(["-sS", "--ssl-reqd", "--cacert", "server.pem"])
         .args([

@@ -247,3 +247,9 @@ impl Drop for Daemon {
         let _ = self.process.wait();
     }
 }
+
+/// So many hours ago, to the second, as people write it.
+pub fn hours_ago(hours: i64) -> String {
+    let second = jiff::Timestamp::now().as_second() - hours * 3600;
+    jiff::Timestamp::from_second(second).unwrap().to_string()
+}

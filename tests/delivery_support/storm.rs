@@ -59,12 +59,10 @@ pub async fn exactly_one(direct: &dyn Tracker, ticket: &WantedTicket, facts: &[S
         );
     }
     let mut markers: BTreeMap<&str, usize> = BTreeMap::new();
-    let ours = ticket.key.get(..12).unwrap();
-    for marker in read
-        .markers
-        .iter()
-        .filter(|marker| marker.starts_with(ours))
-    {
+    // All notes of a ticket begin alike; other last lines are no notes of ours.
+    let ours = ticket.notes.first().and_then(|note| note.marker.get(..12));
+    let is_ours = |marker: &&String| ours.is_some_and(|ours| marker.starts_with(ours));
+    for marker in read.markers.iter().filter(is_ours) {
         *markers.entry(marker).or_default() += 1;
     }
     if markers.values().any(|count| *count != 1) || markers.len() < facts.len() {
