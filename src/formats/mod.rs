@@ -210,6 +210,8 @@ fn within_bounds(mut decoded: Decoded) -> Decoded {
         ));
     }
     decoded.events.iter_mut().for_each(draft::bound);
+    let notices = decoded.maintenance.iter_mut();
+    notices.for_each(MaintenanceNotice::leave_out_backward_windows);
     decoded
 }
 

@@ -27,6 +27,23 @@ pub struct MaintenanceNotice {
     pub unclear: Vec<String>,
 }
 
+impl MaintenanceNotice {
+    /// Leaves out windows that end before they begin: a person has to say what was meant.
+    pub fn leave_out_backward_windows(&mut self) {
+        let unclear = &mut self.unclear;
+        self.windows.retain(|window| {
+            let end = window.ends_at.filter(|end| *end < window.starts_at);
+            if let Some(end) = end {
+                let from = window.starts_at;
+                unclear.push(format!(
+                    "a window ends at {end}, before it begins at {from}"
+                ));
+            }
+            end.is_none()
+        });
+    }
+}
+
 /// Why a notice is unclear: it names no window. A later notice of the same maintenance need not.
 pub const NO_WINDOW: &str = "no window was found";
 /// Why a notice is unclear: it names nothing that is hit. A later notice need not either.

@@ -100,7 +100,7 @@ pub fn decode_with(
     let outcome = outcome.map(|mut decoded| {
         decoded.problems.extend(mail.notes.iter().cloned());
         flag(&mail, &mut decoded);
-        decoded
+        super::within_bounds(decoded)
     });
     (sender, outcome)
 }
