@@ -313,7 +313,9 @@ fn maintenance(essentials: Fields, context: Fields) -> Option<MaintenanceNotice>
         });
     Some(MaintenanceNotice {
         provider: "Azure".to_owned(),
-        maintenance_id: properties.text("trackingid")?,
+        maintenance_id: properties
+            .text("trackingid")
+            .filter(|id| MaintenanceNotice::is_id(id))?,
         account: None,
         status,
         objects: objects

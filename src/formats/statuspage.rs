@@ -144,7 +144,9 @@ fn maintenance(fields: Fields) -> Option<MaintenanceNotice> {
         });
     Some(MaintenanceNotice {
         provider: fields.first(&["page.name", "page.id"])?,
-        maintenance_id: incident.text("id")?,
+        maintenance_id: incident
+            .text("id")
+            .filter(|id| MaintenanceNotice::is_id(id))?,
         account: None,
         status,
         objects: objects

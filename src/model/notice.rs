@@ -28,6 +28,11 @@ pub struct MaintenanceNotice {
 }
 
 impl MaintenanceNotice {
+    /// Whether a text can be the id of a maintenance: marks alone tell nothing apart.
+    pub fn is_id(text: &str) -> bool {
+        text.contains(char::is_alphanumeric)
+    }
+
     /// Leaves out windows that end before they begin: a person has to say what was meant.
     pub fn leave_out_backward_windows(&mut self) {
         let unclear = &mut self.unclear;

@@ -275,13 +275,15 @@ fn maintenance_id(reader: &mut Reader) -> Option<String> {
             .is_some_and(|p| p.eq_ignore_ascii_case("PRIMARY"))
     });
     let id = primary.or(ids.first()).and_then(|entry| value_text(entry));
+    let is_id = |id: &String| MaintenanceNotice::is_id(id);
+    let id = id.filter(is_id);
     if id.is_some() {
         return id;
     }
     reader
         .unclear
         .push("the maintenance id is not readable: the calendar's UID stands for it".to_owned());
-    reader.text("UID")
+    reader.text("UID").filter(is_id)
 }
 
 fn status_word(word: &str) -> Option<MaintenanceStatus> {

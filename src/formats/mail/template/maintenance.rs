@@ -49,7 +49,7 @@ impl Template {
             unclear.push(NO_OBJECT.to_owned());
         }
         let id = layout.id.as_deref().and_then(|of| format(of, fields));
-        let id = match id {
+        let id = match id.filter(|id| MaintenanceNotice::is_id(id)) {
             Some(id) => id,
             None if layout.id.is_none() && !windows.is_empty() && !objects.is_empty() => {
                 digest(&windows, &objects)
