@@ -22,7 +22,7 @@ use alertbridge::model::{Identity, IncidentId, Severity, Time};
 use alertbridge::sla::log::is_rebuilt;
 use alertbridge::sla::{CaseLog, ClockState, SlaSections, TargetName, View, evaluate};
 use alertbridge::store::{StateStore, codec};
-use alertbridge::trackers::{Called, Capabilities};
+use alertbridge::trackers::Capabilities;
 use delivery_support::memory::Memory;
 use delivery_support::{Bridge, now};
 use jiff::tz::TimeZoneDatabase;
@@ -183,8 +183,8 @@ impl Life {
 
 async fn found(tracker: &Memory) -> Found {
     match found_in(tracker, now()).await {
-        Called::Done(found) => found,
-        other => panic!("{}", other.why()),
+        Ok(found) => found,
+        Err(other) => panic!("{}", other.why()),
     }
 }
 

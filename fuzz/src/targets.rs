@@ -92,21 +92,14 @@ fn hold(sender: &str, kind: view::MessageKind, outcome: &Result<Decoded, Undecod
 
 fn hold_event(sender: &str, event: &Event) {
     assert!(!event.summary.is_empty(), "{sender}: an empty summary");
-    let parts: Vec<&str> = match &event.identity {
-        Identity::Key(key) => vec![key],
-        Identity::Object {
-            site,
-            host,
-            component,
-            check,
-        } => {
-            assert!(
-                !component.is_empty() || !check.is_empty(),
-                "{sender}: a bare host"
-            );
-            vec![site, host, component, check]
-        }
-    };
+    if let Identity::Object {
+        component, check, ..
+    } = &event.identity
+    {
+        let bare = component.is_empty() && check.is_empty();
+        assert!(!bare, "{sender}: a bare host");
+    }
+    let parts: Vec<&str> = event.identity.parts().collect();
     assert!(
         parts
             .iter()

@@ -146,8 +146,7 @@ async fn read_all(config: &Config, now: Time) -> Result<Vec<Found>, Vec<String>>
             ));
             continue;
         }
-        let called = found_in(tracker, now).await;
-        match called.done::<Found>() {
+        match found_in(tracker, now).await {
             Ok(one) => found.push(one),
             Err(outcome) => problems.push(format!(
                 "nothing was rebuilt: {name} cannot be read: {}",

@@ -24,6 +24,7 @@ use crate::intake::source::{Credential, SourceConfig, Sources, heartbeat_source}
 use crate::inventory::InventoryFile;
 use crate::limits::NAMES_TOLD_MAX;
 use crate::model::Time;
+use crate::model::input::OWN_SOURCE;
 use crate::notices::Ways;
 use crate::rules::{Matcher, Ruleset};
 use crate::store::sealing::Keyring;
@@ -408,7 +409,7 @@ fn check_sources(file: &ConfigFile, problems: &mut Vec<Problem>) {
             problems.push(Problem::of(key.clone(), what));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if source.name == "alertbridge" {
+        if source.name == OWN_SOURCE {
             let what = "`alertbridge` is the bridge itself; give the source another name";
             problems.push(Problem::of(key.clone(), what));
         }

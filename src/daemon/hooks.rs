@@ -11,7 +11,7 @@ use crate::intake::source::{
 };
 use crate::intake::tracker_hooks::TrackerHooks;
 use crate::limits;
-use crate::model::ticket::PersonChange;
+use crate::model::ticket::{PersonChange, is_key};
 use crate::model::{Input, Time};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Journal, Mark, NewInput};
@@ -153,7 +153,7 @@ impl Hooks {
         let known = |remote: &str| self.workers.ledger.follows(tracker, remote);
         if let (Some(remote), Some(carried)) = (&said.ticket, said.change) {
             // The engine takes each change once, by its id; what has not our key is not ours.
-            return match remote.starts_with("ab-") {
+            return match is_key(remote) {
                 true => self.carry(tracker, remote.clone(), carried).await,
                 false => Ok(()),
             };

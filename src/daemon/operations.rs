@@ -7,7 +7,7 @@ use super::engine_loop::Turned;
 use super::hooks::Hooks;
 use super::mailboxes::Mailboxes;
 use super::pull::Pulls;
-use super::watch::{SOURCE, Watched};
+use super::watch::Watched;
 use super::{Start, now};
 use crate::api::{Accepted, Api, Operations, SourceShown};
 use crate::config::{self, Config, PulledByName};
@@ -18,6 +18,7 @@ use crate::intake::accept::Intake;
 use crate::intake::raw::Dump;
 use crate::limits;
 use crate::model::figure::Stored;
+use crate::model::input::OWN_SOURCE;
 use crate::model::input::{Generation, GenerationOf, HEARTBEAT};
 use crate::model::review::Review;
 use crate::model::{Input, Message};
@@ -179,7 +180,7 @@ impl Daemon {
             .all()
             .map(|source| (source.config.name.as_str(), source.config.expect_every))
             .collect();
-        names.insert((SOURCE, None));
+        names.insert((OWN_SOURCE, None));
         let configured: BTreeSet<&str> =
             config.file.source.iter().map(|s| s.name.as_str()).collect();
         // Configured sources come first, so that they have a label of their own.

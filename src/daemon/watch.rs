@@ -12,7 +12,6 @@ use crate::api::Operations;
 use crate::config::Expiring;
 use crate::model::Input;
 use crate::store::NewInput;
-pub(crate) use findings::SOURCE;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;

@@ -121,10 +121,6 @@ async fn opened_since(
 }
 
 fn answer<T>(called: Called<T>) -> Result<T, String> {
-    match called {
-        Called::Done(value) => Ok(value),
-        Called::Refused { reason, .. }
-        | Called::Unknown { reason, .. }
-        | Called::Later { reason, .. } => Err(reason),
-    }
+    let done: Result<T, Called<()>> = called.done();
+    done.map_err(|outcome| outcome.why().to_owned())
 }

@@ -20,33 +20,20 @@ pub struct Found {
 
 /// Reads a tracker. `now` stands in for the time of a ticket whose tracker does not tell when it was
 /// made.
-pub async fn found_in(tracker: &dyn Tracker, now: Time) -> Called<Found> {
+pub async fn found_in(tracker: &dyn Tracker, now: Time) -> Result<Found, Called<Found>> {
     // First, so that nothing falls between; what is read twice is applied once.
-    let read_on = match tracker.capabilities().reads_changes {
-        true => match tracker.changes("", &|_| false).await {
-            Called::Done((_, cursor)) => Some(Mark {
-                space: SPACE,
-                key: tracker.name().to_owned(),
-                value: cursor.into_bytes(),
-            }),
-            other => return other.map(|_| nothing()),
-        },
-        false => None,
-    };
-    tracker.open_tickets().await.map(|open| Found {
-        tickets: open
-            .into_iter()
-            .map(|open| found(tracker.name(), open, now))
-            .collect(),
-        read_on,
-    })
-}
-
-fn nothing() -> Found {
-    Found {
-        tickets: Vec::new(),
-        read_on: None,
+    let mut read_on = None;
+    if tracker.capabilities().reads_changes {
+        let (_, cursor) = tracker.changes("", &|_| false).await.done()?;
+        read_on = Some(Mark {
+            space: SPACE,
+            key: tracker.name().to_owned(),
+            value: cursor.into_bytes(),
+        });
     }
+    let open = tracker.open_tickets().await.done()?.into_iter();
+    let tickets = open.map(|open| found(tracker.name(), open, now)).collect();
+    Ok(Found { tickets, read_on })
 }
 
 fn found(tracker: &str, open: OpenTicket, now: Time) -> FoundTicket {

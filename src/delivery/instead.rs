@@ -2,7 +2,7 @@
 
 use crate::model::text::bounded;
 use crate::model::ticket::{TicketFields, TicketStatus, WantedTicket};
-use crate::trackers::{Attachment, Capabilities, Draft, Reopens};
+use crate::trackers::{Attachment, Capabilities, Change, Draft, Reopens};
 
 /// Fields without those that the tracker has no place for.
 pub(super) fn fields(can: &Capabilities, fields: &TicketFields) -> TicketFields {
@@ -61,13 +61,27 @@ pub(super) fn keep_taken(can: &Capabilities, draft: &mut Draft) {
     }
 }
 
-/// The marker of the note that says what the fields should be.
+/// The marker of [`note`].
 pub(super) fn marker(ticket: &WantedTicket) -> String {
     format!("{}-v{}", ticket.key, ticket.version_wanted)
 }
 
+/// The note that says what the fields should be, under the subject that the ticket shows.
+pub(super) fn note(
+    ticket: &WantedTicket,
+    (from, to): (Option<&TicketFields>, &TicketFields),
+    subject: &str,
+) -> Change {
+    Change::Note {
+        marker: marker(ticket),
+        text: told(from, to),
+        about: subject.to_owned(),
+        public: false,
+    }
+}
+
 /// Where fields cannot be changed, a note says what they should be.
-pub(super) fn told(from: Option<&TicketFields>, to: &TicketFields) -> String {
+fn told(from: Option<&TicketFields>, to: &TicketFields) -> String {
     let differs =
         |part: fn(&TicketFields, &TicketFields) -> bool| from.is_none_or(|from| part(from, to));
     let mut text = String::new();

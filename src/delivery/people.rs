@@ -4,7 +4,9 @@
 use super::Worker;
 use crate::model::TicketId;
 use crate::model::input::Input;
-use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus, WantedTicket};
+use crate::model::ticket::{
+    PersonChange, PersonDid, RemoteRef, SOMEBODY, TicketStatus, WantedTicket,
+};
 use crate::store::{Mark, NewInput, StoreError, codec};
 use crate::trackers::Called;
 
@@ -12,8 +14,6 @@ use crate::trackers::Called;
 pub(super) const SPACE: &str = "poll";
 /// Tickets read at once to learn which ones are followed.
 const PAGE: usize = 500;
-/// Who did what nobody is named for.
-const SOMEBODY: &str = "somebody";
 
 /// What one tracker's poll remembers.
 #[derive(Default)]

@@ -19,17 +19,17 @@ impl Worker {
     /// One round: looks that are due, the longest due first, and marks that are not needed any more.
     /// One look after the other: a tracker's room is for the tickets' own work.
     pub(super) async fn reconcile(&self, stop: &CancellationToken) -> Result<(), StoreError> {
-        for some in self.due((self.now)()).chunks(KEPT_TOGETHER) {
-            let mut marks = Vec::new();
-            for key in some {
-                if !self.may_call() || stop.is_cancelled() {
-                    break;
-                }
-                marks.extend(self.look_once(key).await?);
+        let mut marks = Vec::new();
+        for key in self.due((self.now)()) {
+            if !self.may_call() || stop.is_cancelled() {
+                break;
             }
-            self.keep(marks).await?;
+            marks.extend(self.look_once(&key).await?);
+            if marks.len() >= KEPT_TOGETHER {
+                self.keep(std::mem::take(&mut marks)).await?;
+            }
         }
-        Ok(())
+        self.keep(marks).await
     }
 
     /// One look and the mark that says so; none if it could not be done: it is due again in the next

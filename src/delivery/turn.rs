@@ -443,12 +443,7 @@ impl Worker {
             ("update", Change::Fields { from, to })
         } else if can.notes {
             // The severity has no place of its own there, but it can be told.
-            let note = Change::Note {
-                marker: instead::marker(ticket),
-                text: instead::told(from, &ticket.wanted),
-                about: to.subject.clone(),
-                public: false,
-            };
+            let note = instead::note(ticket, (from, &ticket.wanted), &to.subject);
             ("comment", note)
         } else {
             return true;
@@ -489,15 +484,9 @@ impl Worker {
             return;
         };
         let can = self.tracker.capabilities();
-        let marker = instead::marker(ticket);
         let mut said = true;
-        if can.notes && !current.markers.contains(&marker) {
-            let note = Change::Note {
-                marker,
-                text: instead::told(Some(&current.fields), to),
-                about: to.subject.clone(),
-                public: false,
-            };
+        if can.notes && !current.markers.contains(&instead::marker(ticket)) {
+            let note = instead::note(ticket, (Some(&current.fields), to), &to.subject);
             let noted = self.call("comment", self.tracker.change(remote, &note));
             said = turn.take_written(noted.await, can.settle).is_some();
         }

@@ -106,43 +106,36 @@ impl Engine {
         event: &Event,
         judged: &Judged,
     ) -> AlertId {
-        self.state.scalars.next_alert += 1;
-        self.state.dirty.scalars = true;
-        let id = AlertId(self.state.scalars.next_alert);
         let now = self.state.now;
         let source = self.state.intern(&message.source);
         let site = self.state.intern(judged.site.as_str());
         let element = self.state.intern(&judged.element);
-        let alert = Alert {
-            id,
-            key,
+        self.add_alert(key, |id| Alert {
             source,
             site,
             element,
-            state: AlertState::Resolved,
             condition: event
                 .condition
                 .as_deref()
                 .map_or(0, |c| group_hash(&["condition", &message.scope, c])),
             hint: judged.hint,
             kind: judged.kind,
-            flapping: false,
-            suppressed: None,
-            incident: None,
-            fired_at: now,
-            resolved_at: None,
-            starts_at: None,
-            sent_at: None,
-            expires_at: None,
-            first_seen: now,
-            last_seen: now,
-            count: 0,
-            covers: Vec::new(),
-            doubted: false,
             sensitive: judged.sensitive,
             severity: judged.severity,
-        };
-        self.state.alerts.insert(id, Box::new(alert));
+            ..Alert::unknown(id, key, now)
+        })
+    }
+
+    /// Takes in an alert of a new identity, under the next number.
+    pub(super) fn add_alert(
+        &mut self,
+        key: AlertKey,
+        alert: impl FnOnce(AlertId) -> Alert,
+    ) -> AlertId {
+        self.state.scalars.next_alert += 1;
+        self.state.dirty.scalars = true;
+        let id = AlertId(self.state.scalars.next_alert);
+        self.state.alerts.insert(id, Box::new(alert(id)));
         self.state.by_key.insert(key, id);
         id
     }

@@ -2,10 +2,10 @@
 //! Severity that the inventory proves stays single.
 
 use super::Engine;
-use super::cap::OWN;
 use super::correlate::group_hash;
+use crate::model::input::OWN_SOURCE;
 use crate::model::reason::Reason;
-use crate::model::{AlertId, IncidentId};
+use crate::model::{AlertId, IncidentId, Severity};
 use std::time::Duration;
 
 /// In the place of a source's name: every source.
@@ -21,7 +21,7 @@ impl Engine {
         let source = self.state.alerts.get(&id)?.source;
         let name = self.state.symbols.name(source).to_owned();
         let asked = &self.decisions.baseline;
-        let every = asked.contains(EVERY_SOURCE) && name != OWN;
+        let every = asked.contains(EVERY_SOURCE) && name != OWN_SOURCE;
         if !every && !asked.contains(&name) {
             return None;
         }
@@ -38,7 +38,12 @@ impl Engine {
             "Source {name} spoke for the first time at {first}: what fires already is listed here, \
              without a ticket each."
         );
-        let list = self.new_own(&title, &text, Reason::Baseline, (source, Some(group)));
+        let list = self.new_own(
+            &title,
+            &text,
+            (Reason::Baseline, Severity::S3),
+            (source, Some(group)),
+        );
         // Its ticket lists what it has by then.
         self.hold_until(list, first.plus(FIRST_CONTACT));
         if let Some(entry) = self.state.incidents.get_mut(&list) {

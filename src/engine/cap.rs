@@ -7,6 +7,7 @@ use super::Engine;
 use super::correlate::group_hash;
 use super::state::Wake;
 use crate::model::incident::{Incident, IncidentState};
+use crate::model::input::OWN_SOURCE;
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Severity};
 use crate::model::text::bounded;
@@ -15,8 +16,6 @@ use std::time::Duration;
 
 /// What the cap counts in.
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
-/// The source of what the bridge says of itself.
-pub(super) const OWN: &str = "alertbridge";
 /// How often the list is added to: trackers may send a mail for each note.
 const LIST_EVERY: Duration = Duration::from_secs(300);
 /// Most bytes of incidents in one note of the list.
@@ -48,7 +47,7 @@ impl Engine {
     fn never_waits(&self, incident: &Incident) -> bool {
         let outage = matches!(incident.severity, Some(Severity::S1 | Severity::S2));
         let source = self.state.symbols.name(incident.source);
-        (outage && incident.basis != Basis::Rule) || incident.reported || source == OWN
+        (outage && incident.basis != Basis::Rule) || incident.reported || source == OWN_SOURCE
     }
 
     /// When the running hour began, and the tickets since.
@@ -130,7 +129,7 @@ impl Engine {
         if let Some(list) = self.open_group(group) {
             return list;
         }
-        let source = self.state.intern(OWN);
+        let source = self.state.intern(OWN_SOURCE);
         let text = format!(
             "{cap} tickets were opened within an hour (tickets_per_hour_max). Further incidents stand \
              here without a ticket of their own until the hour is over; proven S1 and S2 and what \

@@ -4,12 +4,9 @@ use super::Engine;
 use crate::model::incident::IncidentState;
 use crate::model::reason::Reason;
 use crate::model::ticket::{
-    DeliveryReport, PersonChange, PersonDid, RemoteRef, TicketStatus, WantedTicket,
+    DeliveryReport, PersonChange, PersonDid, RemoteRef, SOMEBODY, TicketStatus, WantedTicket,
 };
 use crate::model::{IncidentId, TicketId};
-
-/// Who did what nobody is named for.
-const SOMEBODY: &str = "somebody";
 
 /// Whether it is an incident's own ticket, and not one of a case or an acknowledgement.
 fn of_operations(ticket: &WantedTicket) -> bool {

@@ -11,11 +11,12 @@ use super::{Engine, Route, Tally, next_period};
 use crate::model::alert::{Alert, AlertState};
 use crate::model::event::SeverityHint;
 use crate::model::incident::{Effect, IncidentState};
+use crate::model::input::OWN_SOURCE;
 use crate::model::memory::{About, FoundTicket, RememberedAlert};
 use crate::model::reason::Reason;
 use crate::model::severity::{Basis, Category, Severity};
 use crate::model::ticket::{PersonDid, TicketStatus, WantedTicket};
-use crate::model::{AlertId, IncidentId, Sym, TicketId, Time};
+use crate::model::{IncidentId, TicketId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Numbers go on so much higher, because those of closed tickets are not known.
@@ -255,37 +256,18 @@ impl Engine {
             let same = other != incident && entry.state.is_open() && !entry.storm;
             return same.then_some(other);
         }
-        self.state.scalars.next_alert += 1;
-        self.state.dirty.scalars = true;
-        let id = AlertId(self.state.scalars.next_alert);
-        let alert = Alert {
-            id,
-            key: remembered.key,
-            source: self.state.intern(&remembered.source),
-            site: Sym(0),
-            element: self.state.intern(&remembered.element),
+        let (source, element) = (&remembered.source, &remembered.element);
+        let (source, element) = (self.state.intern(source), self.state.intern(element));
+        let id = self.add_alert(remembered.key, |id| Alert {
+            source,
+            element,
             state: AlertState::Stale,
-            condition: 0,
             hint: remembered.hint,
             kind: remembered.kind,
-            flapping: false,
-            suppressed: None,
-            incident: None,
-            fired_at: lost.since,
-            resolved_at: None,
-            starts_at: None,
-            sent_at: None,
-            expires_at: None,
-            first_seen: lost.since,
-            last_seen: lost.since,
-            count: 0,
-            covers: Vec::new(),
-            doubted: false,
             sensitive: lost.sensitive(),
             severity: remembered.severity,
-        };
-        self.state.alerts.insert(id, Box::new(alert));
-        self.state.by_key.insert(remembered.key, id);
+            ..Alert::unknown(id, remembered.key, lost.since)
+        });
         self.join_element(id);
         self.enter(id, incident);
         None
@@ -383,21 +365,14 @@ impl Engine {
             self.note_tickets(id, &text, false);
             return;
         }
-        let source = self.state.intern("alertbridge");
+        let source = self.state.intern(OWN_SOURCE);
         let title = "The store was lost and rebuilt from open tickets";
-        let id = self.new_incident(title, source, Category::Incident);
-        let now = self.state.now;
+        // Urgent: somebody is called until it was seen.
+        let why = (Reason::Rebuilt, Severity::S2);
+        let id = self.new_own(title, &text, why, (source, Some(group)));
         if let Some(entry) = self.state.incidents.get_mut(&id) {
-            // Urgent: somebody is called until it was seen.
-            entry.severity = Some(Severity::S2);
             entry.needs_triage = true;
-            entry.reason.clone_from(&text);
-            entry.reason_word = Reason::Rebuilt;
-            entry.group = Some(group);
-            next_period(&mut entry.periods, Effect::Unknown, Severity::S2, now);
         }
-        self.state.by_group.insert(group, id);
-        self.decide(id, Reason::Rebuilt, text);
         self.release(id);
     }
 }

@@ -4,6 +4,7 @@
 use super::Engine;
 use super::cases::own_severity;
 use super::rebuild::Lost;
+use super::told_cases::promised_by;
 use crate::inventory::OnAccount;
 use crate::model::figure::Family;
 use crate::model::incident::{Case, Effect};
@@ -12,10 +13,8 @@ use crate::model::reason::Reason;
 use crate::model::ticket::{PersonChange, PersonDid, TicketStatus};
 use crate::model::{IncidentId, Severity, Time};
 use crate::sla::log::{By, CaseDid, CaseEvent, CaseLog, EndedBy, is_over, is_waiting};
-use crate::sla::promise::{self, Promised};
 use crate::sla::report::CorrectionKind;
 use crate::sla::{Contract, Stage, View};
-use jiff::tz::TimeZoneDatabase;
 use std::sync::Arc;
 
 impl Engine {
@@ -203,11 +202,11 @@ fn did(act: &PersonChange, contract: &Contract, log: &[CaseEvent]) -> Option<Cas
     };
     Some(match &act.what {
         PersonDid::Answered { text, promise } => {
-            let promised = promise.or_else(|| promised(text, contract, act.at));
+            let promised = promise.or_else(|| promised_by(text, &contract.tz, act.at));
             reply(By::Staff, true, promised)
         }
         PersonDid::Promised { value } => {
-            let promised = promised(&format!("Next update: {value}"), contract, act.at)?;
+            let promised = promised_by(&format!("Next update: {value}"), &contract.tz, act.at)?;
             reply(By::Staff, true, Some(promised))
         }
         PersonDid::Noted { .. } => reply(By::Staff, false, None),
@@ -237,14 +236,4 @@ fn did(act: &PersonChange, contract: &Contract, log: &[CaseEvent]) -> Option<Cas
         | PersonDid::MovedTo(_)
         | PersonDid::ConditionEnded => return None,
     })
-}
-
-/// The time that a text promises, by the contract's clock when it was written.
-fn promised(text: &str, contract: &Contract, at: Time) -> Option<Time> {
-    let zone = TimeZoneDatabase::bundled().get(&contract.tz);
-    let zone = zone.unwrap_or(jiff::tz::TimeZone::UTC);
-    match promise::read(text, &zone, at.seconds()) {
-        Promised::At(at) => Some(Time::from_seconds(at)),
-        Promised::Nothing | Promised::Unclear(_) => None,
-    }
 }

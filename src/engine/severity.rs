@@ -215,6 +215,7 @@ impl Engine {
         };
         let now = self.state.now;
         let lower_after = self.decisions.settings.lower_after;
+        let as_found = self.stands_as_found(id);
         let Some(incident) = self.state.incidents.get_mut(&id) else {
             return;
         };
@@ -230,24 +231,16 @@ impl Engine {
             self.follow_cases(id, now);
             return;
         }
-        let as_found = current.is_some_and(|current| !found.severity.is_worse_than(current));
-        if as_found && self.stands_as_found(id) {
-            // Not all of its alerts are known any more: better is what a recovery or a person says.
-            if let Some(incident) = self
-                .state
-                .incidents
-                .get_mut(&id)
-                .filter(|_| found.parties > 0)
-            {
+        // Not all of its alerts are known any more: better is what a recovery or a person says.
+        let no_worse = current.is_some_and(|current| !found.severity.is_worse_than(current));
+        if no_worse && as_found {
+            if found.parties > 0 {
                 name_hit(incident, &found);
             }
             self.state.touch_incident(id);
             self.follow_cases(id, now);
             return;
         }
-        let Some(incident) = self.state.incidents.get_mut(&id) else {
-            return;
-        };
         incident.person_severity = None;
         // What was over and came back is judged anew.
         let runs = incident.periods.last().is_none_or(|p| p.until.is_none());

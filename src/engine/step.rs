@@ -3,9 +3,11 @@
 use super::Engine;
 use super::state::{Audit, Quarantined, Wake};
 use crate::model::incident::{Effect, IncidentState};
-use crate::model::input::{Generation, GenerationOf, HEARTBEAT, Message, Seen, Undecoded};
+use crate::model::input::{
+    Generation, GenerationOf, HEARTBEAT, Message, OWN_SOURCE, Seen, Undecoded,
+};
 use crate::model::reason::{Outcome, Reason};
-use crate::model::{AlertId, AlertState, Category, Command, Input, Sequenced, Time};
+use crate::model::{AlertId, AlertState, Category, Command, Input, Sequenced, Severity, Time};
 
 /// Most people's changes remembered, to apply each once.
 const PERSON_CHANGES_MAX: usize = 10_000;
@@ -348,7 +350,7 @@ impl Engine {
         let quarantined = Quarantined {
             seq,
             at: self.state.now,
-            source: "alertbridge".to_owned(),
+            source: OWN_SOURCE.to_owned(),
             sender: "engine".to_owned(),
             reason: reason.to_owned(),
             summary: format!("Journal entry {seq} could not be applied"),
@@ -356,7 +358,7 @@ impl Engine {
             sensitive: false,
         };
         self.save_thing("quarantine", format!("{seq:020}"), &quarantined);
-        let source = self.state.intern("alertbridge");
+        let source = self.state.intern(OWN_SOURCE);
         let text = format!(
             "Journal entry {seq} could not be applied and was set aside: {reason}. \
              See `alertbridge quarantine show {seq}`."
@@ -403,7 +405,7 @@ impl Engine {
         reason: Reason,
         found_by: (crate::model::Sym, Option<u64>),
     ) -> crate::model::IncidentId {
-        let id = self.new_own(title, text, reason, found_by);
+        let id = self.new_own(title, text, (reason, Severity::S3), found_by);
         self.release(id);
         id
     }
@@ -413,21 +415,17 @@ impl Engine {
         &mut self,
         title: &str,
         text: &str,
-        reason: Reason,
+        (reason, severity): (Reason, Severity),
         (source, group): (crate::model::Sym, Option<u64>),
     ) -> crate::model::IncidentId {
         let id = self.new_incident(title, source, Category::Incident);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.severity = Some(crate::model::Severity::S3);
+            incident.severity = Some(severity);
             incident.reason = text.to_owned();
             incident.reason_word = reason;
             incident.group = group;
-            super::next_period(
-                &mut incident.periods,
-                Effect::Unknown,
-                crate::model::Severity::S3,
-                incident.opened_at,
-            );
+            let (effect, from) = (Effect::Unknown, incident.opened_at);
+            super::next_period(&mut incident.periods, effect, severity, from);
         }
         if let Some(group) = group {
             self.state.by_group.insert(group, id);

@@ -6,6 +6,7 @@ use super::names::{Names, own_names};
 use super::security::SecurityMessage;
 use super::told_windows::WindowTold;
 use super::{Engine, Figure};
+use crate::model::input::OWN_SOURCE;
 use crate::model::outgoing::{
     Audience, NoticeFacts, NoticeKind, NoticeOutcome, NoticeReport, NoticeState, Page, WaitsFor,
     WantedNotice, Way,
@@ -485,7 +486,7 @@ impl Engine {
         if self.state.by_group.contains_key(&group) {
             return;
         }
-        let source = self.state.intern("alertbridge");
+        let source = self.state.intern(OWN_SOURCE);
         let text = format!("{what}, and nobody is on call. Set `notices.on_call`.");
         self.open_own_of(
             "Nobody can be told",

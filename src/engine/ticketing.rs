@@ -9,7 +9,7 @@ use crate::model::reason::Reason;
 use crate::model::severity::Severity;
 use crate::model::text::bounded;
 use crate::model::ticket::{
-    DeliveryReport, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
+    DeliveryReport, KEY_BEGINS, Origin, TicketFields, TicketNote, TicketStatus, WantedTicket,
 };
 use crate::model::{AlertId, IncidentId, Sym, TicketId, Time, short_hash};
 
@@ -271,7 +271,7 @@ impl Engine {
         let number = ticket.notes.len();
         // A ticket may outlive the journal, whose numbers then begin anew.
         let of = short_hash([self.state.scalars.generation.as_str(), &ticket.key]);
-        let marker = format!("ab-{}-{seq}-{number}", of.get(..9).unwrap_or(&of));
+        let marker = format!("{KEY_BEGINS}{}-{seq}-{number}", of.get(..9).unwrap_or(&of));
         ticket.notes.push(TicketNote {
             marker,
             at: now,
@@ -459,7 +459,8 @@ pub fn ticket_key(
 ) -> String {
     let (incident, cycle) = (incident.0.to_string(), cycle.to_string());
     let parts = [generation, &incident, &cycle, route];
-    format!("ab-{}", short_hash(parts.into_iter().chain(contract)))
+    let hash = short_hash(parts.into_iter().chain(contract));
+    format!("{KEY_BEGINS}{hash}")
 }
 
 /// The order of work of a ticket: creates before updates, S1 before S5, the incident's before those

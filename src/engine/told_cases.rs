@@ -32,6 +32,21 @@ pub(super) struct Told {
     pub level: u8,
 }
 
+/// What a text that was written at an instant promises, on the clock of a zone.
+fn promise_at(text: &str, tz: &str, at: Time) -> Promised {
+    let zone = TimeZoneDatabase::bundled().get(tz);
+    let zone = zone.unwrap_or(jiff::tz::TimeZone::UTC);
+    promise::read(text, &zone, at.seconds())
+}
+
+/// The time that it promises, if it is clear.
+pub(super) fn promised_by(text: &str, tz: &str, at: Time) -> Option<Time> {
+    match promise_at(text, tz, at) {
+        Promised::At(at) => Some(Time::from_seconds(at)),
+        Promised::Nothing | Promised::Unclear(_) => None,
+    }
+}
+
 impl Engine {
     /// The contract of a case whose customer is to be told; `None`: nobody outside is concerned.
     fn told_contract(&self, key: &(IncidentId, String)) -> Option<Arc<Contract>> {
@@ -368,16 +383,11 @@ impl Engine {
     /// What a text promises one contract's customer.
     pub(super) fn promised_to(&self, key: &(IncidentId, String), text: &str) -> Option<Time> {
         let contract = self.decisions.sla.contracts.get(&key.1)?;
-        match self.promise_in(text, &contract.tz) {
-            Promised::At(at) => Some(Time::from_seconds(at)),
-            Promised::Nothing | Promised::Unclear(_) => None,
-        }
+        promised_by(text, &contract.tz, self.happened())
     }
 
     fn promise_in(&self, text: &str, tz: &str) -> Promised {
-        let zone = TimeZoneDatabase::bundled().get(tz);
-        let zone = zone.unwrap_or(jiff::tz::TimeZone::UTC);
-        promise::read(text, &zone, self.happened().seconds())
+        promise_at(text, tz, self.happened())
     }
 
     /// Staff answered everybody, or one contract's customer: clocks, customers and the author of an

@@ -48,19 +48,7 @@ impl Draft {
                 "nothing tells this problem from another: {wanted} is missing or empty"
             ))
         })?;
-        let longest = match &identity {
-            Identity::Key(key) => key.len(),
-            Identity::Object {
-                site,
-                host,
-                component,
-                check,
-            } => [site, host, component, check]
-                .iter()
-                .map(|part| part.len())
-                .max()
-                .unwrap_or(0),
-        };
+        let longest = identity.parts().map(str::len).max().unwrap_or(0);
         if longest > EVENT_LABEL_BYTES_MAX {
             return Err(Undecodable::because(format!(
                 "a part of the identity ({wanted}) is {longest} bytes long; at most \

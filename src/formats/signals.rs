@@ -84,17 +84,18 @@ fn words_of_name(name: &str) -> Option<String> {
     if name.contains(char::is_whitespace) {
         return None;
     }
-    let letters: Vec<char> = name.chars().collect();
     let mut words = String::with_capacity(name.len() + 8);
-    for (at, letter) in letters.iter().enumerate() {
-        let before = at.checked_sub(1).and_then(|at| letters.get(at));
-        let after = letters.get(at + 1);
-        let small = |c: Option<&char>| c.is_some_and(|c| c.is_lowercase());
+    let mut letters = name.chars().peekable();
+    let mut before: Option<char> = None;
+    while let Some(letter) = letters.next() {
+        let small = |c: Option<char>| c.is_some_and(char::is_lowercase);
         let large = before.is_some_and(|c| c.is_uppercase() || c.is_numeric());
-        if letter.is_uppercase() && (small(before) || (large && small(after))) {
+        let begins = small(before) || (large && small(letters.peek().copied()));
+        if letter.is_uppercase() && begins {
             words.push(' ');
         }
         words.extend(letter.to_lowercase());
+        before = Some(letter);
     }
     words.contains(' ').then_some(words)
 }

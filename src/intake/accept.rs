@@ -508,6 +508,7 @@ impl<'a> Rows<'a> {
             }
             self.push(Input::Message(message), raw, fates);
         }
+        // `unzip` would make room for four rows of each where one is needed.
         let ready = std::mem::take(&mut self.ready);
         let mut inputs = Vec::with_capacity(ready.len());
         let mut fates = Vec::with_capacity(ready.len());

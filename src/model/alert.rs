@@ -72,6 +72,36 @@ pub struct Weight {
 }
 
 impl Alert {
+    /// An alert of which nothing is known yet but its identity, and that it was heard of at `at`.
+    pub const fn unknown(id: AlertId, key: AlertKey, at: Time) -> Alert {
+        Alert {
+            id,
+            key,
+            source: Sym(0),
+            site: Sym(0),
+            element: Sym(0),
+            state: AlertState::Resolved,
+            condition: 0,
+            hint: SeverityHint::Unknown,
+            kind: None,
+            flapping: false,
+            suppressed: None,
+            incident: None,
+            fired_at: at,
+            resolved_at: None,
+            starts_at: None,
+            sent_at: None,
+            expires_at: None,
+            first_seen: at,
+            last_seen: at,
+            count: 0,
+            covers: Vec::new(),
+            doubted: false,
+            sensitive: false,
+            severity: None,
+        }
+    }
+
     /// What it says of how bad it is.
     pub const fn weight(&self) -> Weight {
         Weight {

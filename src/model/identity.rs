@@ -56,6 +56,20 @@ impl Identity {
             check: check.to_owned(),
         })
     }
+
+    /// Its texts: the key, or site, host, component and check, empty where there is none.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        let (parts, count) = match self {
+            Identity::Key(key) => ([key.as_str(), "", "", ""], 1),
+            Identity::Object {
+                site,
+                host,
+                component,
+                check,
+            } => ([site.as_str(), host, component, check], 4),
+        };
+        parts.into_iter().take(count)
+    }
 }
 
 /// For people: the parts joined by `|`. Not canonical; never hashed or compared.
@@ -138,15 +152,7 @@ impl fmt::Debug for AlertKey {
 
 /// The canonical bytes: version, kind, then each part with its length in front.
 pub fn encode(scope: &str, identity: &Identity) -> Vec<u8> {
-    let text = match identity {
-        Identity::Key(key) => key.len(),
-        Identity::Object {
-            site,
-            host,
-            component,
-            check,
-        } => site.len() + host.len() + component.len() + check.len(),
-    };
+    let text: usize = identity.parts().map(str::len).sum();
     let mut bytes = Vec::with_capacity(64 + scope.len() + text);
     bytes.push(ENCODING_VERSION);
     let mut part = |text: &str| {
@@ -154,23 +160,11 @@ pub fn encode(scope: &str, identity: &Identity) -> Vec<u8> {
         bytes.extend_from_slice(text.as_bytes());
     };
     part(scope);
-    match identity {
-        Identity::Key(key) => {
-            part("key");
-            part(key);
-        }
-        Identity::Object {
-            site,
-            host,
-            component,
-            check,
-        } => {
-            part("object");
-            for text in [site, host, component, check] {
-                part(text);
-            }
-        }
-    }
+    part(match identity {
+        Identity::Key(_) => "key",
+        Identity::Object { .. } => "object",
+    });
+    identity.parts().for_each(part);
     bytes
 }
 

@@ -19,6 +19,8 @@ pub const ENCODING_VERSION: u8 = 2;
 
 /// The `sender` of a [`Message`] that is a sign of life of a heartbeat.
 pub const HEARTBEAT: &str = "heartbeat";
+/// The source under whose name the bridge speaks of itself.
+pub const OWN_SOURCE: &str = "alertbridge";
 
 /// An input with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,16 @@ use super::severity::Severity;
 use super::time::Time;
 use serde::{Deserialize, Serialize};
 
+/// What each key of a ticket begins with, whichever bridge made it.
+pub const KEY_BEGINS: &str = "ab-";
+/// Who did what nobody is named for.
+pub const SOMEBODY: &str = "somebody";
+
+/// Whether a text has the form of a ticket's key.
+pub fn is_key(text: &str) -> bool {
+    text.starts_with(KEY_BEGINS)
+}
+
 /// What one ticket in one tracker should look like, and how far the tracker has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedTicket {

@@ -19,7 +19,7 @@ use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::severity::Severity;
-use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus};
+use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus, is_key};
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use secrecy::ExposeSecret;
@@ -108,7 +108,7 @@ impl Gitlab {
                 url: word(issue, "web_url"),
             },
             key: labels()
-                .find(|label| label.starts_with("ab-"))
+                .find(|label| is_key(label))
                 .unwrap_or_default()
                 .to_owned(),
             fields: TicketFields {

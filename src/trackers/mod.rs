@@ -108,6 +108,11 @@ impl<T> Called<T> {
         }
     }
 
+    /// What is no answer, as what came of another question; an answer is dropped.
+    pub fn without_answer<U: Default>(self) -> Called<U> {
+        self.map(|_| U::default())
+    }
+
     /// Not done, without a time to wait.
     pub fn later(reason: impl Into<String>) -> Called<T> {
         Called::Later {

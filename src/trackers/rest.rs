@@ -4,10 +4,7 @@
 use super::client::{Answer, Client};
 use super::follow::Cursor;
 use super::words::{clock, nobody_found, not_theirs, word};
-use super::{
-    Asked, Called, Capabilities, Change, Draft, Known, OpenTicket, RemoteTicket, Tracker, flat,
-    text,
-};
+use super::{Asked, Called, Capabilities, Change, Draft, Known, RemoteTicket, Tracker, flat, text};
 use crate::model::Time;
 use crate::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketFields, TicketStatus};
 use futures_util::future::BoxFuture;
@@ -226,11 +223,6 @@ pub(super) trait Adaptor: Send + Sync {
         ready(cannot(Self::PRODUCT, "be searched"))
     }
 
-    /// Open tickets that carry a key of the bridge's, with their texts as they were opened.
-    fn list_open(&self) -> impl Future<Output = Outcome<Vec<(RemoteTicket, String)>>> + Send {
-        ready(cannot(Self::PRODUCT, "list open tickets by their key"))
-    }
-
     /// Makes a ticket.
     fn create(&self, draft: &Draft) -> impl Future<Output = Outcome<RemoteRef>> + Send;
 
@@ -312,37 +304,6 @@ async fn follow<A: Adaptor>(
     changes.sort_by_key(|change| change.at);
     cursor.read_up_to(changed.left_from, now);
     Ok((changes, cursor.written()))
-}
-
-/// Open tickets with what people did to them.
-async fn open_tickets<A: Adaptor>(adaptor: &A) -> Outcome<Vec<OpenTicket>> {
-    let base = adaptor.base();
-    let me = adaptor.greet().await?.user;
-    let mut open = Vec::new();
-    for (ticket, text) in adaptor.list_open().await? {
-        if ticket.fields.status.is_over() || !ticket.key.starts_with("ab-") {
-            continue;
-        }
-        let remote = &ticket.remote.key;
-        let mut history = Vec::new();
-        for told in adaptor.history(remote, &me).await? {
-            history.extend(told.what.map(|what| PersonChange {
-                tracker: base.name.clone(),
-                remote: remote.clone(),
-                change_id: format!("{remote}/{}", told.id),
-                at: told.at,
-                author: told.author,
-                what,
-            }));
-        }
-        history.sort_by_key(|change| change.at);
-        open.push(OpenTicket {
-            ticket,
-            text,
-            history,
-        });
-    }
-    Ok(open)
 }
 
 /// Reachable, authorised, clocks, the key can be found again, and what the adaptor has to say.
@@ -454,10 +415,6 @@ impl<A: Adaptor> Tracker for A {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { called(follow(self, cursor, known).await) })
-    }
-
-    fn open_tickets(&self) -> BoxFuture<'_, Called<Vec<OpenTicket>>> {
-        Box::pin(async move { called(open_tickets(self).await) })
     }
 
     fn pause_asked(&self) -> Option<std::time::Duration> {

@@ -2,12 +2,10 @@
 //! start, so that a step of the wall clock moves nothing.
 
 use crate::model::event::SeverityHint;
+use crate::model::input::OWN_SOURCE;
 use crate::model::{Event, EventState, Identity, Message, Time};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-
-/// The source under whose name the bridge speaks of itself.
-pub(crate) const SOURCE: &str = "alertbridge";
 
 /// Something about the bridge that a person has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +44,7 @@ impl Change {
             Change::Raise(finding) => (EventState::Firing, &finding.summary),
             Change::Clear(_, summary) => (EventState::Resolved, summary),
         };
-        let key = format!("{SOURCE}/{}", self.key());
+        let key = format!("{OWN_SOURCE}/{}", self.key());
         let mut event = Event::new(state, Identity::Key(key.clone()), summary);
         event.dedup_key = Some(key);
         event.check = Some(self.key().to_owned());
@@ -58,7 +56,7 @@ impl Change {
             }
             Change::Clear(..) => event.ends_at = Some(at),
         }
-        Message::new(SOURCE, SOURCE, vec![event])
+        Message::new(OWN_SOURCE, OWN_SOURCE, vec![event])
     }
 }
 

@@ -1,13 +1,14 @@
 //! The look: every few seconds the bridge asks itself how it stands. What can become a ticket goes
 //! through the journal like any alert; trouble of the store or the engine goes out by letter.
 
-use super::findings::{Change, Finding, Growth, Part, SOURCE, Told, Word};
+use super::findings::{Change, Finding, Growth, Part, Told, Word};
 use super::letters::{self, Letters};
 use super::{Daemon, now};
 use crate::config::{Config, Expiring};
 use crate::intake::IntakeMetrics;
 use crate::model::Input;
 use crate::model::event::SeverityHint;
+use crate::model::input::OWN_SOURCE;
 use crate::store::{Journal, Mark, NewInput};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -206,7 +207,7 @@ impl Look<'_> {
             };
             match journal.append(vec![input], vec![mark]).await {
                 Ok(_) => {
-                    IntakeMetrics::received(&*self.daemon.metrics, SOURCE, 1);
+                    IntakeMetrics::received(&*self.daemon.metrics, OWN_SOURCE, 1);
                     told.journaled(&change, at);
                 }
                 Err(error) => {

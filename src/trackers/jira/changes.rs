@@ -5,7 +5,7 @@ use super::{Jira, time, user};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
-use crate::model::ticket::{PersonChange, PersonDid};
+use crate::model::ticket::{PersonChange, PersonDid, is_key};
 use crate::trackers::follow::Cursor;
 use crate::trackers::words::word;
 use crate::trackers::{Called, Known};
@@ -18,7 +18,7 @@ type Outcome<T> = Result<T, Called<Followed>>;
 fn has_a_key(issue: &Value) -> bool {
     let labels = issue["fields"]["labels"].as_array().into_iter().flatten();
     let mut labels = labels.filter_map(Value::as_str);
-    labels.any(|label| label.starts_with("ab-"))
+    labels.any(is_key)
 }
 
 impl Jira {

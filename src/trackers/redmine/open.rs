@@ -3,7 +3,7 @@
 use super::Redmine;
 use crate::limits;
 use crate::model::Time;
-use crate::model::ticket::PersonChange;
+use crate::model::ticket::{KEY_BEGINS, PersonChange, is_key};
 use crate::trackers::words::word;
 use crate::trackers::{Called, OpenTicket};
 use serde_json::Value;
@@ -29,7 +29,7 @@ impl Redmine {
                 let known = open
                     .iter()
                     .any(|known| known.ticket.remote == ticket.remote);
-                if known || ticket.fields.status.is_over() || !ticket.key.starts_with("ab-") {
+                if known || ticket.fields.status.is_over() || !is_key(&ticket.key) {
                     continue;
                 }
                 let history = self.past_of(&ticket.remote.key, &me).await?;
@@ -46,11 +46,12 @@ impl Redmine {
 
     /// Open issues whose description or field holds the beginning of a key.
     async fn open_by(&self, filter: &str) -> Outcome<Vec<Value>> {
+        let holds = format!("~{KEY_BEGINS}");
         let mut issues = Vec::new();
         for page in 0..limits::TRACKER_OPEN_PAGES_MAX {
             let offset = (page * 100).to_string();
             let query = [
-                (filter, "~ab-"),
+                (filter, holds.as_str()),
                 ("status_id", "open"),
                 ("sort", "id"),
                 ("limit", "100"),
@@ -69,14 +70,20 @@ impl Redmine {
     }
 
     async fn past_of(&self, number: &str, me: &str) -> Outcome<Vec<PersonChange>> {
-        let journals = self.journals(number).await.map_err(without)?;
+        let journals = self
+            .journals(number)
+            .await
+            .map_err(Called::without_answer)?;
         let mut history = Vec::new();
         for (id, issue, journal) in journals {
             let at = Time::parse_rfc3339(&word(&journal, "created_on"));
             let (Some(at), true) = (at, word(&journal, "user") != me) else {
                 continue;
             };
-            let said = self.meaning(&journal).await.map_err(without)?;
+            let said = self
+                .meaning(&journal)
+                .await
+                .map_err(Called::without_answer)?;
             for (n, what) in said.into_iter().enumerate() {
                 history.push(self.told((id, n), &issue, at, &journal, what));
             }
@@ -84,9 +91,4 @@ impl Redmine {
         history.sort_by_key(|change| change.at);
         Ok(history)
     }
-}
-
-/// The same outcome; it has no answer.
-fn without<T, U>(called: Called<T>) -> Called<Vec<U>> {
-    called.map(|_| Vec::new())
 }

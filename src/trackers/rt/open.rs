@@ -2,7 +2,7 @@
 
 use super::{RequestTracker, shape};
 use crate::limits;
-use crate::model::ticket::PersonChange;
+use crate::model::ticket::{KEY_BEGINS, PersonChange, is_key};
 use crate::trackers::{Called, OpenTicket};
 
 type Outcome<T> = Result<T, Called<Vec<OpenTicket>>>;
@@ -11,10 +11,10 @@ impl RequestTracker {
     /// All of them, the oldest first.
     pub(super) async fn list_open(&self) -> Outcome<Vec<OpenTicket>> {
         let me = self.me().await?;
-        let mut places = vec!["Subject LIKE '[ab-'".to_owned()];
+        let mut places = vec![format!("Subject LIKE '[{KEY_BEGINS}'")];
         if !self.config.key_field.is_empty() {
             let field = shape::quoted_field(&self.config.key_field);
-            places.push(format!("CF.{field} LIKE 'ab-'"));
+            places.push(format!("CF.{field} LIKE '{KEY_BEGINS}'"));
         }
         let text = format!("({}) AND Status = '__Active__'", places.join(" OR "));
         let mut open = Vec::new();
@@ -39,7 +39,7 @@ impl RequestTracker {
             for item in items {
                 let ticket = self.ticket(item);
                 let merged = ticket.remote.key != shape::word(item, "id");
-                if ticket.key.starts_with("ab-") && !ticket.fields.status.is_over() && !merged {
+                if is_key(&ticket.key) && !ticket.fields.status.is_over() && !merged {
                     let (text, history) = self.past_of(&ticket.remote.key, &me).await?;
                     open.push(OpenTicket {
                         ticket,
@@ -61,24 +61,26 @@ impl RequestTracker {
             "ObjectType='RT::Ticket' AND ObjectId={}",
             shape::quoted(number)
         );
-        let list = self.transactions_of(&scope, 0).await.map_err(without)?.0;
+        let list = self
+            .transactions_of(&scope, 0)
+            .await
+            .map_err(Called::without_answer)?
+            .0;
         let first = list.iter().find(|transaction| transaction.kind == "Create");
         let text = match first {
-            Some(first) => self.content(first.id).await.map_err(without)?,
+            Some(first) => self
+                .content(first.id)
+                .await
+                .map_err(Called::without_answer)?,
             None => String::new(),
         };
         let mut history = Vec::new();
         for transaction in &list {
             let what = self.meaning(transaction, &list, me).await;
-            if let Some(what) = what.map_err(without)? {
+            if let Some(what) = what.map_err(Called::without_answer)? {
                 history.push(self.told(transaction, what));
             }
         }
         Ok((text, history))
     }
-}
-
-/// The same outcome; it has no answer.
-fn without<T, U>(called: Called<T>) -> Called<Vec<U>> {
-    called.map(|_| Vec::new())
 }
