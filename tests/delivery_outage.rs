@@ -18,7 +18,7 @@ use alertbridge::model::WantedTicket;
 use alertbridge::trackers::http::{HttpConfig, HttpTracker};
 use delivery_support::{Bridge, quick};
 use serde_json::{Value, json};
-use stand_in::{Asked, Said, said, serve, serve_on};
+use stand_in::{Asked, Said, cases, said, serve, serve_on};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -41,46 +41,16 @@ fn answer(server: &mut Server, asked: &Asked) -> Said {
         busy.headers.push(("retry-after", "1".to_owned()));
         return busy;
     }
-    let parts = asked.parts();
-    let n = parts.get(1).and_then(|n| n.parse::<usize>().ok());
-    match (asked.method.as_str(), n) {
-        ("POST", None) => {
-            let mut case = asked.body.clone();
-            case["id"] = json!(server.cases.len() + 1);
-            case["log"] = json!([]);
-            server.cases.push(case.clone());
-            said(201, case)
-        }
-        ("GET", None) => {
-            let key = asked.query("key");
-            let found: Vec<_> = server
-                .cases
-                .iter()
-                .filter(|case| case["key"] == key)
-                .collect();
-            said(200, json!(found))
-        }
-        ("GET", Some(n)) => said(200, server.cases[n - 1].clone()),
-        ("PATCH", Some(n)) => {
-            let stays = server.never_reopens && server.cases[n - 1]["status"] == "resolved";
-            for (name, value) in asked.body.as_object().unwrap() {
-                if stays && name == "status" {
-                    continue;
-                }
-                server.cases[n - 1][name] = value.clone();
-            }
-            said(200, json!({}))
-        }
-        ("POST", Some(n)) => {
-            let line = asked.body["note"].clone();
-            server.cases[n - 1]["log"]
-                .as_array_mut()
-                .unwrap()
-                .push(line);
-            said(201, json!({}))
-        }
-        _ => said(404, json!({})),
+    let n = asked.parts().get(1).and_then(|n| n.parse::<usize>().ok());
+    let before = n.and_then(|n| server.cases.get(n - 1).cloned());
+    let told = cases::answer(&mut server.cases, asked);
+    if let (Some(n), Some(before)) = (n, before)
+        && server.never_reopens
+        && before["status"] == "resolved"
+    {
+        server.cases[n - 1]["status"] = before["status"].clone();
     }
+    told
 }
 
 fn tracker(address: SocketAddr) -> Arc<HttpTracker> {
@@ -140,11 +110,7 @@ async fn what_came_and_went_while_the_tracker_was_down_opens_nothing() {
     let server = Arc::new(Mutex::new(Server::default()));
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     serve_on(listener, server.clone(), answer);
-    bridge
-        .until("all is written", 60, |tickets| {
-            tickets.iter().all(|t| !t.has_work())
-        })
-        .await;
+    bridge.until_written(60).await;
     worker.abort();
     let cases = server.lock().unwrap().cases.clone();
     assert_eq!(cases.len(), 10, "{cases:#?}");
@@ -171,11 +137,7 @@ async fn what_came_and_went_opens_one_closed_ticket_where_the_route_says_so() {
         })
         .await;
     let worker = bridge.run(tracker(address));
-    bridge
-        .until("all is written", 30, |tickets| {
-            tickets.iter().all(|t| !t.has_work())
-        })
-        .await;
+    bridge.until_written(30).await;
     worker.abort();
     let cases = server.lock().unwrap().cases.clone();
     assert_eq!(cases.len(), 1, "{cases:#?}");
@@ -317,11 +279,7 @@ async fn after_a_restore_what_may_have_been_made_is_looked_for_and_not_made_agai
     let mut worker = bridge.worker(tracker(address), Arc::default());
     worker.lost_until = Some((worker.now)());
     let worker = tokio::spawn(worker.run(CancellationToken::new()));
-    bridge
-        .until("all is written", 60, |tickets| {
-            tickets.iter().all(|t| !t.has_work())
-        })
-        .await;
+    bridge.until_written(60).await;
     worker.abort();
     let cases = server.lock().unwrap().cases.clone();
     let told: Vec<(&str, &str)> = cases

@@ -21,8 +21,8 @@ use alertbridge::model::{Command, Input, Severity};
 use alertbridge::store::StateStore;
 use alertbridge::trackers::http::{HttpConfig, HttpTracker};
 use delivery_support::{Bridge, quick};
-use serde_json::{Value, json};
-use stand_in::{Asked, Said, said, serve};
+use serde_json::Value;
+use stand_in::{Asked, Said, cases, serve};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -42,37 +42,12 @@ struct Server {
 
 fn answer(server: &mut Server, asked: &Asked) -> Said {
     server.calls.push(Instant::now());
-    let parts = asked.parts();
-    let n = parts.get(1).and_then(|n| n.parse::<usize>().ok());
-    match (asked.method.as_str(), n) {
-        ("POST", None) => {
-            let mut case = asked.body.clone();
-            case["id"] = json!(server.cases.len() + 1);
-            case["log"] = json!([]);
-            case["opened_as"] = case["severity"].clone();
-            server.cases.push(case.clone());
-            said(201, case)
-        }
-        ("GET", None) => {
-            let key = asked.query("key");
-            let found = server.cases.iter().filter(|case| case["key"] == key);
-            said(200, json!(found.collect::<Vec<_>>()))
-        }
-        ("GET", Some(n)) => said(200, server.cases[n - 1].clone()),
-        ("PATCH", Some(n)) => {
-            for (name, value) in asked.body.as_object().unwrap() {
-                server.cases[n - 1][name] = value.clone();
-            }
-            said(200, json!({}))
-        }
-        ("POST", Some(n)) => {
-            let line = asked.body["note"].clone();
-            let log = server.cases[n - 1]["log"].as_array_mut().unwrap();
-            log.push(line);
-            said(201, json!({}))
-        }
-        _ => said(404, json!({})),
+    let told = cases::answer(&mut server.cases, asked);
+    let opens = asked.method == "POST" && asked.parts().len() == 1;
+    if let Some(case) = server.cases.last_mut().filter(|_| opens) {
+        case["opened_as"] = case["severity"].clone();
     }
+    told
 }
 
 fn tracker(address: SocketAddr) -> Arc<HttpTracker> {
@@ -241,9 +216,7 @@ async fn what_waits_goes_worst_first_at_the_rate_with_fewer_calls_than_changes()
 
     let began = Instant::now();
     let worker = run(&bridge, tracker(address));
-    bridge
-        .until("all is written", 120, |t| t.iter().all(|t| !t.has_work()))
-        .await;
+    bridge.until_written(120).await;
     worker.abort();
     let server = server.lock().unwrap();
     assert_eq!(server.cases.len(), open, "what came and went opens nothing");
@@ -305,9 +278,7 @@ async fn a_storm_is_written_at_the_rate_while_it_rages() {
         }
         tokio::time::sleep(pause).await;
     }
-    bridge
-        .until("all is written", 240, |t| t.iter().all(|t| !t.has_work()))
-        .await;
+    bridge.until_written(240).await;
     let ended = Instant::now();
     worker.abort();
     let server = server.lock().unwrap();

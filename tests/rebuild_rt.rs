@@ -9,11 +9,7 @@ use daemon_support::{Daemon, until};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output};
-use tracker_contract::{cannot_run, fresh_key, ready};
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
+use tracker_contract::{fresh_key, ready, real_rt};
 
 fn config(dir: &Path, url: &str, token: &str) -> String {
     std::fs::write(dir.join("token"), token).unwrap();
@@ -78,14 +74,7 @@ async fn tickets(url: &str, token: &str, key: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_store_comes_back_out_of_request_tracker() {
     ready();
-    let (Some(url), Some(token)) = (
-        variable("ALERTBRIDGE_TEST_RT"),
-        variable("ALERTBRIDGE_TEST_RT_TOKEN"),
-    ) else {
-        cannot_run(
-            "a lost store before RT",
-            "ALERTBRIDGE_TEST_RT is not set; `tests/services/rt.sh start` says what to set",
-        );
+    let Some((url, token)) = real_rt("a lost store before RT") else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();

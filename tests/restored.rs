@@ -7,7 +7,7 @@ mod stand_in;
 
 use daemon_support::{Daemon, until};
 use serde_json::{Value, json};
-use stand_in::{Asked, Said, said, serve};
+use stand_in::{Asked, Said, cases, said, serve};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -23,32 +23,7 @@ fn answer(server: &mut Server, asked: &Asked) -> Said {
     if server.busy {
         return said(503, json!({}));
     }
-    let parts = asked.parts();
-    let n = parts.get(1).and_then(|n| n.parse::<usize>().ok());
-    match (asked.method.as_str(), n) {
-        ("POST", None) => {
-            let mut case = asked.body.clone();
-            case["id"] = json!(server.cases.len() + 1);
-            case["log"] = json!([]);
-            server.cases.push(case.clone());
-            said(201, case)
-        }
-        ("GET", None) => {
-            let key = asked.query("key");
-            let found = server.cases.iter().filter(|case| case["key"] == key);
-            said(200, json!(found.collect::<Vec<_>>()))
-        }
-        (_, Some(n)) => {
-            let case = &mut server.cases[n - 1];
-            if asked.body.is_object() {
-                for (name, value) in asked.body.as_object().unwrap() {
-                    case[name] = value.clone();
-                }
-            }
-            said(200, case.clone())
-        }
-        _ => said(404, json!({})),
-    }
+    cases::answer(&mut server.cases, asked)
 }
 
 fn config(url: &str) -> String {

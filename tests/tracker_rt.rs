@@ -9,7 +9,7 @@ use alertbridge::trackers::rt::{RequestTracker, RtConfig};
 use alertbridge::trackers::{Asked, Attachment, Called, Change, Tracker};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tracker_contract::{Act, People, cannot_run, done, draft, fresh_key, ready};
+use tracker_contract::{Act, NO_RT, People, cannot_run, done, draft, fresh_key, ready, variable};
 
 /// Where the real RT is, and the tokens of its users.
 struct Service {
@@ -21,7 +21,6 @@ struct Service {
 
 fn service(test: &str) -> Option<Service> {
     ready();
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let found = (|| {
         Some(Service {
             url: variable("ALERTBRIDGE_TEST_RT")?,
@@ -31,10 +30,7 @@ fn service(test: &str) -> Option<Service> {
         })
     })();
     if found.is_none() {
-        cannot_run(
-            test,
-            "ALERTBRIDGE_TEST_RT is not set; `tests/services/rt.sh start` says what to set",
-        );
+        cannot_run(test, NO_RT);
     }
     found
 }

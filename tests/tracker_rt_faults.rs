@@ -20,26 +20,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tracker_contract::{cannot_run, done, draft, fresh_key, ready};
+use tracker_contract::{done, draft, fresh_key, ready, real_rt, variable};
 
 /// How long a request without an answer may still be on its way.
 const SETTLE_SECONDS: u64 = 20;
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 /// The address of the real RT.
 fn service(test: &str) -> Option<SocketAddr> {
     ready();
-    let url = variable("ALERTBRIDGE_TEST_RT");
-    if url.is_none() {
-        cannot_run(
-            test,
-            "ALERTBRIDGE_TEST_RT is not set; `tests/services/rt.sh start` says what to set",
-        );
-    }
-    Some(url?.trim_start_matches("http://").parse().unwrap())
+    let (url, _) = real_rt(test)?;
+    Some(url.trim_start_matches("http://").parse().unwrap())
 }
 
 fn tracker(address: SocketAddr, timeout: u64, settle: u64) -> Arc<RequestTracker> {

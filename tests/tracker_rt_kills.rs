@@ -21,14 +21,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tracker_contract::{cannot_run, fresh_key, now, ready};
+use tracker_contract::{fresh_key, now, ready, real_rt, variable};
 
 /// Problems that are posted between two kills.
 const PROBLEMS: u64 = 4;
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
 
 fn config(dir: &Path, proxy: SocketAddr, token: &str) -> String {
     std::fs::write(dir.join("token"), token).unwrap();
@@ -125,14 +121,7 @@ fn wrong(
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_a_faulty_request_tracker_each_problem_has_one_ticket() {
     ready();
-    let (Some(url), Some(token)) = (
-        variable("ALERTBRIDGE_TEST_RT"),
-        variable("ALERTBRIDGE_TEST_RT_TOKEN"),
-    ) else {
-        cannot_run(
-            "kills before RT",
-            "ALERTBRIDGE_TEST_RT is not set; `tests/services/rt.sh start` says what to set",
-        );
+    let Some((url, token)) = real_rt("kills before RT") else {
         return;
     };
     let seed = variable("ALERTBRIDGE_TEST_SEED");

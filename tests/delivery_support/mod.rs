@@ -223,6 +223,12 @@ impl Bridge {
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     }
+
+    /// Waits until no ticket has anything left to be written.
+    pub async fn until_written(&self, seconds: u64) {
+        let written = |tickets: &[WantedTicket]| tickets.iter().all(|ticket| !ticket.has_work());
+        self.until("all is written", seconds, written).await;
+    }
 }
 
 impl Drop for Bridge {

@@ -104,13 +104,8 @@ impl Storm {
         let counts = self.proxy.counts();
         assert!(counts.len() > 5, "the proxy did too little: {counts:?}");
         self.proxy.calm();
-        bridge
-            .until(
-                "all is written",
-                240 + 4 * self.incidents + 20 * index_lag().as_secs(),
-                |tickets| tickets.iter().all(|ticket| !ticket.has_work()),
-            )
-            .await;
+        let longest = 240 + 4 * self.incidents + 20 * index_lag().as_secs();
+        bridge.until_written(longest).await;
         let wrong = self.wrong_in_the_end(&bridge, &facts).await;
         worker.abort();
         let calls = bridge.calls.0.lock().unwrap().clone();

@@ -2,6 +2,8 @@
 //! from a state that the test can look into and change.
 #![allow(dead_code)]
 
+pub mod cases;
+
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};

@@ -53,6 +53,24 @@ pub fn cannot_run(test: &str, why: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
+/// An environment variable that is set.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Why a test before the real Request Tracker does not run.
+pub const NO_RT: &str =
+    "ALERTBRIDGE_TEST_RT is not set; `tests/services/rt.sh start` says what to set";
+
+/// Address and token of the real Request Tracker; says so if there is none.
+pub fn real_rt(test: &str) -> Option<(String, String)> {
+    let found = variable("ALERTBRIDGE_TEST_RT").zip(variable("ALERTBRIDGE_TEST_RT_TOKEN"));
+    if found.is_none() {
+        cannot_run(test, NO_RT);
+    }
+    found
+}
+
 /// The wall clock.
 pub fn now() -> Time {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
