@@ -201,9 +201,7 @@ impl Jira {
     /// A file cannot come with a create. The issue is there: should this not be done, its body says
     /// what was cut, and nothing else is wrong.
     async fn attach(&self, key: &str, file: &Attachment) {
-        let part = reqwest::multipart::Part::bytes(file.bytes.clone());
-        let part = part.file_name(file.name.clone());
-        let Ok(part) = part.mime_str(&file.content_type) else {
+        let Some(part) = file.part() else {
             return;
         };
         let form = reqwest::multipart::Form::new().part("file", part);
