@@ -137,6 +137,48 @@ async fn a_ticket_is_given_what_its_route_says_and_nothing_that_is_sensitive() {
     assert_eq!(text.trim_end(), "INC-3 à site-c\n> {{ 7 * 7 }} c is odd");
 }
 
+const TWO: &str = r#"
+[[route]]
+name = "urgent"
+match = ["severity=S1"]
+tracker = "cases"
+queue = "urgent"
+[[route]]
+name = "network"
+continue = true
+tracker = "cases"
+queue = "network"
+[[route]]
+name = "copy"
+tracker = "desk"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_goes_to_several_trackers_and_keeps_its_routes() {
+    let cases = Arc::new(Mutex::new(Vec::new()));
+    let address = serve(cases.clone(), answer).await;
+    let dir = tempfile::tempdir().unwrap();
+    let text = configuration(dir.path(), &format!("http://{address}"), TWO);
+    let daemon = Daemon::start_with(dir.path(), &text, &[]);
+    assert_eq!(daemon.post(&event("a", "db-1", &json!({}))).unwrap(), 202);
+    until("its case", || !cases.lock().unwrap().is_empty());
+    daemon.until("its ticket at the desk", |tickets| tickets.len() == 1);
+    // Another route would take it by now, and ends the list before the others.
+    let (good, told) = daemon.verb(&["severity", "INC-1", "S1", "customers call"]);
+    assert!(good, "{told}");
+    let (good, told) = daemon.verb(&["resolve", "INC-1", "it is over"]);
+    assert!(good, "{told}");
+    daemon.until("the end at the desk", |tickets| {
+        tickets.len() == 1 && tickets[0]["status"] == "resolved"
+    });
+    until("nothing waits", || {
+        daemon.verb(&["outbox", "show", "--json"]).1.trim() == "[]"
+    });
+    let cases = cases.lock().unwrap();
+    assert_eq!(cases.len(), 1, "{cases:#?}");
+    assert_eq!(cases[0]["queue"], "network");
+}
+
 #[test]
 fn what_cannot_be_is_refused_before_it_is_needed() {
     let dir = tempfile::tempdir().unwrap();

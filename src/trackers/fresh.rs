@@ -5,6 +5,7 @@
 //! author of a status, so what the bridge wrote is remembered by the tracker's own instants. Notes
 //! of the bridge are private unless they are for the customer: a public one counts as an answer.
 
+mod check;
 mod files;
 
 use super::client::{Answer, Client, ConnectionConfig, basic};
@@ -354,45 +355,11 @@ impl<D: Dialect> Adaptor for Fresh<D> {
     }
 
     async fn check_more(&self) -> Said {
-        let field = &self.config.key_field;
-        let fields = match self.list("/api/v2/ticket_fields", &[], "").await {
-            Ok(fields) => fields,
-            // Only administrators may read them; a search by the field has answered.
-            Err(_) => return vec![Ok(format!("the key is kept in the field `{field}`"))],
-        };
-        let there = fields.iter().any(|item| word(item, "name") == *field);
-        vec![if there {
-            Ok(format!("the key is kept in the field `{field}`"))
-        } else {
-            Err(format!(
-                "there is no ticket field `{field}`: make one, a text of one line"
-            ))
-        }]
+        self.check_section().await
     }
 
     async fn check_asked(&self, asked: &[Asked]) -> Said {
-        let mut said = Vec::new();
-        let fields = self.list("/api/v2/ticket_fields", &[], "").await;
-        for route in asked {
-            if !route.queue.is_empty() {
-                let path = format!("/api/v2/groups/{}", path_part(&route.queue));
-                let found = self.base.client.get(&path, &[]).await;
-                said.push(route.is_found(&format!("group {}", route.queue), &found));
-            }
-            for name in &route.custom {
-                said.push(match &fields {
-                    Ok(fields) => {
-                        let there = fields.iter().any(|item| word(item, "name") == *name);
-                        route.is_there(&format!("ticket field `{name}`"), there)
-                    }
-                    Err(outcome) => Ok(format!(
-                        "fields may be read by administrators only, `{name}` was not looked at: {}",
-                        outcome.why()
-                    )),
-                });
-            }
-        }
-        said
+        self.check_routes(asked).await
     }
 
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {

@@ -283,7 +283,23 @@ impl Adaptor for Glpi {
     }
 
     async fn check_more(&self) -> Said {
-        vec![match self.key_option().await {
+        let mut said = Vec::new();
+        for (item, number) in [
+            ("Group", &self.config.group),
+            ("Entity", &self.config.entity),
+            ("ITILCategory", &self.config.category),
+        ] {
+            if number.is_empty() {
+                continue;
+            }
+            let path = format!("/{item}/{}", path_part(number));
+            said.push(match self.look(&path, &[]).await {
+                Ok(Some(_)) => Ok(format!("{item} {number} is there")),
+                Ok(None) => Err(format!("there is no {item} {number}")),
+                Err(outcome) => Err(format!("{item} {number}: {}", outcome.why())),
+            });
+        }
+        said.push(match self.key_option().await {
             Ok("") => {
                 Ok("`externalid` cannot be searched: the key is kept in the title".to_owned())
             }
@@ -291,7 +307,8 @@ impl Adaptor for Glpi {
                 "the key is kept in `externalid`, search option {option}"
             )),
             Err(outcome) => Err(format!("search options cannot be read: {}", outcome.why())),
-        }]
+        });
+        said
     }
 
     async fn check_asked(&self, asked: &[Asked]) -> Said {

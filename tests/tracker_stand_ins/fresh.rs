@@ -13,6 +13,7 @@ struct Server {
     /// Notes with files, as forms.
     files: Vec<(usize, String)>,
     limited: bool,
+    administrator: bool,
 }
 
 const BRIDGE: u64 = 5;
@@ -132,6 +133,13 @@ impl Server {
         }
         match (asked.method.as_str(), parts) {
             ("GET", ["agents", "5"]) => said(200, json!({ "id": BRIDGE })),
+            ("GET", ["groups", "1"]) => said(200, self.wrap("group", json!({ "id": 1 }))),
+            ("GET", ["ticket_fields"]) if self.administrator => {
+                let choices =
+                    json!({ "2": ["Open"], "3": ["Pending"], "4": ["Resolved"], "5": ["Closed"] });
+                let status = json!({ "name": "status", "choices": choices });
+                said(200, json!([{ "name": "cf_alert_key" }, status]))
+            }
             ("GET", ["ticket_fields"]) => said(403, json!({ "code": "access_denied" })),
             ("POST", ["tickets"]) => self.create(asked),
             ("GET", ["tickets"]) => {
@@ -206,6 +214,7 @@ async fn start(service: bool, lag: Duration) -> (Arc<Mutex<Server>>, SocketAddr)
         entries: Vec::new(),
         files: Vec::new(),
         limited: false,
+        administrator: false,
     }));
     let address = serve(server.clone(), Server::answer).await;
     (server, address)
@@ -304,5 +313,26 @@ async fn a_file_follows_its_ticket_in_a_private_note() {
         ] {
             assert!(form.contains(part), "{form}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_check_names_what_is_not_there() {
+    let (server, address) = start(false, Duration::ZERO).await;
+    server.lock().unwrap().administrator = true;
+    let wrong = |more: &str| {
+        let tracker = fresh("freshdesk", address, more);
+        async move {
+            let said = tracker.check(tracker_contract::now()).await;
+            said.into_iter().filter_map(Result::err).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(wrong("group = \"1\"").await, Vec::<String>::new());
+    let told = wrong("group = \"9\"\n[status]\nresolved = \"7\"").await;
+    for what in ["group 9", "`7`"] {
+        assert!(
+            told.iter().any(|line| line.contains(what)),
+            "{what}: {told:#?}"
+        );
     }
 }

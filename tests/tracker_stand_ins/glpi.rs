@@ -193,6 +193,10 @@ impl Server {
                 self.status(n, "bridge (5)", 5);
                 said(201, json!({ "id": 1, "message": "" }))
             }
+            ("GET", ["apirest.php", "Group" | "Entity", "1"]) => said(200, json!({ "id": 1 })),
+            ("GET", ["apirest.php", "Group" | "Entity" | "ITILCategory", _]) => {
+                wrong(404, "ERROR_ITEM_NOT_FOUND")
+            }
             ("POST", ["apirest.php", "Document"]) => {
                 self.documents.push(asked.text.clone());
                 said(201, json!({ "id": self.documents.len(), "message": "" }))
@@ -342,4 +346,13 @@ async fn a_file_is_a_document_of_its_ticket() {
     ] {
         assert!(form.contains(part), "{form}");
     }
+}
+
+#[tokio::test]
+async fn the_check_names_what_is_not_there() {
+    let (_server, address) = start(true).await;
+    let tracker = glpi(address, "group = \"1\"\nentity = \"1\"\ncategory = \"9\"");
+    let said = tracker.check(tracker_contract::now()).await;
+    let wrong: Vec<String> = said.into_iter().filter_map(Result::err).collect();
+    assert_eq!(wrong, ["there is no ITILCategory 9"]);
 }
