@@ -114,6 +114,8 @@ pub const MAILBOX_BACK_OFF_SECONDS_MAX: u64 = 300;
 pub const IMAP_COMMAND_SECONDS: u64 = 60;
 /// Longest wait in IDLE, seconds; shorter than what routers forget connections after.
 pub const IMAP_IDLE_SECONDS: u64 = 240;
+/// How often a connection may break at one mail before that mail is passed over.
+pub const IMAP_TRIES_PER_MAIL: u32 = 5;
 /// An IMAP folder is looked through at least this often unless said, seconds.
 pub const IMAP_POLL_SECONDS: u64 = 120;
 /// Longest check of a mail's author against the DNS, seconds.

@@ -5,132 +5,15 @@
 mod intake_support;
 
 use alertbridge::intake::Refused;
-use alertbridge::intake::listener::{Listener, ListenerLimits, Running};
+use alertbridge::intake::listener::{Listener, ListenerLimits};
 use alertbridge::intake::smtp::{InHand, SmtpDoor, SmtpSettings};
 use alertbridge::intake::source::SourceConfig;
 use alertbridge::intake::tls::{self, TlsSlot};
 use alertbridge::model::{Input, Outcome};
-use intake_support::{Bench, Mode, bench};
-use std::net::SocketAddr;
+use intake_support::mail_door::{Client, MAIL, connect, envelope, greeted, open, open_with};
+use intake_support::{Mode, bench};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-
-struct Door {
-    bench: Bench,
-    address: SocketAddr,
-    running: Running,
-    _spool: tempfile::TempDir,
-}
-
-async fn open_with(
-    sources: Vec<SourceConfig>,
-    slot: TlsSlot,
-    change: impl FnOnce(&mut SmtpSettings),
-) -> Door {
-    let bench = bench(sources);
-    let spool = tempfile::tempdir().unwrap();
-    let mut settings = SmtpSettings::new(spool.path().to_owned());
-    change(&mut settings);
-    let any = "127.0.0.1:0".parse().unwrap();
-    let limits = ListenerLimits::default();
-    let listener = Listener::bind(any, limits, bench.counts.clone())
-        .await
-        .unwrap();
-    let address = listener.local_addr().unwrap();
-    let in_hand = InHand::new(64 * 1024 * 1024);
-    let door = SmtpDoor::new(bench.intake.clone(), settings, slot, in_hand);
-    Door {
-        bench,
-        address,
-        running: listener.serve(door),
-        _spool: spool,
-    }
-}
-
-async fn open(sources: Vec<SourceConfig>) -> Door {
-    open_with(sources, TlsSlot::default(), |_| {}).await
-}
-
-/// A client that speaks line by line.
-struct Client<S> {
-    stream: S,
-    buffer: Vec<u8>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    /// One whole reply, continued lines joined; empty when the connection ended.
-    async fn reply(&mut self) -> String {
-        let mut reply = String::new();
-        loop {
-            let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') else {
-                let mut piece = [0; 4096];
-                match self.stream.read(&mut piece).await {
-                    Ok(0) | Err(_) => return reply,
-                    Ok(read) => self.buffer.extend_from_slice(&piece[..read]),
-                }
-                continue;
-            };
-            let line: Vec<u8> = self.buffer.drain(..=end).collect();
-            let line = String::from_utf8(line).unwrap();
-            let is_last = line.as_bytes().get(3) == Some(&b' ');
-            reply.push_str(&line);
-            if is_last {
-                return reply;
-            }
-        }
-    }
-
-    async fn send(&mut self, text: impl AsRef<[u8]>) {
-        let _ = self.stream.write_all(text.as_ref()).await;
-    }
-
-    async fn say(&mut self, line: &str) -> String {
-        self.send(format!("{line}\r\n")).await;
-        self.reply().await
-    }
-
-    async fn expect(&mut self, line: &str, code: &str) -> String {
-        let reply = self.say(line).await;
-        assert!(reply.starts_with(code), "{line}: {reply}");
-        reply
-    }
-
-    /// Whether no reply comes for a while.
-    async fn is_silent(&mut self) -> bool {
-        tokio::time::timeout(Duration::from_millis(200), self.reply())
-            .await
-            .is_err()
-    }
-}
-
-async fn connect(door: &Door) -> Client<TcpStream> {
-    let mut client = Client {
-        stream: TcpStream::connect(door.address).await.unwrap(),
-        buffer: Vec::new(),
-    };
-    assert!(client.reply().await.starts_with("220 alertbridge "));
-    client
-}
-
-async fn greeted(door: &Door) -> Client<TcpStream> {
-    let mut client = connect(door).await;
-    client.expect("EHLO me", "250").await;
-    client
-}
-
-async fn envelope(client: &mut Client<TcpStream>, recipients: &[&str]) {
-    client.expect("MAIL FROM:<nms@example.net>", "250").await;
-    for recipient in recipients {
-        client
-            .expect(&format!("RCPT TO:<{recipient}>"), "250")
-            .await;
-    }
-    client.expect("DATA", "354").await;
-}
-
-const MAIL: &str = "Subject: disk full\r\n\r\nbody\r\n.\r\n";
 
 #[tokio::test]
 async fn a_mail_is_answered_after_the_commit_and_not_before() {

@@ -150,6 +150,65 @@ fn a_strangers_mail_waits_in_quarantine_and_closes_nothing() {
     assert_eq!(still["id"], open["id"]);
 }
 
+/// Recovery, acknowledgement, planned work and words, by somebody who only writes the right names.
+#[test]
+fn whoever_is_not_proven_neither_closes_nor_acknowledges_nor_silences() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("inventory.toml"), INVENTORY).unwrap();
+    std::fs::write(dir.path().join("seal"), "5a".repeat(32)).unwrap();
+    // The trusted server delivers from elsewhere: its name in a mail from here is anybody's.
+    let config = CONFIG.replace("peers = [\"127.0.0.1/32\"]", "peers = [\"192.0.2.1/32\"]");
+    assert_ne!(config, CONFIG);
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    let (subject, body) = nagios("edge-acme", "PROBLEM", "DOWN");
+    let own = format!("From: nagios@noc.example\r\nSubject: {subject}\r\n\r\n{body}\r\n");
+    daemon.mail("alerts@noc.example", "nagios@noc.example", &own);
+    let open = awaited(&daemon, "edge-acme");
+    let before = get(&daemon, "/api/v1/alerts");
+    let number = open["id"].as_str().unwrap().trim_start_matches("INC-");
+    let (recovery, up) = nagios("edge-acme", "RECOVERY", "UP");
+    let (acknowledgement, down) = nagios("edge-acme", "ACKNOWLEDGEMENT", "DOWN");
+    let calendar = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:m1\r\nSEQUENCE:1\r\n\
+        DTSTAMP:20260101T000000Z\r\nDTSTART:20260101T000000Z\r\nDTEND:20301231T000000Z\r\n\
+        SUMMARY:work\r\nX-MAINTNOTE-PROVIDER:acme.example\r\nX-MAINTNOTE-ACCOUNT:1\r\n\
+        X-MAINTNOTE-MAINTENANCE-ID:m1\r\nX-MAINTNOTE-OBJECT-ID:edge-acme\r\n\
+        X-MAINTNOTE-IMPACT:OUTAGE\r\nX-MAINTNOTE-STATUS:CONFIRMED\r\nEND:VEVENT\r\n\
+        END:VCALENDAR";
+    for (subject, more, body) in [
+        (recovery.as_str(), String::new(), up.as_str()),
+        (&acknowledgement, String::new(), &down),
+        (
+            "Planned work",
+            "Content-Type: text/calendar\r\n".to_owned(),
+            calendar,
+        ),
+        (
+            &format!("Re: [T#{number}] edge"),
+            format!("In-Reply-To: <t{number}.1@noc.example>\r\n"),
+            "Status: resolved\r\n\r\nAll good.",
+        ),
+    ] {
+        for from in ["noc@acme.example", "x@evil.example"] {
+            let mail = proven(from, subject, &more, body);
+            daemon.mail("alerts@noc.example", from, &mail);
+        }
+    }
+    daemon.until("all of them in quarantine", |_| {
+        get(&daemon, "/api/v1/quarantine")["quarantine"]
+            .as_array()
+            .is_some_and(|list| list.len() == 8)
+    });
+    let still = get(
+        &daemon,
+        &format!("/api/v1/incidents/{}", open["id"].as_str().unwrap()),
+    );
+    assert_eq!(still["state"], "open");
+    assert!(!still.to_string().contains("All good."), "{still}");
+    assert_eq!(get(&daemon, "/api/v1/alerts"), before);
+    let (_, windows) = daemon.verb(&["window", "list"]);
+    assert!(!windows.contains("m1"), "{windows}");
+}
+
 #[test]
 fn an_account_raises_and_clears_only_its_own() {
     let dir = tempfile::tempdir().unwrap();

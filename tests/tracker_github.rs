@@ -12,7 +12,7 @@ mod fault_proxy;
 mod stand_in;
 mod tracker_contract;
 
-use alertbridge::model::ticket::{RemoteRef, TicketStatus};
+use alertbridge::model::ticket::{PersonChange, PersonDid, RemoteRef, TicketStatus};
 use alertbridge::trackers::github::{Github, GithubConfig};
 use alertbridge::trackers::{Called, Tracker};
 use delivery_support::storm::{Storm, incidents, seed};
@@ -29,6 +29,8 @@ use tracker_contract::{Act, People, done, draft, ready};
 struct Server {
     issues: Vec<Value>,
     events: Vec<Value>,
+    /// What was done to the first issue in the repository that it was transferred to.
+    elsewhere: Vec<Value>,
     limited: bool,
 }
 
@@ -181,6 +183,25 @@ impl Server {
                 issue["repository_url"] = json!(place);
                 said(200, issue)
             }
+            ("GET", ["repos", "noc", "network", "issues"]) => {
+                let changed = self.elsewhere.iter().map(|event| &event["created_at"]);
+                let since = asked.query("since");
+                let mut changed = changed.filter(|at| at.as_str().unwrap() >= since);
+                let issue = json!({ "number": 4, "updated_at": stamp() });
+                said(
+                    200,
+                    json!(
+                        changed
+                            .next()
+                            .map(|_| issue)
+                            .into_iter()
+                            .collect::<Vec<_>>()
+                    ),
+                )
+            }
+            ("GET", ["repos", "noc", "network", "issues", "4", "timeline"]) => {
+                page(&self.elsewhere, asked)
+            }
             ("GET", ["repos", "noc", "network", "issues", "4", "comments"]) => said(200, json!([])),
             ("GET", ["repos", "noc", "alerts"]) => said(
                 200,
@@ -295,6 +316,69 @@ async fn an_issue_that_was_transferred_is_read_where_it_is_now() {
     assert_eq!(read.remote.key, "noc/network#4");
     assert_eq!(read.fields.subject, "fan failed");
     assert_eq!(read.fields.queue, "noc/network");
+}
+
+/// An event of that time, so many seconds from now.
+fn event_at(id: u64, seconds: i64, by: &str, event: &str) -> Value {
+    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    json!({
+        "id": id, "event": event, "created_at": at, "body": "We are on it.",
+        "actor": { "login": by, "type": "User" }, "author_association": "MEMBER",
+    })
+}
+
+#[tokio::test]
+async fn what_people_do_to_a_transferred_issue_is_told_from_where_it_is_now() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    let address = serve(server.clone(), Server::answer).await;
+    let github = tracker(address, "");
+    let ticket = done(github.open(&draft("ab-1", "fan failed")).await);
+    let known = |key: &str| key == "noc/network#4";
+    let (_, cursor) = done(github.changes("", &known).await);
+    {
+        let mut server = server.lock().unwrap();
+        server.issues[0]["moved"] = json!(true);
+        // Long before the bridge sees it: told where it was, transferred, answered there.
+        server.elsewhere = vec![
+            event_at(1, -9000, "ana", "commented"),
+            event_at(2, -8000, "ana", "transferred"),
+            event_at(3, -7000, "ana", "commented"),
+        ];
+    }
+    let (told, cursor) = done(github.changes(&cursor, &known).await);
+    assert_eq!(told, Vec::new(), "nobody has seen it move");
+    let read = done(github.read(&ticket).await);
+    assert_eq!(read.remote.key, "noc/network#4");
+    let ids = |told: &[PersonChange]| -> Vec<String> {
+        told.iter().map(|change| change.change_id.clone()).collect()
+    };
+    let (told, cursor) = done(github.changes(&cursor, &known).await);
+    assert_eq!(ids(&told), ["noc/network#4/commented-3"], "{told:?}");
+    let (told, cursor) = done(github.changes(&cursor, &known).await);
+    assert_eq!(told, Vec::new(), "nothing is told twice");
+    let closed = event_at(4, 1, "ana", "closed");
+    server.lock().unwrap().elsewhere.push(closed);
+    let (told, cursor) = done(github.changes(&cursor, &known).await);
+    assert_eq!(ids(&told), ["noc/network#4/closed-4"]);
+    assert_eq!(told[0].what, PersonDid::Status(TicketStatus::Resolved));
+    // Another process knows from its store where the issue lives.
+    let other = tracker(address, "");
+    other.lives_at("noc/network#4");
+    let reopened = event_at(5, 2, "ana", "reopened");
+    server.lock().unwrap().elsewhere.push(reopened);
+    let (told, _) = done(other.changes(&cursor, &known).await);
+    assert_eq!(ids(&told), ["noc/network#4/reopened-5"]);
+}
+
+#[tokio::test]
+async fn a_repository_written_in_another_case_is_the_same_one() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    let address = serve(server.clone(), Server::answer).await;
+    let tracker = tracker(address, "");
+    let ticket = done(tracker.open(&draft("ab-1", "fan failed")).await);
+    server.lock().unwrap().issues[0]["repository_url"] = json!("https://x/repos/NOC/Alerts");
+    assert_eq!(done(tracker.read(&ticket).await).remote.key, ticket.key);
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ mod stand_in;
 mod tracker_contract;
 
 use alertbridge::model::ticket::{RemoteRef, TicketStatus};
-use alertbridge::trackers::Tracker;
 use alertbridge::trackers::gitlab::{Gitlab, GitlabConfig};
+use alertbridge::trackers::{Attachment, Tracker};
 use delivery_support::storm::{Storm, incidents, seed};
 use fault_proxy::{FaultProxy, Faults};
 use futures_util::future::BoxFuture;
@@ -29,6 +29,7 @@ struct Server {
     issues: Vec<Value>,
     notes: Vec<Value>,
     states: Vec<Value>,
+    uploads: Vec<String>,
 }
 
 fn page(items: Vec<&Value>, asked: &Asked) -> Said {
@@ -128,6 +129,11 @@ impl Server {
                 200,
                 json!([{ "username": "ana", "access_level": 30 }, { "username": "guest", "access_level": 10 }]),
             ),
+            ("POST", ["projects", "7", "uploads"]) => {
+                self.uploads.push(asked.text.clone());
+                let shown = "[ab-1.txt](/uploads/66db/ab-1.txt)";
+                said(201, json!({ "alt": "ab-1.txt", "markdown": shown }))
+            }
             ("POST", ["projects", "7", "issues"]) => self.create(&asked.body),
             ("GET", ["projects", "7", "issues"]) => {
                 let (label, after) = (asked.query("labels"), asked.query("updated_after"));
@@ -253,4 +259,19 @@ async fn it_says_when_its_token_ends() {
     let address = serve(Arc::new(Mutex::new(())), answer).await;
     let ends = tracker(address, "").token_ends_at().await.unwrap();
     assert_eq!(ends.to_string(), "2031-01-31T00:00:00Z");
+}
+
+#[tokio::test]
+async fn a_file_is_uploaded_and_shown_outside_of_the_fence() {
+    let server = Arc::new(Mutex::new(Server::default()));
+    let address = serve(server.clone(), Server::answer).await;
+    let mut one = draft("ab-1", "fan failed");
+    one.attachments = vec![Attachment::of_text("ab-1.txt", "the whole text")];
+    done(tracker(address, "").open(&one).await);
+    let server = server.lock().unwrap();
+    assert!(server.uploads[0].contains("filename=\"ab-1.txt\""));
+    assert!(server.uploads[0].contains("the whole text"));
+    let text = server.issues[0]["description"].as_str().unwrap();
+    let (_, after) = text.rsplit_once("```").unwrap();
+    assert_eq!(after.trim(), "[ab-1.txt](/uploads/66db/ab-1.txt)\n\nab-1");
 }

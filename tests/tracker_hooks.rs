@@ -5,9 +5,11 @@
 mod daemon_support;
 mod stand_in;
 
+use base64::Engine as _;
 use daemon_support::{Daemon, until_within};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha1::Sha1;
 use sha2::Sha256;
 use stand_in::{Asked, Said, empty, said, serve, stamp};
 use std::io::{Read, Write};
@@ -67,10 +69,14 @@ fn hook(daemon: &Daemon, path: &str, headers: &[(&str, &str)], body: &str) -> u1
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
+fn mac<M: Mac + KeyInit>(text: &str, secret: &str) -> Vec<u8> {
+    let mut mac = <M as KeyInit>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
 fn signed(prefix: &str, secret: &str, body: &str) -> String {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(body.as_bytes());
-    let bytes = mac.finalize().into_bytes();
+    let bytes = mac::<Hmac<Sha256>>(body, secret);
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{prefix}{hex}")
 }
@@ -168,6 +174,77 @@ async fn a_hook_is_a_hint_to_read_the_tracker_now() {
     assert_eq!(send(&body("reopened", 1), "d-3", SECRET), 200);
     until("another poll", || repository.lock().unwrap().polls > polls);
     assert_eq!(state(&daemon), "resolved");
+}
+
+#[test]
+fn each_help_desk_proves_itself_in_its_own_form() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("s"), SECRET).unwrap();
+    let nobody = "http://127.0.0.1:9/";
+    let mut config = "[[route]]\nname = \"all\"\ntracker = \"zendesk\"\n".to_owned();
+    for (kind, more) in [
+        (
+            "zendesk",
+            "user = \"b@x.example\"\nrequester = \"n@x.example\"\ntoken = { file = \"s\" }",
+        ),
+        (
+            "freescout",
+            "mailbox = 1\nuser = 7\ncustomer = \"n@x.example\"\ntoken = { file = \"s\" }",
+        ),
+        ("glpi", "token = { file = \"s\" }"),
+        (
+            "freshdesk",
+            "agent = 5\nrequester = \"n@x.example\"\ntoken = { file = \"s\" }",
+        ),
+        (
+            "itop",
+            "user = \"b\"\norganization = \"E\"\npassword = { file = \"s\" }",
+        ),
+    ] {
+        config.push_str(&format!(
+            "[tracker.{kind}]\nkind = \"{kind}\"\nurl = \"{nobody}\"\n{more}\n\
+             hook_secret = {{ file = \"s\" }}\n"
+        ));
+    }
+    let daemon = Daemon::start_with(dir.path(), &config, &[]);
+    let body = r#"{"id": 7, "detail": {"id": "7"}, "item": {"id": 7}, "ticket": 7}"#;
+    let base64 = |bytes: Vec<u8>| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let (now, seconds) = (stamp(), jiff::Timestamp::now().as_second().to_string());
+    let of_time = |secret: &str| base64(mac::<Hmac<Sha256>>(&format!("{now}{body}"), secret));
+    let sent = |kind: &str, headers: &[(&str, &str)]| {
+        hook(&daemon, &format!("/hooks/trackers/{kind}"), headers, body)
+    };
+    for (secret, status) in [(SECRET, 200), ("wrong", 401)] {
+        let headers = [
+            ("X-Zendesk-Webhook-Signature", of_time(secret)),
+            ("X-Zendesk-Webhook-Signature-Timestamp", now.clone()),
+        ];
+        let headers = headers
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        assert_eq!(sent("zendesk", &headers), status);
+        let signature = base64(mac::<Hmac<Sha1>>(body, secret));
+        let headers = [("X-FreeScout-Signature", signature.as_str())];
+        assert_eq!(sent("freescout", &headers), status);
+        let signature = signed("", secret, &format!("{body}{seconds}"));
+        let headers = [
+            ("X-GLPI-signature", signature.as_str()),
+            ("X-GLPI-timestamp", seconds.as_str()),
+        ];
+        assert_eq!(sent("glpi", &headers), status);
+        let bearer = format!("Bearer {secret}");
+        for kind in ["freshdesk", "itop"] {
+            assert_eq!(sent(kind, &[("Authorization", &bearer)]), status, "{kind}");
+        }
+    }
+    // What was recorded long ago is worth nothing.
+    let old = "2026-01-01T00:00:00Z";
+    let signature = base64(mac::<Hmac<Sha256>>(&format!("{old}{body}"), SECRET));
+    let headers = [
+        ("X-Zendesk-Webhook-Signature", signature.as_str()),
+        ("X-Zendesk-Webhook-Signature-Timestamp", old),
+    ];
+    assert_eq!(sent("zendesk", &headers), 401);
 }
 
 fn events(_: &mut (), asked: &Asked) -> Said {

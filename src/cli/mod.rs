@@ -1,4 +1,5 @@
-//! The command line: one file a verb. Exit codes: 0 done, 1 problems found, 2 wrong use.
+//! The command line: one file a verb. Exit codes: 0 done, 1 problems found, 2 wrong use; of `mail` 75
+//! for whatever is not 0.
 
 mod act;
 mod audit;
@@ -138,6 +139,20 @@ enum Verb {
     Whatif(whatif::Args),
 }
 
+/// Tells what is wrong with the words of a command. A mail server that calls `mail` with wrong words
+/// must keep its mails until somebody has put that right, and not return them to the monitors.
+fn wrong_use(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let is_mail = std::env::args_os()
+        .nth(1)
+        .is_some_and(|verb| verb == "mail");
+    match error.use_stderr() {
+        true if is_mail => ExitCode::from(crate::intake::pipe::EXIT_TRY_AGAIN),
+        true => ExitCode::from(2),
+        false => ExitCode::SUCCESS,
+    }
+}
+
 /// Writes a line; a closed pipe is no error of ours.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -219,7 +234,11 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, String> {
 pub fn run() -> ExitCode {
     // Fails when a provider was installed before, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match Cli::parse().verb {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_use(&error),
+    };
+    match cli.verb {
         Verb::Demo(args) => demo::run(&args),
         Verb::Serve(args) => serve::run(args),
         Verb::Check(args) => check::run(&args),

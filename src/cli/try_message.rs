@@ -17,9 +17,9 @@ pub struct Args {
     /// Decode as this sender, or with `--config` as this source, instead of guessing.
     #[arg(long)]
     source: Option<String>,
-    /// The configuration whose sources and mappings `--source` may name. With it each event's rules
-    /// and severity are printed as well (`decided`).
-    #[arg(long, requires = "source")]
+    /// A configuration: its mail templates are tried before the shipped ones, `--source` may name its
+    /// sources and mappings, and each event's rules and severity are printed as well (`decided`).
+    #[arg(long)]
     config: Option<PathBuf>,
     /// One JSON object a file. The only form so far, so that scripts can say what they rely on.
     #[arg(long)]
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> ExitCode {
                 Err(Undecodable::because(reason)),
             )
         } else if name.ends_with(".eml") || (known.is_none() && formats::mail::is_likely(&bytes)) {
-            let (sender, outcome) = formats::mail::decode_bytes(&bytes, received_at);
+            let (sender, outcome) = mail(config.as_ref(), &bytes, received_at);
             (Some(sender), view::MessageKind::Mail, outcome)
         } else {
             let (sender, outcome) = match &known {
@@ -70,7 +70,16 @@ pub fn run(args: &Args) -> ExitCode {
         good &= outcome.is_ok();
         let mut shown = view::message(&name, sender.as_deref(), kind, &outcome);
         if let (Some(config), Ok(decoded)) = (&config, &outcome) {
-            let of = (named, sender.as_deref().unwrap_or(named));
+            let sender = sender.as_deref().unwrap_or(named);
+            // Unless it is named, it is the source that a message of that kind comes in by.
+            let source = match kind {
+                _ if !named.is_empty() => named,
+                view::MessageKind::Mail => {
+                    config.file.smtp.default_source.as_deref().unwrap_or("mail")
+                }
+                view::MessageKind::Webhook => sender,
+            };
+            let of = (source, sender);
             shown["decided"] = decided(config, of, decoded, received_at).into();
         }
         say(&shown.to_string());
@@ -91,6 +100,18 @@ fn configured(config: &Config, name: &str) -> Option<(String, Option<Arc<Mapping
     let mapping = config.file.mapping.get(name)?;
     let mapping = Mapping::compile(name, mapping).ok()?;
     Some((name.to_owned(), Some(Arc::new(mapping))))
+}
+
+/// A mail by the templates of a configuration, or by the shipped ones alone.
+fn mail(
+    config: Option<&Config>,
+    bytes: &[u8],
+    received_at: Time,
+) -> (String, Result<formats::Decoded, Undecodable>) {
+    match config {
+        Some(config) => config.mail.decode(bytes, received_at),
+        None => formats::mail::decode_bytes(bytes, received_at),
+    }
 }
 
 fn webhook(

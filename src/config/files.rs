@@ -5,7 +5,8 @@ use super::inventory::read_inventory;
 use super::inventory_digest;
 use super::read::{self, Problem};
 use super::sections::ConfigFile;
-use crate::formats::mail::{Own, Templates};
+use crate::formats::mail::{self, Own, Templates};
+use crate::formats::{Decoded, Undecodable};
 use crate::intake::senders::{MailTrust, SenderCheck, Senders};
 use crate::intake::verify::DnsCheck;
 use crate::inventory::{Inventory, InventoryFile};
@@ -32,6 +33,15 @@ pub struct MailReading {
     pub own: Own,
 }
 
+impl MailReading {
+    /// What a mail says, and the format that read it.
+    pub fn decode(&self, raw: &[u8], received_at: Time) -> (String, Result<Decoded, Undecodable>) {
+        let templates = self.templates.as_ref();
+        let templates = templates.unwrap_or_else(|| Templates::shipped());
+        mail::decode_with(raw, received_at, templates, &self.own)
+    }
+}
+
 /// Mail templates of the operator, before the shipped ones.
 pub(super) fn mail_reading(
     file: &ConfigFile,
@@ -46,7 +56,7 @@ pub(super) fn mail_reading(
         let read = std::fs::read_to_string(&path)
             .map_err(|error| format!("cannot be read: {error}"))
             .and_then(|text| {
-                let templates = Templates::parse(&shown, &text).map_err(|e| e.to_string())?;
+                let templates = Templates::parse(&shown, &text).map_err(|error| error.reason)?;
                 texts.push((shown.clone(), text));
                 Ok(templates)
             });

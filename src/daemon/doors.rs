@@ -109,10 +109,7 @@ impl Decoder for Formats {
     }
 
     fn mail(&self, _source: &Source, raw: &[u8], received_at: Time) -> Tried {
-        let reading = self.0.load();
-        let templates = reading.templates.as_ref();
-        let templates = templates.unwrap_or_else(|| Templates::shipped());
-        formats::mail::decode_with(raw, received_at, templates, &reading.own)
+        self.0.load().decode(raw, received_at)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::store::{Journal, Mark, NewInput};
 use crate::trackers::hooks::{self, Carried, HookKind, Proof};
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
+use secrecy::SecretString;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,6 +40,41 @@ pub(super) struct Hooks {
     seen: Mutex<VecDeque<String>>,
     /// Changes that hooks carry are taken one after the other.
     carrying: tokio::sync::Mutex<()>,
+}
+
+/// What a hook has to show.
+fn credential(proof: Proof, secret: SecretString) -> Credential {
+    use HmacAlgorithm::{Sha1, Sha256};
+    use HmacEncoding::{Base64, Hex};
+    let (time, with) = match proof {
+        Proof::Sha256OfTime(_, time) => (Some(time), None),
+        Proof::Sha256With(_, with) => (None, Some(with)),
+        _ => (None, None),
+    };
+    let (header, prefix, algorithm, encoding) = match proof {
+        Proof::Bearer => return Credential::Bearer { token: secret },
+        Proof::Header(name) => {
+            return Credential::Header {
+                name: name.to_owned(),
+                value: secret,
+            };
+        }
+        Proof::Sha256(header, prefix) => (header, prefix, Sha256, Hex),
+        Proof::Sha1(header, prefix) => (header, prefix, Sha1, Hex),
+        Proof::Sha1Base64(header) => (header, "", Sha1, Base64),
+        Proof::Sha256OfTime(header, _) => (header, "", Sha256, Base64),
+        Proof::Sha256With(header, _) => (header, "", Sha256, Hex),
+    };
+    Credential::Hmac {
+        header: header.to_owned(),
+        secret,
+        algorithm,
+        encoding,
+        prefix: prefix.to_owned(),
+        timestamp_header: time.map(str::to_owned),
+        timestamp_separator: String::new(),
+        appended_headers: with.into_iter().map(str::to_owned).collect(),
+    }
 }
 
 impl Hooks {
@@ -63,27 +99,7 @@ impl Hooks {
             let (Some(kind), Some(secret)) = (hooks::of(tracker.kind), secret) else {
                 continue;
             };
-            let hmac = |header: &str, prefix: &str, algorithm| Credential::Hmac {
-                header: header.to_owned(),
-                secret: secret.clone(),
-                algorithm,
-                encoding: HmacEncoding::Hex,
-                prefix: prefix.to_owned(),
-                timestamp_header: None,
-                timestamp_separator: String::new(),
-                appended_headers: Vec::new(),
-            };
-            let credential = match kind.proof {
-                Proof::Bearer => Credential::Bearer {
-                    token: secret.clone(),
-                },
-                Proof::Header(header) => Credential::Header {
-                    name: header.to_owned(),
-                    value: secret.clone(),
-                },
-                Proof::Sha256(header, prefix) => hmac(header, prefix, HmacAlgorithm::Sha256),
-                Proof::Sha1(header, prefix) => hmac(header, prefix, HmacAlgorithm::Sha1),
-            };
+            let credential = credential(kind.proof, secret);
             let source = format!("trackers/{name}");
             let mut section = SourceConfig::new(source.clone(), kind.kind);
             section.credentials.push(credential);

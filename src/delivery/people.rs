@@ -25,6 +25,12 @@ pub(super) struct Follower {
 }
 
 impl Worker {
+    /// The bridge has this ticket there: what people do to it is followed.
+    pub(super) fn follow_ticket(&self, remote: &str) {
+        self.ledger.follow(self.tracker.name(), remote);
+        self.tracker.lives_at(remote);
+    }
+
     /// One look at what people did. The bool: whether there may be more at once.
     pub(super) async fn poll(&self, follower: &mut Follower) -> Result<bool, StoreError> {
         let name = self.tracker.name();
@@ -54,7 +60,7 @@ impl Worker {
         }
         for change in &changes {
             if let PersonDid::MergedInto(target) | PersonDid::MovedTo(target) = &change.what {
-                self.ledger.follow(name, target);
+                self.follow_ticket(target);
             }
         }
         let more = !changes.is_empty();
@@ -95,7 +101,7 @@ impl Worker {
             report.read = Some(read.fields);
             Input::Delivery(report)
         } else if now != remote.key && !now.is_empty() {
-            self.ledger.follow(self.tracker.name(), &now);
+            self.follow_ticket(&now);
             Input::Person(PersonChange {
                 tracker: self.tracker.name().to_owned(),
                 change_id: format!("{}/moved-to/{now}", remote.key),
@@ -149,7 +155,7 @@ impl Worker {
                 if let Some(remote) = &ticket.remote
                     && ticket.tracker == self.tracker.name()
                 {
-                    self.ledger.follow(&ticket.tracker, &remote.key);
+                    self.follow_ticket(&remote.key);
                 }
             }
             if page.len() < PAGE || follower.all_known {

@@ -134,7 +134,7 @@ impl Worker {
                 None => return Ok(turn),
             },
         };
-        self.ledger.follow(self.tracker.name(), &remote.key);
+        self.follow_ticket(&remote.key);
         if let Some(left) = self.earlier_life_settles_in(ticket) {
             turn.wait(left);
             return Ok(turn);
@@ -222,7 +222,7 @@ impl Worker {
         turn.report.read = None;
         if let Some(next) = self.bring_about(ticket, Some(remote), turn).await? {
             turn.report.origin = Some(Origin::Followed);
-            self.ledger.follow(self.tracker.name(), &next.key);
+            self.follow_ticket(&next.key);
         }
         Ok(())
     }

@@ -167,11 +167,17 @@ fn is_signed(credential: &Credential, request: &Request) -> bool {
             return false;
         };
         let now = u64::try_from(request.received_at.seconds()).unwrap_or(0);
-        match time.trim().parse::<u64>() {
-            Ok(seconds) if now.abs_diff(seconds) <= SIGNED_TIME_SECONDS => {}
+        let time = time.trim();
+        // Seconds, or a date as Zendesk writes it.
+        let seconds = time.parse::<u64>().ok().or_else(|| {
+            let date = crate::model::Time::parse_rfc3339(time)?;
+            u64::try_from(date.seconds()).ok()
+        });
+        match seconds {
+            Some(seconds) if now.abs_diff(seconds) <= SIGNED_TIME_SECONDS => {}
             _ => return false,
         }
-        signed.extend_from_slice(time.trim().as_bytes());
+        signed.extend_from_slice(time.as_bytes());
         signed.extend_from_slice(timestamp_separator.as_bytes());
     }
     signed.extend_from_slice(request.body);

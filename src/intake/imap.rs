@@ -3,25 +3,24 @@
 //! Mails are taken by UID in order, whatever their flags say: others may read the folder too. The
 //! ledger ([`super::mailbox`]) moves with the journal's commit, and only then is a mail deleted or
 //! moved, if that is configured. Every command has a time limit; on any error the connection is
-//! given up and made again after a while. A mail that the server cannot hand out, or that is too
-//! large, is noted in quarantine and passed over: it must not stop those behind it.
+//! given up and made again after a while. A mail that the server cannot hand out, at which the
+//! connection breaks again and again, or that is too large, is noted in quarantine and passed over: it
+//! must not stop those behind it. It stays in the folder, since nobody else has it.
 
-use super::mailbox::{Content, Ledger, NotTaken, Reading, back_off, mail_source};
+pub use super::imap_dialogue::Patience;
+use super::imap_dialogue::{Connection, ImapError, Link};
+use super::mailbox::{Content, Ledger, Reading, back_off, mail_source};
 use super::tls;
 use crate::limits;
+use async_imap::Client;
 use async_imap::error::Error as Imap;
-use async_imap::types::{Fetch, Uid};
-use async_imap::{Client, Session};
-use futures_util::{Stream, TryStreamExt};
+use async_imap::types::Uid;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// `[[mailbox]]` with `kind = "imap"`.
@@ -61,6 +60,9 @@ pub struct ImapConfig {
     /// How often the folder is looked through, whatever the server tells.
     #[serde(default = "poll_every", with = "crate::model::time::duration")]
     pub poll_every: Duration,
+    /// How long the server is waited for.
+    #[serde(skip)]
+    pub patience: Patience,
 }
 
 /// How a connection is protected.
@@ -125,29 +127,6 @@ impl ImapConfig {
     }
 }
 
-/// Why a connection was given up.
-#[derive(Debug, thiserror::Error)]
-enum ImapError {
-    #[error("cannot connect to {0}: {1}")]
-    Connect(String, std::io::Error),
-    #[error("TLS: {0}")]
-    Tls(String),
-    #[error("{0}: {1}")]
-    Refused(&'static str, Imap),
-    #[error("{0}: no answer within {1} s")]
-    Silent(&'static str, u64),
-    #[error("{0}: the server ended the connection")]
-    Ended(&'static str),
-    #[error("the server gives no UIDVALIDITY for the folder")]
-    NoValidity,
-    #[error("a mail was not taken in and stays in the folder: {0}")]
-    NotTaken(#[from] NotTaken),
-}
-
-trait Link: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug> Link for T {}
-type Connection = Session<Box<dyn Link>>;
-
 /// What the server can do beside the least.
 #[derive(Clone, Copy, Debug, Default)]
 struct Abilities {
@@ -165,48 +144,71 @@ pub async fn run(config: ImapConfig, reading: Arc<Reading>, stop: CancellationTo
     }
 }
 
+/// What is remembered from one connection to the next.
+#[derive(Debug, Default)]
+struct Tries {
+    /// Whether the folder was looked through.
+    reached: bool,
+    /// The mail that was asked for last, by UIDVALIDITY and UID, and how often the connection broke
+    /// before it came.
+    broke_at: Option<((u32, Uid), u32)>,
+}
+
+impl Tries {
+    /// How often the connection broke at that mail so far. It counts as broken until it has come.
+    fn begin(&mut self, mail: (u32, Uid)) -> u32 {
+        let before = self.broke_at.filter(|(last, _)| *last == mail);
+        let broke = before.map_or(0, |(_, count)| count);
+        self.broke_at = Some((mail, broke + 1));
+        broke
+    }
+}
+
 async fn work(config: &ImapConfig, reading: &Arc<Reading>) {
     let mut failures = 0u32;
+    let mut tries = Tries::default();
     loop {
-        let mut reached = false;
-        let error = match connected(config, reading, &mut reached).await {
+        tries.reached = false;
+        let error = match connected(config, reading, &mut tries).await {
             Ok(never) => match never {},
             Err(error) => error,
         };
         reading.metrics.mailbox_up(&config.name, false);
-        failures = if reached {
+        failures = if tries.reached {
             0
         } else {
             failures.saturating_add(1)
         };
         tracing::warn!(mailbox = config.name, %error, "mailbox_failed");
-        tokio::time::sleep(back_off(failures, rand::random::<f64>())).await;
+        let wait = back_off(failures, rand::random::<f64>()).min(config.patience.again);
+        tokio::time::sleep(wait).await;
     }
 }
 
-/// One connection from its beginning to its end, which is always an error. `reached` is set once
-/// the folder was looked through.
+/// One connection from its beginning to its end, which is always an error.
 async fn connected(
     config: &ImapConfig,
     reading: &Arc<Reading>,
-    reached: &mut bool,
+    tries: &mut Tries,
 ) -> Result<std::convert::Infallible, ImapError> {
     let mut ledger = Ledger::load(reading.clone(), &config.name, &config.source)
         .map_err(|error| ImapError::NotTaken(error.into()))?;
     let mut session = log_in(config).await?;
-    let abilities = within("CAPABILITY", session.capabilities()).await?;
+    let patience = config.patience;
+    let abilities = patience.within("CAPABILITY", session.capabilities());
+    let abilities = abilities.await?;
     let abilities = Abilities {
         idle: abilities.has_str("IDLE"),
         moves: abilities.has_str("MOVE"),
         uidplus: abilities.has_str("UIDPLUS"),
     };
-    let folder = within("SELECT", session.select(&config.folder)).await?;
+    let folder = patience.within("SELECT", session.select(&config.folder));
+    let folder = folder.await?;
     let validity = folder.uid_validity.ok_or(ImapError::NoValidity)?;
     loop {
+        look(config, validity, &mut session, &mut ledger, tries).await?;
         clear(config, abilities, validity, &mut session, &mut ledger).await?;
-        look(config, validity, &mut session, &mut ledger).await?;
-        clear(config, abilities, validity, &mut session, &mut ledger).await?;
-        *reached = true;
+        tries.reached = true;
         reading.metrics.mailbox_up(&config.name, true);
         let now = reading.intake.clock.now();
         reading.metrics.mailbox_looked(&config.name, now);
@@ -218,22 +220,19 @@ async fn log_in(config: &ImapConfig) -> Result<Connection, ImapError> {
     let link = dial(config).await?;
     let mut client = Client::new(link);
     if config.tls != ImapTls::Starttls {
-        greeting(&mut client).await?;
+        greeting(config.patience, &mut client).await?;
     }
     let password = config.password.expose_secret();
     let login = client.login(&config.user, password);
-    let logged_in = timeout(COMMAND, login).await;
-    let logged_in = logged_in.map_err(|_| ImapError::Silent("LOGIN", COMMAND.as_secs()))?;
+    let logged_in = config.patience.in_time("LOGIN", login).await?;
     logged_in.map_err(|(error, _)| ImapError::Refused("LOGIN", error))
 }
 
-async fn greeting<T: Link>(client: &mut Client<T>) -> Result<(), ImapError> {
-    let read = timeout(COMMAND, client.read_response()).await;
-    match read {
-        Ok(Ok(Some(_))) => Ok(()),
-        Ok(Ok(None)) => Err(ImapError::Ended("greeting")),
-        Ok(Err(error)) => Err(ImapError::Refused("greeting", error.into())),
-        Err(_) => Err(ImapError::Silent("greeting", COMMAND.as_secs())),
+async fn greeting<T: Link>(patience: Patience, client: &mut Client<T>) -> Result<(), ImapError> {
+    match patience.in_time("greeting", client.read_response()).await? {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(ImapError::Ended("greeting")),
+        Err(error) => Err(ImapError::Refused("greeting", error.into())),
     }
 }
 
@@ -241,22 +240,19 @@ async fn greeting<T: Link>(client: &mut Client<T>) -> Result<(), ImapError> {
 /// took it.
 async fn dial(config: &ImapConfig) -> Result<Box<dyn Link>, ImapError> {
     let address = format!("{}:{}", config.host, config.port());
-    let tcp = match timeout(COMMAND, TcpStream::connect(&address)).await {
-        Ok(Ok(tcp)) => tcp,
-        Ok(Err(error)) => return Err(ImapError::Connect(address, error)),
-        Err(_) => return Err(ImapError::Silent("connect", COMMAND.as_secs())),
-    };
+    let patience = config.patience;
+    let tcp = patience.in_time("connect", TcpStream::connect(&address));
+    let tcp = tcp
+        .await?
+        .map_err(|error| ImapError::Connect(address, error))?;
     let tcp = match config.tls {
         ImapTls::None => return Ok(Box::new(tcp)),
         ImapTls::Tls => tcp,
         ImapTls::Starttls => {
             let mut client = Client::new(tcp);
-            greeting(&mut client).await?;
-            within(
-                "STARTTLS",
-                client.run_command_and_check_ok("STARTTLS", None),
-            )
-            .await?;
+            greeting(patience, &mut client).await?;
+            let command = client.run_command_and_check_ok("STARTTLS", None);
+            patience.within("STARTTLS", command).await?;
             client.into_inner()
         }
     };
@@ -268,38 +264,11 @@ async fn dial(config: &ImapConfig) -> Result<Box<dyn Link>, ImapError> {
     let name = rustls::pki_types::ServerName::try_from(config.host.clone())
         .map_err(|error| ImapError::Tls(error.to_string()))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
-    match timeout(COMMAND, connector.connect(name, tcp)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(ImapError::Tls(error.to_string())),
-        Err(_) => Err(ImapError::Silent("TLS handshake", COMMAND.as_secs())),
+    let stream = patience.in_time("TLS handshake", connector.connect(name, tcp));
+    match stream.await? {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(ImapError::Tls(error.to_string())),
     }
-}
-
-const COMMAND: Duration = Duration::from_secs(limits::IMAP_COMMAND_SECONDS);
-
-async fn within<T>(
-    what: &'static str,
-    command: impl Future<Output = Result<T, Imap>>,
-) -> Result<T, ImapError> {
-    match timeout(COMMAND, command).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(ImapError::Refused(what, error)),
-        Err(_) => Err(ImapError::Silent(what, COMMAND.as_secs())),
-    }
-}
-
-/// The answers of a command that has many, each within the time of a command.
-async fn all<T>(
-    what: &'static str,
-    command: impl Future<Output = Result<impl Stream<Item = Result<T, Imap>>, Imap>>,
-) -> Result<Vec<T>, ImapError> {
-    let answers = within(what, command).await?;
-    let mut answers = pin!(answers);
-    let mut found = Vec::new();
-    while let Some(next) = within(what, answers.try_next()).await? {
-        found.push(next);
-    }
-    Ok(found)
 }
 
 /// Takes in what lies behind the last UID, in order.
@@ -308,20 +277,33 @@ async fn look(
     validity: u32,
     session: &mut Connection,
     ledger: &mut Ledger,
+    tries: &mut Tries,
 ) -> Result<(), ImapError> {
     let last = ledger.last(validity);
     let query = format!("UID {}:*", last.saturating_add(1));
     // `*` is the last mail even if its UID is lower.
-    let found = within("UID SEARCH", session.uid_search(&query)).await?;
+    let patience = config.patience;
+    let found = patience.search(session, &query).await?;
     let mut uids: Vec<Uid> = found.into_iter().filter(|uid| *uid > last).collect();
     uids.sort_unstable();
     for uid in uids {
-        let Some(content) = fetched(session, uid).await? else {
+        let broke = tries.begin((validity, uid));
+        let content = match broke < limits::IMAP_TRIES_PER_MAIL {
+            true => fetched(patience, session, uid).await?,
+            false => Some(without_content(format!(
+                "the connection broke {broke} times at the mail with UID {uid}; look at it at the \
+                 server"
+            ))),
+        };
+        tries.broke_at = None;
+        let Some(content) = content else {
             ledger.skip(validity, uid).await?;
             continue;
         };
         let place = format!("{validity}.{uid}");
-        let to_remove = (config.after != AfterTaking::Keep).then_some(place.as_str());
+        // What was not had whole stays there.
+        let is_whole = matches!(content, Content::Whole(_));
+        let to_remove = (is_whole && config.after != AfterTaking::Keep).then_some(place.as_str());
         ledger
             .take(content, Some((validity, uid)), to_remove)
             .await?;
@@ -330,31 +312,48 @@ async fn look(
 }
 
 /// One mail; `None` if it is gone. What the server cannot hand out is a part, with the reason.
-async fn fetched(session: &mut Connection, uid: Uid) -> Result<Option<Content>, ImapError> {
-    let size = match one(session, uid, "(UID RFC822.SIZE)").await {
+async fn fetched(
+    patience: Patience,
+    session: &mut Connection,
+    uid: Uid,
+) -> Result<Option<Content>, ImapError> {
+    let size = match patience.fetch(session, uid, "(UID RFC822.SIZE)").await {
         Ok(Some(about)) => about.size.unwrap_or(0),
         Ok(None) => return Ok(None),
         Err(error) => return unreadable(uid, error),
     };
     let most = limits::MAIL_BYTES_MAX;
     if usize::try_from(size).is_ok_and(|size| size > most) {
-        let head = one(session, uid, "(UID BODY.PEEK[HEADER])").await?;
-        let head = head.as_ref().and_then(Fetch::header).unwrap_or_default();
-        let head = head.get(..limits::MAIL_MEMORY_BYTES_MAX).unwrap_or(head);
+        let head = patience.fetch(session, uid, "(UID BODY.PEEK[HEADER])");
+        let head = head.await?.and_then(|mail| mail.header);
+        let mut head = head.unwrap_or_default();
+        head.truncate(limits::MAIL_MEMORY_BYTES_MAX);
         let reason = format!(
             "the mail with UID {uid} has {size} bytes; at most {most} are taken. Its header was \
              kept"
         );
-        let head = bytes::Bytes::copy_from_slice(head);
-        return Ok(Some(Content::Part(head, reason)));
+        return Ok(Some(Content::Part(head.into(), reason)));
     }
-    match one(session, uid, "(UID BODY.PEEK[])").await {
-        Ok(Some(mail)) => Ok(mail
-            .body()
-            .map(|body| Content::Whole(bytes::Bytes::copy_from_slice(body)))),
+    match patience.fetch(session, uid, "(UID BODY.PEEK[])").await {
+        Ok(Some(mail)) => Ok(Some(content_of(uid, mail.body))),
         Ok(None) => Ok(None),
         Err(error) => unreadable(uid, error),
     }
+}
+
+/// The content that a server gave; some say that there is none (`NIL`) where they cannot read it.
+fn content_of(uid: Uid, body: Option<Vec<u8>>) -> Content {
+    match body {
+        Some(body) if !body.is_empty() => Content::Whole(body.into()),
+        _ => without_content(format!(
+            "the server gives the mail with UID {uid} without any content"
+        )),
+    }
+}
+
+/// What is kept of a mail of which nothing can be had: why.
+fn without_content(reason: String) -> Content {
+    Content::Part(bytes::Bytes::from(reason.clone()), reason)
 }
 
 /// A refusal concerns this mail; anything else ends the connection.
@@ -362,20 +361,10 @@ fn unreadable(uid: Uid, error: ImapError) -> Result<Option<Content>, ImapError> 
     match error {
         ImapError::Refused(_, Imap::No(_) | Imap::Bad(_)) => {
             let reason = format!("the server does not hand out the mail with UID {uid}: {error}");
-            Ok(Some(Content::Part(
-                bytes::Bytes::from(reason.clone()),
-                reason,
-            )))
+            Ok(Some(without_content(reason)))
         }
         other => Err(other),
     }
-}
-
-/// The answer about one mail among whatever else the server tells.
-async fn one(session: &mut Connection, uid: Uid, what: &str) -> Result<Option<Fetch>, ImapError> {
-    let answers = all("UID FETCH", session.uid_fetch(uid.to_string(), what)).await?;
-    let told = |fetch: &Fetch| fetch.uid == Some(uid);
-    Ok(answers.into_iter().find(told))
 }
 
 /// Removes what was taken in and is still there.
@@ -386,6 +375,7 @@ async fn clear(
     session: &mut Connection,
     ledger: &mut Ledger,
 ) -> Result<(), ImapError> {
+    let patience = config.patience;
     for place in ledger.pending.clone() {
         let uid = place
             .split_once('.')
@@ -396,14 +386,16 @@ async fn clear(
             match (config.after, &config.move_to) {
                 (AfterTaking::Keep, _) => {}
                 (AfterTaking::Move, Some(to)) if abilities.moves => {
-                    within("UID MOVE", session.uid_mv(&uid, to)).await?;
+                    let moved = patience.within("UID MOVE", session.uid_mv(&uid, to));
+                    moved.await?;
                 }
                 (AfterTaking::Move, Some(to)) => {
-                    within("UID COPY", session.uid_copy(&uid, to)).await?;
-                    delete(session, abilities, &uid).await?;
+                    let copied = patience.within("UID COPY", session.uid_copy(&uid, to));
+                    copied.await?;
+                    delete(patience, session, abilities, &uid).await?;
                 }
                 (AfterTaking::Delete | AfterTaking::Move, _) => {
-                    delete(session, abilities, &uid).await?;
+                    delete(patience, session, abilities, &uid).await?;
                 }
             }
         }
@@ -415,14 +407,16 @@ async fn clear(
 /// Deletes one mail. Without UIDPLUS it is only marked: a plain EXPUNGE would take away what
 /// others marked.
 async fn delete(
+    patience: Patience,
     session: &mut Connection,
     abilities: Abilities,
     uid: &str,
 ) -> Result<(), ImapError> {
-    let marked = session.uid_store(uid, "+FLAGS.SILENT (\\Deleted)");
-    all("UID STORE", marked).await?;
+    let mark = format!("UID STORE {uid} +FLAGS.SILENT (\\Deleted)");
+    patience.run(session, "UID STORE", &mark).await?;
     if abilities.uidplus {
-        all("UID EXPUNGE", session.uid_expunge(uid)).await?;
+        let expunge = format!("UID EXPUNGE {uid}");
+        patience.run(session, "UID EXPUNGE", &expunge).await?;
     }
     Ok(())
 }
@@ -435,17 +429,15 @@ async fn wait_for_news(
 ) -> Result<Connection, ImapError> {
     if !abilities.idle {
         tokio::time::sleep(config.poll_every).await;
-        within("NOOP", session.noop()).await?;
+        config.patience.run(&mut session, "NOOP", "NOOP").await?;
         return Ok(session);
     }
     let mut idle = session.idle();
-    within("IDLE", idle.init()).await?;
-    let longest = config
-        .poll_every
-        .min(Duration::from_secs(limits::IMAP_IDLE_SECONDS));
+    config.patience.within("IDLE", idle.init()).await?;
+    let longest = config.poll_every.min(config.patience.news);
     let (news, stop) = idle.wait_with_timeout(longest);
     let told = news.await;
     drop(stop);
     told.map_err(|error| ImapError::Refused("IDLE", error))?;
-    within("DONE", idle.done()).await
+    config.patience.within("DONE", idle.done()).await
 }

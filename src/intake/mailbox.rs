@@ -196,7 +196,7 @@ impl Ledger {
             Content::Whole(bytes) | Content::Part(bytes, _) => bytes,
         };
         let digest = digest(bytes);
-        let is_known = matches!(content, Content::Whole(_)) && self.is_known(&digest, bytes, now);
+        let is_known = self.is_known(&digest, bytes, now);
         let mut marks = Vec::new();
         if let Some((validity, uid)) = at {
             marks.push(self.mark("last", &validity.to_string(), uid.to_string()));

@@ -3,7 +3,9 @@
 use super::mailbox::{Content, Ledger, NotTaken, Reading, back_off, mail_source};
 use crate::limits;
 use serde::Deserialize;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,39 +81,46 @@ async fn work(config: &MaildirConfig, reading: &Arc<Reading>) {
                 Err(error) => Err(NotTaken::from(error).into()),
             },
         };
-        reading.metrics.mailbox_up(&config.name, looked.is_ok());
-        let wait = match looked {
-            Ok(()) => {
+        let up = matches!(looked, Ok(None));
+        reading.metrics.mailbox_up(&config.name, up);
+        // One file that cannot be read must not make those that come after it late.
+        let others_wait = looked.is_err();
+        match looked {
+            Ok(None) => {
                 failures = 0;
                 let now = reading.intake.clock.now();
                 reading.metrics.mailbox_looked(&config.name, now);
-                config.poll_every
             }
-            Err(error) => {
+            Ok(Some(error)) | Err(error) => {
                 if failures == 0 {
                     tracing::warn!(mailbox = config.name, %error, "mailbox_failed");
                 }
                 failures = failures.saturating_add(1);
-                back_off(failures, rand::random::<f64>())
             }
+        }
+        let wait = match others_wait {
+            true => back_off(failures, rand::random::<f64>()),
+            false => config.poll_every,
         };
         tokio::time::sleep(wait).await;
     }
 }
 
-/// Takes in what is in `new`, oldest name first.
-async fn look(config: &MaildirConfig, ledger: &mut Ledger) -> Result<(), MaildirError> {
+/// Takes in what is in `new`, oldest name first. A file that cannot be read or moved is given back,
+/// the first of them, and holds up none behind it; trouble of the store does.
+async fn look(
+    config: &MaildirConfig,
+    ledger: &mut Ledger,
+) -> Result<Option<MaildirError>, MaildirError> {
     let folder = config.path.join("new");
+    let mut left = None;
     for name in apart(&folder, names).await? {
-        let path = folder.join(&name);
-        if !ledger.pending.contains(&name) {
-            let Some(content) = apart(&path, read).await? else {
-                continue;
-            };
-            ledger.take(content, None, Some(&name)).await?;
+        match take(config, ledger, &folder.join(&name), &name).await {
+            Err(error @ MaildirError::File { .. }) => {
+                left.get_or_insert(error);
+            }
+            other => other?,
         }
-        leave(config, &path, &name)?;
-        ledger.removed(&name).await?;
     }
     // Removed just before the last stop: there is nothing left to do about them.
     for name in ledger.pending.clone() {
@@ -119,6 +128,30 @@ async fn look(config: &MaildirConfig, ledger: &mut Ledger) -> Result<(), Maildir
             ledger.removed(&name).await?;
         }
     }
+    Ok(left)
+}
+
+/// Takes in one file, and only then moves it or removes it.
+async fn take(
+    config: &MaildirConfig,
+    ledger: &mut Ledger,
+    path: &Path,
+    name: &OsStr,
+) -> Result<(), MaildirError> {
+    let known_as = name.to_string_lossy();
+    if !ledger.pending.contains(&*known_as) {
+        let Some(content) = apart(path, read).await? else {
+            return Ok(());
+        };
+        if matches!(content, Content::Part(..)) {
+            // Nobody else has the whole of it: it is kept, whatever becomes of others.
+            ledger.take(content, None, None).await?;
+            return leave(config, AfterReading::Keep, path, name);
+        }
+        ledger.take(content, None, Some(&known_as)).await?;
+    }
+    leave(config, config.after, path, name)?;
+    ledger.removed(&known_as).await?;
     Ok(())
 }
 
@@ -133,11 +166,11 @@ async fn apart<T: Send + 'static>(
 }
 
 /// Names of the files, in order; a bounded number at a time.
-fn names(folder: &Path) -> Result<Vec<String>, MaildirError> {
+fn names(folder: &Path) -> Result<Vec<OsString>, MaildirError> {
     let entries = std::fs::read_dir(folder).map_err(|error| file_error(folder, error))?;
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
+    let mut names: Vec<OsString> = entries
+        .filter_map(|entry| Some(entry.ok()?.file_name()))
+        .filter(|name| !name.as_bytes().starts_with(b"."))
         .take(limits::MAILDIR_FILES_MAX)
         .collect();
     names.sort();
@@ -169,17 +202,26 @@ fn read(path: &Path) -> Result<Option<Content>, MaildirError> {
 }
 
 /// Moves a file to `cur/`, marked as seen, or removes it. Done already is done.
-fn leave(config: &MaildirConfig, path: &Path, name: &str) -> Result<(), MaildirError> {
-    let left = match config.after {
+fn leave(
+    config: &MaildirConfig,
+    after: AfterReading,
+    path: &Path,
+    name: &OsStr,
+) -> Result<(), MaildirError> {
+    let left = match after {
         AfterReading::Delete => std::fs::remove_file(path),
         AfterReading::Keep => {
-            let base = name.split(':').next().unwrap_or(name);
-            let to = config.path.join("cur").join(format!("{base}:2,S"));
-            std::fs::rename(path, to)
+            let base = name.as_bytes().split(|byte| *byte == b':').next();
+            let mut seen = OsStr::from_bytes(base.unwrap_or_default()).to_owned();
+            seen.push(":2,S");
+            std::fs::rename(path, config.path.join("cur").join(seen))
         }
     };
     match left {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_error(path, error)),
+        // What is not found is the file itself, or `cur`.
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound || path.exists() => {
+            Err(file_error(path, error))
+        }
         _ => Ok(()),
     }
 }

@@ -18,6 +18,7 @@ pub mod fence;
 pub mod handshake;
 pub mod http;
 pub mod imap;
+mod imap_dialogue;
 pub mod listener;
 pub mod mailbox;
 pub mod maildir;

@@ -83,6 +83,8 @@ pub const NO_TLS: Reply = Reply::new(454, "4.7.0", "TLS is not available");
 pub const UNKNOWN: Reply = Reply::new(500, "5.5.1", "unknown command");
 /// A line over its limit.
 pub const LINE_TOO_LONG: Reply = Reply::new(500, "5.5.2", "line too long");
+/// A chunk of which nobody knows where it ends; nothing behind it can be read.
+pub const BAD_CHUNK: Reply = Reply::new(501, "5.5.4", "BDAT needs a size; closing");
 /// A command that is not well formed.
 pub const SYNTAX: Reply = Reply::new(501, "5.5.4", "syntax error");
 /// A command that is known and not offered.

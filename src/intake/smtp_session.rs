@@ -119,6 +119,9 @@ impl<'a> Session<'a> {
     }
 
     async fn command(&mut self, line: &[u8]) -> Result<(), End> {
+        if is_chunk_without_size(line) {
+            return Err(End::Reply(reply::BAD_CHUNK));
+        }
         match Request::parse(&mut line.iter()) {
             Ok(request) => self.request(request).await,
             Err(error) => {
@@ -453,6 +456,27 @@ impl<'a> Session<'a> {
             }
         }
     }
+}
+
+/// Longest size of a chunk, digits. The parser's sizes wrap around at some length.
+const CHUNK_DIGITS_MAX: usize = 12;
+
+/// Whether a line is a BDAT that does not say how long its content is: that must not be read as
+/// commands, and nobody knows where it ends.
+fn is_chunk_without_size(line: &[u8]) -> bool {
+    let mut words = line.trim_ascii().split(u8::is_ascii_whitespace);
+    if !words
+        .next()
+        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
+    {
+        return false;
+    }
+    let digits = |size: &&[u8]| {
+        (1..=CHUNK_DIGITS_MAX).contains(&size.len()) && size.iter().all(u8::is_ascii_digit)
+    };
+    let is_last = |word: &[u8]| word.eq_ignore_ascii_case(b"LAST");
+    let has_size = words.next().is_some_and(|size| digits(&size));
+    !has_size || !words.next().is_none_or(is_last) || words.next().is_some()
 }
 
 /// The address of `MAIL FROM` or `RCPT TO` as old devices write it: without angle brackets, with

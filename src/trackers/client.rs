@@ -396,9 +396,14 @@ fn words_of(value: &Value) -> String {
 
 /// The field that an error names, in the shapes that say so.
 fn field_of(value: &Value) -> Option<String> {
-    match value.get("errors").or_else(|| value.get("details"))? {
+    let places = ["/errors", "/details", "/_embedded/errors", "/message"];
+    match places.iter().find_map(|place| value.pointer(place))? {
         Value::Object(fields) => fields.keys().next().cloned(),
-        Value::Array(list) => list.first()?.get("field")?.as_str().map(str::to_owned),
+        Value::Array(list) => {
+            let first = list.first()?;
+            let named = first.get("field").or_else(|| first.get("path"))?;
+            named.as_str().map(str::to_owned)
+        }
         _ => None,
     }
 }
@@ -507,6 +512,26 @@ mod tests {
             "HTTP 400 summary: Summary can't exceed 255 characters."
         );
         assert_eq!(field.as_deref(), Some("summary"));
+        for (body, named) in [
+            (r#"{"message":{"title":["is too long"]}}"#, "title"),
+            (
+                r#"{"message":"Bad request","_embedded":{"errors":[{"path":"mailboxId","message":"x"}]}}"#,
+                "mailboxId",
+            ),
+            (
+                r#"{"message":"Validation Failed","errors":[{"resource":"Issue","field":"labels"}]}"#,
+                "labels",
+            ),
+            (
+                r#"{"error":"RecordInvalid","details":{"priority":[{}]}}"#,
+                "priority",
+            ),
+        ] {
+            let Called::Refused { field, .. } = answer(422, &[], body).write() else {
+                panic!("not refused");
+            };
+            assert_eq!(field.as_deref(), Some(named));
+        }
         let body = r#"{"error":{"message":"User Not Authenticated","detail":"x"}}"#;
         assert_eq!(
             answer(401, &[], body).said(),

@@ -49,6 +49,11 @@ impl Cursor {
         at >= self.began && self.seen.insert(id.to_owned(), at).is_none()
     }
 
+    /// The same for what was out of sight when it happened, however long ago that was.
+    pub(super) fn take_late(&mut self, id: &str, at: Time) -> bool {
+        self.seen.insert(id.to_owned(), at).is_none()
+    }
+
     /// Everything up to `newest`, by the tracker's clock, has been read.
     fn advance(&mut self, newest: Time) {
         self.since = self.since.max(newest.minus(OVERLAP));

@@ -99,6 +99,7 @@ impl FreeScout {
                     ..Takes::NOTHING
                 },
                 subject_chars_max: 200,
+                attachment_bytes_max: 1024 * 1024,
                 parallel_max: config.parallel.unwrap_or(2).max(1),
                 ..Capabilities::TICKETS
             },
@@ -318,6 +319,13 @@ impl Adaptor for FreeScout {
             "status": self.config.status.name(TicketStatus::New),
             "imported": true,
         });
+        let files = draft.attachments.iter().map(|file| {
+            json!({ "fileName": file.name, "mimeType": file.content_type, "data": file.base64() })
+        });
+        let files: Vec<Value> = files.collect();
+        if !files.is_empty() {
+            conversation["threads"][0]["attachments"] = json!(files);
+        }
         if !draft.custom.is_empty() {
             conversation["customFields"] = numbered(PRODUCT, &draft.custom)?;
         }

@@ -5,6 +5,8 @@
 //! author of a status, so what the bridge wrote is remembered by the tracker's own instants. Notes
 //! of the bridge are private unless they are for the customer: a public one counts as an answer.
 
+mod files;
+
 use super::client::{Answer, Client, ConnectionConfig, basic};
 use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{Severities, Statuses, not_theirs, path_part, word};
@@ -130,6 +132,7 @@ impl<D: Dialect> Fresh<D> {
                 poll_every: Duration::from_secs(config.poll_seconds.unwrap_or(60).max(15)),
                 subject_chars_max: 200,
                 body_bytes_max: 48 * 1024,
+                attachment_bytes_max: 1024 * 1024,
                 takes: Takes::ALL,
                 parallel_max: config.parallel.unwrap_or(1).max(1),
                 calls_per_minute: calls,
@@ -467,7 +470,9 @@ impl<D: Dialect> Adaptor for Fresh<D> {
             return Err(not_theirs(D::PRODUCT, &answer));
         }
         self.remember(made);
-        Ok(self.link(&word(made, "id")))
+        let id = word(made, "id");
+        self.attach(&id, &draft.attachments).await;
+        Ok(self.link(&id))
     }
 
     async fn write_fields(

@@ -7,6 +7,7 @@
 
 mod changes;
 mod config;
+mod transfers;
 
 pub use config::GithubConfig;
 
@@ -23,7 +24,9 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
+use std::sync::Mutex;
 use std::time::Duration;
+use transfers::Elsewhere;
 
 const PRODUCT: &str = "GitHub";
 /// Where the interface is.
@@ -41,6 +44,7 @@ const SEVERITY: &str = "severity:";
 pub struct Github {
     base: Base,
     config: GithubConfig,
+    elsewhere: Mutex<Elsewhere>,
 }
 
 /// Text as GitHub shows it without reading it, with `last` as its last line.
@@ -102,7 +106,11 @@ impl Github {
                 ..Capabilities::TICKETS
             },
         };
-        Ok(Github { base, config })
+        Ok(Github {
+            base,
+            config,
+            elsewhere: Mutex::default(),
+        })
     }
 
     /// The path of a repository; an issue is named `OWNER/NAME#7`, as people do.
@@ -219,6 +227,27 @@ impl Github {
         Ok(Some(issue))
     }
 
+    /// Issues of a repository that changed at or after an instant.
+    async fn changed_in(&self, repository: &str, since: Time) -> Outcome<Changed> {
+        let since = since.to_string();
+        let path = format!("{}/issues", self.repository(repository));
+        let query = [
+            ("since", since.as_str()),
+            ("state", "all"),
+            ("sort", "updated"),
+            ("direction", "asc"),
+        ];
+        let issues = self
+            .list(&path, &query, limits::TRACKER_POLL_PAGES_MAX)
+            .await?;
+        let whole = issues.len() < 100 * limits::TRACKER_POLL_PAGES_MAX;
+        let mut changed = Changed::listed(&issues, ("number", "updated_at"), whole);
+        for number in &mut changed.ids {
+            *number = format!("{repository}#{number}");
+        }
+        Ok(changed)
+    }
+
     async fn patch(&self, key: &str, change: Map<String, Value>) -> Outcome<()> {
         let path = self.issue_path(key);
         let change = Value::Object(change);
@@ -288,6 +317,10 @@ impl Adaptor for Github {
             return None;
         };
         ends_at(answer.header("github-authentication-token-expiration")?)
+    }
+
+    fn lives_at(&self, key: &str) {
+        self.met(key);
     }
 
     async fn search(&self, key: &str) -> Outcome<Vec<RemoteTicket>> {
@@ -393,7 +426,15 @@ impl Adaptor for Github {
         let now = place
             .rsplit_once("/repos/")
             .map_or(repository, |(_, name)| name);
+        // The same one, however it is configured.
+        let now = match now.eq_ignore_ascii_case(repository) {
+            true => repository,
+            false => now,
+        };
         let mut ticket = self.ticket(now, &issue);
+        if now != repository {
+            self.arrived(&ticket.remote.key);
+        }
         let path = format!("{}/comments", self.issue_path(&ticket.remote.key));
         let comments = self
             .list(&path, &[], limits::TRACKER_NOTES_PAGES_MAX)
@@ -406,22 +447,25 @@ impl Adaptor for Github {
     }
 
     async fn changed_since(&self, since: Time) -> Outcome<Changed> {
-        let since = since.to_string();
-        let path = format!("{}/issues", self.repository(""));
-        let query = [
-            ("since", since.as_str()),
-            ("state", "all"),
-            ("sort", "updated"),
-            ("direction", "asc"),
-        ];
-        let issues = self
-            .list(&path, &query, limits::TRACKER_POLL_PAGES_MAX)
-            .await?;
-        let whole = issues.len() < 100 * limits::TRACKER_POLL_PAGES_MAX;
-        let mut changed = Changed::listed(&issues, ("number", "updated_at"), whole);
-        for number in &mut changed.ids {
-            *number = format!("{}#{number}", self.config.repository);
+        let mut changed = self.changed_in(&self.config.repository, since).await?;
+        let (repositories, arrived) = {
+            let elsewhere = self.elsewhere();
+            (elsewhere.repositories.clone(), elsewhere.arrived.clone())
+        };
+        for repository in &repositories {
+            let there = match self.changed_in(repository, since).await {
+                Ok(there) => there,
+                // Out of reach by now; the issues there are found gone one by one.
+                Err(Called::Refused { .. }) => continue,
+                Err(outcome) => return Err(outcome),
+            };
+            changed.ids.extend(there.ids);
+            let left_from = [changed.left_from, there.left_from];
+            changed.left_from = left_from.into_iter().flatten().min();
         }
+        let unseen = arrived.into_iter().filter(|key| !changed.ids.contains(key));
+        let unseen: Vec<String> = unseen.collect();
+        changed.ids.extend(unseen);
         Ok(changed)
     }
 

@@ -10,15 +10,16 @@ mod config;
 
 pub use config::GitlabConfig;
 
-use super::client::{Client, secret_header};
+use super::client::{Client, secret_header, send};
 use super::rest::{
     Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed, open_or_closed,
 };
 use super::words::{path_part, word};
-use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Takes, text};
+use super::{Asked, Attachment, Called, Capabilities, Draft, RemoteTicket, Takes, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::severity::Severity;
+use crate::model::text::one_line;
 use crate::model::ticket::{RemoteRef, TicketFields, TicketStatus, is_key};
 use reqwest::Method;
 use reqwest::header::HeaderName;
@@ -72,6 +73,7 @@ impl Gitlab {
                 poll_every: Duration::from_secs(config.poll_seconds.max(5)),
                 subject_chars_max: TITLE_CHARS_MAX,
                 body_bytes_max: 256 * 1024,
+                attachment_bytes_max: 1024 * 1024,
                 takes: Takes {
                     kind: true,
                     ..Takes::NOTHING
@@ -165,6 +167,17 @@ impl Gitlab {
         Ok((!moved).then_some(issue))
     }
 
+    /// Uploads a file; the Markdown that shows it. Should this not be done, the issue says what was
+    /// cut, and nothing else is wrong.
+    async fn upload(&self, file: &Attachment) -> Option<String> {
+        let form = reqwest::multipart::Form::new().part("file", file.part()?);
+        let path = format!("{}/uploads", self.project());
+        let request = self.base.client.request(Method::POST, &path);
+        let answer = send(request.multipart(form)).await.ok()?;
+        let shown = one_line(&word(&answer.json(), "markdown"));
+        (answer.is_success() && !shown.is_empty()).then_some(shown)
+    }
+
     async fn put(&self, iid: &str, change: &Value) -> Outcome<Value> {
         let path = self.issue_path(iid);
         let to = (Method::PUT, path.as_str());
@@ -253,9 +266,16 @@ impl Adaptor for Gitlab {
         let mut labels = self.config.labels.clone();
         labels.push(draft.key.clone());
         labels.extend(draft.fields.severity.map(label));
+        let mut last = String::new();
+        for file in &draft.attachments {
+            if let Some(shown) = self.upload(file).await {
+                last.push_str(&format!("{shown}\n\n"));
+            }
+        }
+        last.push_str(&draft.key);
         let issue = json!({
             "title": self.base.subject(&draft.fields.subject),
-            "description": body(&draft.body, &draft.key),
+            "description": body(&draft.body, &last),
             "labels": labels.join(","),
             "issue_type": if draft.kind.is_empty() { &self.config.issue_type } else { &draft.kind },
             "confidential": self.config.confidential,

@@ -110,6 +110,7 @@ impl Glpi {
                 settle: Duration::from_secs(config.settle_seconds.unwrap_or(30)),
                 poll_every: Duration::from_secs(config.poll_seconds.unwrap_or(30).max(5)),
                 subject_chars_max: TITLE_CHARS_MAX,
+                attachment_bytes_max: 1024 * 1024,
                 takes: Takes {
                     custom: false,
                     ..Takes::ALL
@@ -382,6 +383,9 @@ impl Adaptor for Glpi {
             }
         }
         let id = self.add("Ticket", &Value::Object(input)).await?;
+        for file in &draft.attachments {
+            self.attach(&id, file).await;
+        }
         Ok(self.link(&id))
     }
 

@@ -19,6 +19,12 @@ pub enum Proof {
     Sha256(&'static str, &'static str),
     /// HMAC-SHA-1 of the body in a header, hexadecimal, after a prefix.
     Sha1(&'static str, &'static str),
+    /// HMAC-SHA-1 of the body in a header, base64.
+    Sha1Base64(&'static str),
+    /// HMAC-SHA-256 of the time in another header and the body, base64.
+    Sha256OfTime(&'static str, &'static str),
+    /// HMAC-SHA-256 of the body and what another header holds, hexadecimal.
+    Sha256With(&'static str, &'static str),
 }
 
 /// The hooks of one kind of tracker.
@@ -44,6 +50,15 @@ pub static ALL: &[HookKind] = &[
         &["/issue/key"]),
     kind("zammad", Proof::Sha1("x-hub-signature", "sha1="), "x-zammad-delivery", &["/ticket/id"]),
     kind("servicenow", Proof::Bearer, "", &["/number"]),
+    kind("glpi", Proof::Sha256With("x-glpi-signature", "x-glpi-timestamp"), "",
+        &["/parent_item/id", "/item/id", "/ticket"]),
+    kind("znuny", Proof::Bearer, "", &["/ticket", "/Ticket/TicketID", "/TicketID"]),
+    kind("zendesk", Proof::Sha256OfTime("x-zendesk-webhook-signature",
+        "x-zendesk-webhook-signature-timestamp"), "x-zendesk-webhook-invocation-id", &["/detail/id"]),
+    kind("freshdesk", Proof::Bearer, "", &["/ticket", "/freshdesk_webhook/ticket_id"]),
+    kind("freshservice", Proof::Bearer, "", &["/ticket", "/freshservice_webhook/ticket_id"]),
+    kind("itop", Proof::Bearer, "", &["/ticket"]),
+    kind("freescout", Proof::Sha1Base64("x-freescout-signature"), "", &["/id"]),
     kind("github", Proof::Sha256("x-hub-signature-256", "sha256="), "x-github-delivery", &[]),
     kind("gitlab", Proof::Header("x-gitlab-token"), "x-gitlab-event-uuid",
         &["/issue/iid", "/object_attributes/iid"]),
@@ -183,6 +198,26 @@ mod tests {
                 json!({"object_kind": "note", "issue": {"iid": 5}, "object_attributes": {"id": 1}}),
                 "5",
             ),
+            ("glpi", json!({"event": "update", "item": {"id": 8}}), "8"),
+            (
+                "glpi",
+                json!({"event": "new", "item": {"id": 90}, "parent_item": {"id": 8}}),
+                "8",
+            ),
+            ("znuny", json!({"Ticket": {"TicketID": "31"}}), "31"),
+            (
+                "zendesk",
+                json!({"type": "zen:event-type:ticket.status_changed", "detail": {"id": "35"}}),
+                "35",
+            ),
+            (
+                "freshdesk",
+                json!({"freshdesk_webhook": {"ticket_id": 4}}),
+                "4",
+            ),
+            ("freshservice", json!({"ticket": "5"}), "5"),
+            ("itop", json!({"ticket": 6}), "6"),
+            ("freescout", json!({"id": 7, "number": 107}), "7"),
             (
                 "gitlab",
                 json!({"object_kind": "issue", "object_attributes": {"iid": 6}}),

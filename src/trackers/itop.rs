@@ -13,7 +13,7 @@ pub use config::ItopConfig;
 use super::client::{Answer, Client, NoAnswer, basic, send, written};
 use super::rest::{Adaptor, Base, Changed, Greeting, Note, Outcome, Said, Told, not_changed};
 use super::words::{KEY_CHARS_MAX, Severities, Zone, not_theirs, split_key, with_key, word};
-use super::{Asked, Called, Capabilities, Draft, RemoteTicket, Reopens, Takes, text};
+use super::{Asked, Attachment, Called, Capabilities, Draft, RemoteTicket, Reopens, Takes, text};
 use crate::limits;
 use crate::model::Time;
 use crate::model::text::bounded;
@@ -103,6 +103,7 @@ impl Itop {
                     ..Takes::NOTHING
                 },
                 subject_chars_max: TITLE_CHARS_MAX,
+                attachment_bytes_max: 1024 * 1024,
                 parallel_max: config.parallel.unwrap_or(2).max(1),
                 ..Capabilities::TICKETS
             },
@@ -246,6 +247,26 @@ impl Itop {
             "fields": fields,
         });
         self.write(operation).await
+    }
+
+    /// A file cannot come with a create. The ticket is there: should this not be done, its text says
+    /// what was cut, and nothing else is wrong.
+    async fn attach(&self, id: &str, file: &Attachment) {
+        let operation = json!({
+            "operation": "core/create",
+            "class": "Attachment",
+            "output_fields": "id",
+            "fields": {
+                "item_class": self.config.class,
+                "item_id": id,
+                "contents": {
+                    "data": file.base64(),
+                    "filename": file.name,
+                    "mimetype": file.content_type,
+                },
+            },
+        });
+        let _ = self.write(operation).await;
     }
 
     /// Moves the status; the first stimulus that is allowed.
@@ -428,7 +449,11 @@ impl Adaptor for Itop {
             "fields": fields,
         });
         let made = self.write(operation).await?;
-        Ok(self.link(&word(&made, "key")))
+        let id = word(&made, "key");
+        for file in &draft.attachments {
+            self.attach(&id, file).await;
+        }
+        Ok(self.link(&id))
     }
 
     async fn write_fields(

@@ -46,7 +46,9 @@ pub struct Jira {
 
 /// Alert text as Jira shows it without reading it, with `last` as its last line.
 fn body(text: &str, last: &str) -> String {
-    let text = text::plain(text).replace("{noformat", "{ noformat");
+    let text = text::broken_up(&text::plain(text), "{noformat");
+    // Mentions are looked for in the text as it is written, whatever stands around them.
+    let text = text.replace("[~", "[ ~");
     let text = bounded(&text, TEXT_BYTES_MAX - 200);
     format!("{{noformat}}\n{text}\n{{noformat}}\n\n{last}")
 }
@@ -201,9 +203,7 @@ impl Jira {
     /// A file cannot come with a create. The issue is there: should this not be done, its body says
     /// what was cut, and nothing else is wrong.
     async fn attach(&self, key: &str, file: &Attachment) {
-        let part = reqwest::multipart::Part::bytes(file.bytes.clone());
-        let part = part.file_name(file.name.clone());
-        let Ok(part) = part.mime_str(&file.content_type) else {
+        let Some(part) = file.part() else {
             return;
         };
         let form = reqwest::multipart::Form::new().part("file", part);
@@ -574,8 +574,12 @@ mod tests {
 
     #[test]
     fn text_of_alerts_stays_inside() {
-        let shown = body("a {noformat} [~admin] h1. x", "ab-1");
+        let shown = body("a {noformat} {NOFORMAT} [~admin] h1. x", "ab-1");
         assert_eq!(shown.matches("{noformat}").count(), 2);
+        assert!(
+            !shown.contains("{NOFORMAT") && !shown.contains("[~"),
+            "{shown}"
+        );
         assert_eq!(text::last_line(&shown), "ab-1");
     }
 

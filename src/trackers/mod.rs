@@ -332,6 +332,14 @@ impl Attachment {
         use base64::Engine as _;
         base64::engine::general_purpose::STANDARD.encode(&self.bytes)
     }
+
+    /// As a part of a form; none if its media type is none.
+    pub(crate) fn part(&self) -> Option<reqwest::multipart::Part> {
+        let part = reqwest::multipart::Part::bytes(self.bytes.clone());
+        part.file_name(self.name.clone())
+            .mime_str(&self.content_type)
+            .ok()
+    }
 }
 
 /// A ticket to be made.
@@ -467,6 +475,9 @@ pub trait Tracker: Send + Sync {
     fn open_tickets(&self) -> BoxFuture<'_, Called<Vec<OpenTicket>>> {
         Box::pin(async { Called::refused("its open tickets cannot be listed by their key") })
     }
+
+    /// A ticket of the bridge's has this name there: what people do to it is to be told.
+    fn lives_at(&self, _key: &str) {}
 
     /// How long good answers since the last question asked to wait, because the tracker's rate is
     /// nearly used up; told once.

@@ -151,10 +151,12 @@ Limits that come from the trackers themselves:
   note that is not such an answer: a note on a ticket that staff closed opens it.
 - Request Tracker does not tell the statuses of a lifecycle: a name that is wrong in `[status]` is seen
   when the first ticket is refused.
-- GitHub, GitLab, Freshdesk, Freshservice, GLPI, iTop, FreeScout and trackers of events take no files
-  with a new ticket: the alert as received is linked.
-- GitHub: an issue that was transferred is written to where it is now; what people do to it there is not
-  followed.
+- GitHub and trackers of events take no files with a new ticket: the alert as received is linked. In
+  Jira, Freshdesk, Freshservice, GLPI and iTop files follow the create; should one fail, the ticket
+  is there without it.
+- GitHub: an issue that was transferred is followed to where it is now, in at most 20 other
+  repositories that the token may read. GitLab tells no address of an issue that was moved to another
+  project: it counts as closed by a person.
 ";
 
     fn sample(kind: &Kind) -> Arc<dyn Tracker> {

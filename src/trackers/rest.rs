@@ -54,6 +54,9 @@ pub(super) struct Told {
     pub author: String,
     /// What; none: the bridge did it, and it is not to be told later either.
     pub what: Option<PersonDid>,
+    /// Its ticket was out of sight when it happened: it is told even if it is older than what was
+    /// read.
+    pub late: bool,
 }
 
 impl Told {
@@ -64,6 +67,7 @@ impl Told {
             at,
             author: author.to_owned(),
             what: Some(what),
+            late: false,
         }
     }
 }
@@ -218,6 +222,9 @@ pub(super) trait Adaptor: Send + Sync {
         ready(Vec::new())
     }
 
+    /// A ticket of the bridge's has this name there, whatever it was made as.
+    fn lives_at(&self, _key: &str) {}
+
     /// Tickets that hold this key.
     fn search(&self, _key: &str) -> impl Future<Output = Outcome<Vec<RemoteTicket>>> + Send {
         ready(cannot(Self::PRODUCT, "be searched"))
@@ -287,9 +294,12 @@ async fn follow<A: Adaptor>(
         }
         for told in adaptor.history(&remote, &greeting.user).await? {
             let change_id = format!("{remote}/{}", told.id);
-            if cursor.take(&change_id, told.at)
-                && let Some(what) = told.what
-            {
+            let taken = if told.late {
+                cursor.take_late(&change_id, told.at)
+            } else {
+                cursor.take(&change_id, told.at)
+            };
+            if taken && let Some(what) = told.what {
                 changes.push(PersonChange {
                     tracker: base.name.clone(),
                     remote: remote.clone(),
@@ -415,6 +425,10 @@ impl<A: Adaptor> Tracker for A {
         known: Known<'a>,
     ) -> BoxFuture<'a, Called<(Vec<PersonChange>, String)>> {
         Box::pin(async move { called(follow(self, cursor, known).await) })
+    }
+
+    fn lives_at(&self, key: &str) {
+        Adaptor::lives_at(self, key);
     }
 
     fn pause_asked(&self) -> Option<std::time::Duration> {

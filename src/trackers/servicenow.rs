@@ -409,7 +409,7 @@ impl ServiceNow {
         public: bool,
     ) -> Result<(), Called<()>> {
         // `[code]` would let HTML through.
-        let note = text::plain(note).replace("[code]", "[ code]");
+        let note = text::broken_up(&text::plain(note), "[code]");
         let column = if public { "comments" } else { "work_notes" };
         let text = json!(format!("{note}\n\n{marker}"));
         let body = [(column.to_owned(), text)];

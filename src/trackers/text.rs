@@ -116,6 +116,35 @@ pub fn without_placeholders(text: &str) -> String {
     out
 }
 
+/// A word of markup with a blank behind its first character, in whatever case it is written.
+pub fn broken_up(text: &str, word: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        out.push(c);
+        let here = text.get(at..at + word.len());
+        if here.is_some_and(|here| here.eq_ignore_ascii_case(word)) {
+            out.push(' ');
+        }
+    }
+    out
+}
+
+/// `@admin` becomes `@ admin`; addresses of mail stay.
+pub fn without_mentions(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut before, mut mentions) = (' ', false);
+    for c in text.chars() {
+        let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if mentions && in_word(c) {
+            out.push(' ');
+        }
+        mentions = c == '@' && !in_word(before);
+        out.push(c);
+        before = c;
+    }
+    out
+}
+
 /// A text with its marker behind it as HTML, with its placeholders defused.
 pub fn marked_html(text: &str, marker: &str) -> String {
     as_html(&format!("{}\n\n{marker}", without_placeholders(text)))
@@ -221,5 +250,13 @@ mod tests {
             let fence = made.split("text").next().unwrap().to_owned();
             prop_assert_eq!(made.matches(fence.as_str()).count(), 2);
         }
+    }
+
+    #[test]
+    fn words_of_markup_and_mentions_are_broken_up() {
+        let text = broken_up("a {noformat} {NoFormat:x} 日{noforma", "{noformat");
+        assert_eq!(text, "a { noformat} { NoFormat:x} 日{noforma");
+        let text = without_mentions("@admin, root@x.example (@ops) é@bob @@eve a @ b");
+        assert_eq!(text, "@ admin, root@x.example (@ ops) é@ bob @@ eve a @ b");
     }
 }

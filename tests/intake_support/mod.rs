@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod http_door;
+pub mod mail_door;
 
 use alertbridge::formats::{Decoded, Request, Undecodable};
 use alertbridge::intake::accept::Intake;
@@ -26,11 +27,14 @@ pub enum Mode {
     Hold,
     Fail,
     Full,
+    /// Fails for one source alone.
+    FailFor(&'static str),
 }
 
 /// A journal in memory.
 pub struct FakeJournal {
     pub rows: Mutex<Vec<NewInput>>,
+    marks: Mutex<BTreeMap<String, Vec<u8>>>,
     tried: AtomicUsize,
     mode: watch::Sender<Mode>,
 }
@@ -39,6 +43,7 @@ impl FakeJournal {
     pub fn new() -> Arc<FakeJournal> {
         Arc::new(FakeJournal {
             rows: Mutex::default(),
+            marks: Mutex::default(),
             tried: AtomicUsize::new(0),
             mode: watch::Sender::new(Mode::Commit),
         })
@@ -76,12 +81,17 @@ impl Journal for FakeJournal {
     fn append(
         &self,
         inputs: Vec<NewInput>,
-        _marks: Vec<Mark>,
+        marks: Vec<Mark>,
     ) -> BoxFuture<'_, Result<Vec<u64>, StoreError>> {
         self.tried.fetch_add(1, Ordering::SeqCst);
         let mut mode = self.mode.subscribe();
         Box::pin(async move {
             let now = *mode.wait_for(|mode| *mode != Mode::Hold).await.unwrap();
+            let is_of = |source| inputs.iter().any(|row| row.input.source() == source);
+            let now = match now {
+                Mode::FailFor(source) if is_of(source) => Mode::Fail,
+                other => other,
+            };
             match now {
                 Mode::Fail => Err(StoreError::Unavailable {
                     what: "journal.db".to_owned(),
@@ -97,6 +107,13 @@ impl Journal for FakeJournal {
                     let first = rows.len() as u64 + 1;
                     let count = inputs.len() as u64;
                     rows.extend(inputs);
+                    let mut kept = self.marks.lock().unwrap();
+                    for mark in marks {
+                        match mark.value.is_empty() {
+                            true => kept.remove(&mark.key),
+                            false => kept.insert(mark.key, mark.value),
+                        };
+                    }
                     Ok((first..first + count).collect())
                 }
             }
@@ -133,7 +150,8 @@ impl Journal for FakeJournal {
     }
 
     fn marks(&self, _space: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        Ok(Vec::new())
+        let marks = self.marks.lock().unwrap().clone();
+        Ok(marks.into_iter().collect())
     }
 }
 

@@ -232,3 +232,14 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
     let (_server, address) = start().await;
     storm(address, "POST /api/conversations HTTP", freescout).await;
 }
+
+#[tokio::test]
+async fn a_file_travels_with_the_first_thread() {
+    let (server, address) = start().await;
+    done(freescout(address, "").open(&with_file()).await);
+    let server = server.lock().unwrap();
+    let file = &server.conversations[0]["_embedded"]["threads"][0]["attachments"][0];
+    assert_eq!(file["fileName"], "ab-1.txt");
+    assert_eq!(file["mimeType"], "text/plain");
+    assert_eq!(file["data"], "dGhlIHdob2xlIHRleHQ=");
+}

@@ -10,6 +10,8 @@ struct Server {
     lag: Duration,
     tickets: Vec<(Value, Lagging)>,
     entries: Vec<Value>,
+    /// Notes with files, as forms.
+    files: Vec<(usize, String)>,
     limited: bool,
 }
 
@@ -154,6 +156,10 @@ impl Server {
                         self.touch(n);
                         said(200, self.wrap("ticket", self.tickets[n].0.clone()))
                     }
+                    ("POST", ["notes"]) if asked.body.is_null() => {
+                        self.files.push((n, asked.text.clone()));
+                        said(201, self.wrap("conversation", json!({ "id": 99 })))
+                    }
                     ("POST", ["notes"]) => {
                         let private = asked.body["private"] == true;
                         let entry = self.entry(n, BRIDGE, &asked.body["body"], private, false);
@@ -198,6 +204,7 @@ async fn start(service: bool, lag: Duration) -> (Arc<Mutex<Server>>, SocketAddr)
         lag,
         tickets: Vec::new(),
         entries: Vec::new(),
+        files: Vec::new(),
         limited: false,
     }));
     let address = serve(server.clone(), Server::answer).await;
@@ -280,4 +287,22 @@ async fn every_incident_ends_with_one_ticket_whatever_the_network_and_the_index_
         fresh("freshservice", at, more)
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_file_follows_its_ticket_in_a_private_note() {
+    for (kind, service) in KINDS {
+        let (server, address) = start(service, Duration::ZERO).await;
+        done(fresh(kind, address, "").open(&with_file()).await);
+        let server = server.lock().unwrap();
+        let (ticket, form) = &server.files[0];
+        assert_eq!(*ticket, 0);
+        for part in [
+            "name=\"private\"\r\n\r\ntrue",
+            "name=\"attachments[]\"; filename=\"ab-1.txt\"",
+            "the whole text",
+        ] {
+            assert!(form.contains(part), "{form}");
+        }
+    }
 }

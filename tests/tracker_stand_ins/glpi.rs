@@ -16,6 +16,8 @@ struct Server {
     followups: Vec<Value>,
     log: Vec<Value>,
     links: Vec<Value>,
+    /// Uploads, as forms.
+    documents: Vec<String>,
 }
 
 /// The server's clock is Berlin's.
@@ -191,6 +193,10 @@ impl Server {
                 self.status(n, "bridge (5)", 5);
                 said(201, json!({ "id": 1, "message": "" }))
             }
+            ("POST", ["apirest.php", "Document"]) => {
+                self.documents.push(asked.text.clone());
+                said(201, json!({ "id": self.documents.len(), "message": "" }))
+            }
             ("POST", ["apirest.php", "Ticket_Ticket"]) => {
                 self.links.push(input.clone());
                 said(201, json!({ "id": self.links.len(), "message": "" }))
@@ -244,6 +250,7 @@ async fn start(has_option: bool) -> (Arc<Mutex<Server>>, SocketAddr) {
         followups: Vec::new(),
         log: Vec::new(),
         links: Vec::new(),
+        documents: Vec::new(),
     }));
     let address = serve(server.clone(), Server::answer).await;
     (server, address)
@@ -317,4 +324,22 @@ async fn text_becomes_neither_html_nor_a_tag_of_a_notice() {
 async fn every_incident_ends_with_one_ticket_whatever_the_network_does() {
     let (_server, address) = start(true).await;
     storm(address, "POST /apirest.php/Ticket HTTP", glpi).await;
+}
+
+#[tokio::test]
+async fn a_file_is_a_document_of_its_ticket() {
+    let (server, address) = start(true).await;
+    done(glpi(address, "").open(&with_file()).await);
+    let server = server.lock().unwrap();
+    let form = &server.documents[0];
+    for part in [
+        "name=\"uploadManifest\"",
+        "\"_filename\":[\"ab-1.txt\"]",
+        "\"itemtype\":\"Ticket\"",
+        "\"items_id\":\"1\"",
+        "filename=\"ab-1.txt\"",
+        "the whole text",
+    ] {
+        assert!(form.contains(part), "{form}");
+    }
 }

@@ -9,6 +9,7 @@ struct Server {
     has_attribute: bool,
     tickets: Vec<Value>,
     changes: Vec<Value>,
+    files: Vec<Value>,
 }
 
 fn stamp() -> String {
@@ -180,6 +181,12 @@ impl Server {
         let key = operation["key"].as_str().unwrap_or("");
         match operation["operation"].as_str().unwrap() {
             "core/get" => self.get(class, key),
+            "core/create" if class == "Attachment" => {
+                self.files.push(fields.clone());
+                let object = self.object(class, self.files.len(), fields);
+                let objects = json!({ "Attachment::1": object });
+                said(200, json!({ "code": 0, "message": "", "objects": objects }))
+            }
             "core/create" => self.create(fields),
             "core/update" => self.update(key.parse::<usize>().unwrap() - 1, fields),
             "core/apply_stimulus" => {
@@ -219,6 +226,7 @@ async fn start(has_attribute: bool) -> (Arc<Mutex<Server>>, SocketAddr) {
         has_attribute,
         tickets: Vec::new(),
         changes: Vec::new(),
+        files: Vec::new(),
     }));
     let address = serve(server.clone(), Server::answer).await;
     (server, address)
@@ -311,4 +319,18 @@ async fn a_promise_in_the_declared_attribute_is_told() {
     set("next_update", "2026-06-02 18:00:00");
     let told = tracker_contract::promises(tracker.as_ref(), &cursor, &ticket, 1).await;
     assert_eq!(told, ["2026-06-02 18:00:00"]);
+}
+
+#[tokio::test]
+async fn a_file_hangs_on_its_ticket() {
+    let (server, address) = start(false).await;
+    done(itop(address, "").open(&with_file()).await);
+    let server = server.lock().unwrap();
+    let file = &server.files[0];
+    assert_eq!(
+        (&file["item_class"], &file["item_id"]),
+        (&json!("Incident"), &json!("1"))
+    );
+    assert_eq!(file["contents"]["filename"], "ab-1.txt");
+    assert_eq!(file["contents"]["data"], "dGhlIHdob2xlIHRleHQ=");
 }

@@ -26,7 +26,7 @@ mod zendesk;
 mod znuny;
 
 use alertbridge::model::ticket::{RemoteRef, TicketStatus};
-use alertbridge::trackers::{Change, Tracker, registry};
+use alertbridge::trackers::{Attachment, Change, Draft, Tracker, registry};
 use delivery_support::storm::{Storm, incidents, seed};
 use fault_proxy::{FaultProxy, Faults};
 use futures_util::future::BoxFuture;
@@ -94,6 +94,13 @@ async fn hostile(tracker: &dyn Tracker, text: &str) -> RemoteRef {
     };
     done(tracker.change(&remote, &note).await);
     remote
+}
+
+/// A ticket with a file.
+fn with_file() -> Draft {
+    let mut one = draft(&fresh_key(), "fan failed");
+    one.attachments = vec![Attachment::of_text("ab-1.txt", "the whole text")];
+    one
 }
 
 /// Writes a status to a ticket; what came of it.

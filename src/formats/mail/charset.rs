@@ -23,7 +23,7 @@ pub fn decode(bytes: &[u8], label: Option<&str>) -> String {
         // Labels that are often wrong: valid UTF-8 is no accident.
         "" | "usascii" | "ascii" | "iso88591" | "latin1" | "utf8" | "windows1252" | "utf7"
         | "unknown8bit" | "8bit" | "binary" => guess(bytes),
-        _ => declared(bytes, &name).unwrap_or_else(|| guess(bytes)),
+        _ => declared(bytes, &name, label.unwrap_or("")).unwrap_or_else(|| guess(bytes)),
     }
 }
 
@@ -31,7 +31,7 @@ pub fn decode(bytes: &[u8], label: Option<&str>) -> String {
 /// since decoding it can make markup out of harmless text.
 fn decode_ascii(bytes: &[u8], name: &str) -> String {
     if name.starts_with("iso2022")
-        && let Some(text) = declared(bytes, name)
+        && let Some(text) = declared(bytes, name, name)
     {
         return text;
     }
@@ -111,9 +111,11 @@ fn library_name(name: &str) -> &str {
     }
 }
 
-/// By the declared set; `None` if it is not known or the bytes do not fit it.
-fn declared(bytes: &[u8], name: &str) -> Option<String> {
-    let decode = charset_decoder(library_name(name).as_bytes())?;
+/// By the declared set; `None` if it is not known or the bytes do not fit it. The library knows some
+/// sets by their labels as written alone.
+fn declared(bytes: &[u8], name: &str, label: &str) -> Option<String> {
+    let decode = charset_decoder(library_name(name).as_bytes())
+        .or_else(|| charset_decoder(label.trim().as_bytes()))?;
     let text = decode(bytes);
     let bad = text
         .chars()
@@ -176,6 +178,9 @@ pub fn of_html(bytes: &[u8]) -> Option<String> {
         .collect();
     (!name.is_empty()).then_some(name)
 }
+
+#[cfg(test)]
+mod sets;
 
 #[cfg(test)]
 mod tests {

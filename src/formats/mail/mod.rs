@@ -105,7 +105,8 @@ pub fn decode_with(
     (sender, outcome)
 }
 
-/// A mail with several authors or subjects may be a forgery: it opens, but it closes nothing.
+/// A mail with several authors or subjects may be a forgery: it opens, but it closes and silences
+/// nothing.
 fn flag(mail: &Mail, decoded: &mut Decoded) {
     for name in ["from", "subject"] {
         if mail.headers.all(name).count() < 2 {
@@ -121,6 +122,11 @@ fn flag(mail: &Mail, decoded: &mut Decoded) {
                     "several `{name}` fields: the recovery is not believed"
                 ));
             }
+        }
+        // What is unclear goes to a person and keeps nothing quiet.
+        for notice in &mut decoded.maintenance {
+            let why = format!("the mail has several `{name}` fields");
+            notice.unclear.push(why);
         }
     }
 }

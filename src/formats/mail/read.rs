@@ -283,6 +283,8 @@ fn unwrap_signed(part: &MessagePart, raw: &[u8], depth: usize, mail: &mut Mail) 
             mail.links.extend(inner.links);
             mail.files.extend(inner.files);
             mail.nested.extend(inner.nested);
+            mail.encrypted |= inner.encrypted;
+            inner.notes.into_iter().for_each(|note| mail.note(note));
         }
         None => {
             mail.encrypted = true;

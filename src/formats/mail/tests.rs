@@ -218,6 +218,41 @@ fn what_cannot_be_read_is_noted_and_the_rest_is_read() {
 }
 
 #[test]
+fn what_a_signed_wrapper_hides_in_turn_is_said() {
+    use base64::Engine;
+    // The content of a signature, which itself holds what nobody can read.
+    let inner = |body: &str| {
+        let mut out = vec![
+            0x06, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x07, 0x01,
+        ];
+        let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+        let around = u16::try_from(body.len() + 4).unwrap().to_be_bytes();
+        out.extend_from_slice(&[0xA0, 0x82, around[0], around[1], 0x04, 0x82]);
+        out.extend_from_slice(&length);
+        out.extend_from_slice(body.as_bytes());
+        base64::engine::general_purpose::STANDARD.encode(out)
+    };
+    let wrapped = |body: &str, subject: &str| {
+        format!(
+            "Subject: {subject}\r\nMIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; \
+             smime-type=signed-data; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+            inner(body)
+        )
+    };
+    let alert = "** PROBLEM Host Alert: a is DOWN **";
+    let tnef = "Content-Type: application/ms-tnef; name=winmail.dat\r\n\r\nAAAA\r\n";
+    let decoded = decode(&wrapped(tnef, alert)).unwrap();
+    assert_eq!(decoded.events.len(), 1);
+    assert!(
+        decoded.problems.iter().any(|p| p.contains("TNEF")),
+        "{decoded:?}"
+    );
+    let secret = "Content-Type: text/plain\r\n\r\n-----BEGIN PGP MESSAGE-----\r\nx\r\n";
+    let error = decode(&wrapped(secret, "hello")).unwrap_err();
+    assert!(error.reason.contains("encrypted"), "{}", error.reason);
+}
+
+#[test]
 fn several_from_fields_are_noted() {
     let mail = MAIL.replace("Subject:", "From: b@example.org\r\nSubject:");
     let decoded = decode(&mail).unwrap();
@@ -226,6 +261,13 @@ fn several_from_fields_are_noted() {
             .problems
             .iter()
             .any(|p| p.contains("several `from` fields"))
+    );
+    let calendar = include_str!("../../../tests/data/mail/samples/maintnote-new.eml");
+    let twice = format!("Subject: another\r\n{calendar}");
+    let unclear = &decode(&twice).unwrap().maintenance[0].unclear;
+    assert!(
+        unclear[0].contains("several `subject` fields"),
+        "{unclear:?}"
     );
 }
 

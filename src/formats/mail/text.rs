@@ -219,17 +219,29 @@ const SEAMS: &[&str] = &[
     "----- original message -----",
     "-----ursprüngliche nachricht-----",
     "-----message d'origine-----",
+    "-----message original-----",
+    "-----mensaje original-----",
+    "-----messaggio originale-----",
+    "-----mensagem original-----",
+    "-----oorspronkelijk bericht-----",
+    "-----元のメッセージ-----",
+    "-----邮件原件-----",
     "---------- forwarded message",
     "-------- forwarded message",
     "-------- original message",
     "-------- weitergeleitete nachricht",
+    "-------- message transféré",
+    "-------- 転送メッセージ",
     "begin forwarded message:",
+    "anfang der weitergeleiteten nachricht:",
+    "début du message réexpédié",
+    "転送されたメッセージ:",
     "----- previous update -----",
     "________________________________",
 ];
 
 fn is_seam(line: &str) -> bool {
-    let line = line.trim().to_lowercase();
+    let line = narrow(line.trim()).to_lowercase();
     SEAMS.iter().any(|seam| line.starts_with(seam)) || is_attribution(&line)
 }
 
@@ -247,34 +259,122 @@ fn is_attribution(line: &str) -> bool {
     ];
     line.len() < 300
         && line.ends_with(':')
-        && PAIRS
-            .iter()
-            .any(|(start, end)| line.starts_with(start) && line.contains(end))
+        && (is_japanese_attribution(line)
+            || PAIRS
+                .iter()
+                .any(|(start, end)| line.starts_with(start) && line.contains(end)))
 }
 
-/// Labels of the header block that mailers put above a forwarded or quoted text.
+/// `2025年12月1日(月) 10:00 NOC <noc@example.net>:` and `2025/12/01 10:00、NOC <...>のメール:`.
+fn is_japanese_attribution(line: &str) -> bool {
+    let dated = line.starts_with(|c: char| c.is_ascii_digit())
+        && (line.contains('年') && line.contains('日') || line.ends_with("のメール:"));
+    dated && line.contains('<') && line.contains('@')
+}
+
+/// In whatever language: somebody's address and a number above a quoted line.
+fn introduces_quote(line: &str, next: &str) -> bool {
+    let line = line.trim_end();
+    next.starts_with('>')
+        && line.len() < 300
+        && line.ends_with([':', '：'])
+        && line.contains(|c: char| c.is_ascii_digit())
+        && line
+            .split_once('<')
+            .is_some_and(|(_, rest)| rest.contains('@') && rest.contains('>'))
+}
+
+/// Labels of the author in the header block above a forwarded or quoted text, as mailers ship them.
+const FROM_LABELS: &[&str] = &[
+    "from",
+    "von",
+    "de",
+    "da",
+    "van",
+    "från",
+    "fra",
+    "od",
+    "差出人",
+    "送信者",
+    "发件人",
+    "寄件者",
+    "보낸 사람",
+];
+/// The other labels of that block.
+const OTHER_LABELS: &[&str] = &[
+    "sent",
+    "gesendet",
+    "envoyé",
+    "inviato",
+    "enviado",
+    "enviado el",
+    "enviada em",
+    "verzonden",
+    "skickat",
+    "sendt",
+    "wysłano",
+    "送信日時",
+    "发送时间",
+    "寄件日期",
+    "보낸 날짜",
+    "date",
+    "datum",
+    "data",
+    "fecha",
+    "日付",
+    "日時",
+    "to",
+    "an",
+    "à",
+    "a",
+    "para",
+    "aan",
+    "till",
+    "til",
+    "do",
+    "宛先",
+    "收件人",
+    "받는 사람",
+    "cc",
+    "kopie",
+    "copie à",
+    "抄送",
+    "subject",
+    "message-id",
+    "reply-to",
+    "répondre à",
+    "antwort an",
+];
+/// Labels of its subject.
+const SUBJECT_LABELS: &[&str] = &[
+    "subject",
+    "betreff",
+    "objet",
+    "asunto",
+    "oggetto",
+    "assunto",
+    "onderwerp",
+    "ämne",
+    "emne",
+    "temat",
+    "件名",
+    "主题",
+    "主旨",
+    "제목",
+];
+
+/// The label of such a line, in lower case; empty if there is none.
+fn label(line: &str) -> String {
+    let line = narrow(line.trim());
+    let head = line.split_once(':').map_or("", |(head, _)| head);
+    head.trim_matches(['*', ' ']).to_lowercase()
+}
+
 fn is_header_line(line: &str) -> bool {
-    const LABELS: &[&str] = &[
-        "from:",
-        "von:",
-        "de:",
-        "sent:",
-        "gesendet:",
-        "envoyé:",
-        "date:",
-        "datum:",
-        "to:",
-        "an:",
-        "à:",
-        "cc:",
-        "subject:",
-        "betreff:",
-        "objet:",
-        "message-id:",
-        "reply-to:",
-    ];
-    let line = line.trim().trim_start_matches('*').to_lowercase();
-    LABELS.iter().any(|label| line.starts_with(label))
+    let label = label(line);
+    [FROM_LABELS, OTHER_LABELS, SUBJECT_LABELS]
+        .iter()
+        .any(|labels| labels.contains(&label.as_str()))
 }
 
 fn seam(text: &str) -> Option<Seam> {
@@ -283,16 +383,12 @@ fn seam(text: &str) -> Option<Seam> {
     while let Some(line) = lines.next() {
         let start = at;
         at += line.len();
-        let block = line.trim_start().to_lowercase();
-        let outlook = ["from:", "von:", "de :", "de:"]
-            .iter()
-            .any(|l| block.starts_with(l))
-            && lines.peek().is_some_and(|next| is_header_line(next));
+        let next = lines.peek().copied().unwrap_or("");
+        let outlook = FROM_LABELS.contains(&label(line).as_str()) && is_header_line(next);
         // Attributions are wrapped after some 70 characters.
-        let wrapped = lines.peek().is_some_and(|next| {
-            is_attribution(&format!("{} {}", block.trim(), next.trim().to_lowercase()))
-        });
-        if !outlook && !wrapped && !is_seam(line) {
+        let both = format!("{} {}", line.trim(), next.trim());
+        let wrapped = is_attribution(&narrow(&both).to_lowercase());
+        if !outlook && !wrapped && !is_seam(line) && !introduces_quote(line, next) {
             continue;
         }
         while let Some(next) = lines.peek() {
@@ -337,12 +433,9 @@ pub fn forwarded_subject(text: &str) -> Option<String> {
     let seam = seam(text)?;
     let block = text.get(seam.start..seam.end)?;
     block.lines().find_map(|line| {
-        let (label, value) = line.split_once(':')?;
-        let label = label.trim().trim_matches('*').to_lowercase();
-        let known = ["subject", "betreff", "objet", "asunto", "oggetto", "件名"];
-        known
-            .contains(&label.as_str())
-            .then(|| value.trim().to_owned())
+        let (_, value) = line.split_once([':', '：'])?;
+        let is_subject = SUBJECT_LABELS.contains(&label(line).as_str());
+        is_subject.then(|| value.trim().trim_start_matches('*').trim().to_owned())
     })
 }
 
@@ -424,6 +517,47 @@ mod tests {
         assert_eq!(without_quotes(text), "see below");
         assert_eq!(forwarded(text).as_deref(), Some("Host: core\n"));
         assert_eq!(forwarded_subject(text).as_deref(), Some("x is DOWN"));
+    }
+
+    #[test]
+    fn quotes_are_told_in_the_languages_of_mailers() {
+        for above in [
+            "On 2025/12/01 10:00, NOC wrote:",
+            "Am 01.12.2025 um 10:00 schrieb NOC <noc@example.net>:",
+            "Le lun. 1 déc. 2025 à 10:00, NOC <noc@example.net> a écrit :",
+            "2025年12月1日(月) 10:00 NOC <noc@example.net>:",
+            "2025/12/01 10:00、NOC <noc@example.net>のメール：",
+            "-----元のメッセージ-----\n差出人: NOC\n件名: x",
+            "差出人: NOC <noc@example.net>\n送信日時: 2025年12月1日 10:00\n宛先: kim\n件名: x",
+            "差出人： NOC\n送信日時： 2025年12月1日 10:00\n件名： x",
+            "De : NOC\nEnvoyé : lundi 1 décembre 2025 10:00\nÀ : Kim\nObjet : x",
+            "*From:* NOC\n*Sent:* Monday, December 1, 2025\n*Subject:* x",
+            "Von: NOC\nGesendet: Montag, 1. Dezember 2025\nBetreff: x",
+            "Da: NOC\nInviato: lunedì 1 dicembre 2025\nOggetto: x",
+            "De: NOC\nEnviado el: lunes, 1 de diciembre de 2025\nAsunto: x",
+            "Van: NOC\nVerzonden: maandag 1 december 2025\nOnderwerp: x",
+            "发件人: NOC\n发送时间: 2025年12月1日\n主题: x",
+            "-----Message d'origine-----\nDe : NOC",
+            "pon., 1 gru 2025 o 10:00 NOC <noc@example.net> napisał(a):",
+            "пн, 1 дек. 2025 г. в 10:00, NOC <noc@example.net>:",
+        ] {
+            let text = format!("It is back.\n\n{above}\n> Host: core is DOWN\n");
+            assert_eq!(without_quotes(&text), "It is back.", "{above}");
+            let inner = forwarded(&text).unwrap_or_default();
+            assert!(
+                inner.ends_with("Host: core is DOWN\n"),
+                "{above}: {inner:?}"
+            );
+        }
+        // A person's own words stay.
+        for words in [
+            "Call NOC <noc@example.net> before 10:00:\nthey know",
+            "2025年12月1日 10:00 から停止:\n全拠点",
+            "Von: Berlin\nnach Wien",
+            "De: rien",
+        ] {
+            assert_eq!(without_quotes(words), words);
+        }
     }
 
     #[test]

@@ -30,7 +30,12 @@ impl Github {
             let id = format!("{}-{}", word(event, "event"), word(event, "id"));
             Some(Told::of(&id, at, &by, what))
         });
-        Ok(told.collect())
+        let told = told.collect();
+        let instants = events.iter().filter_map(|event| {
+            let at = Time::parse_rfc3339(&word(event, "created_at"))?;
+            Some((word(event, "event"), at))
+        });
+        Ok(self.since_it_arrived(key, &instants.collect::<Vec<_>>(), told))
     }
 }
 
@@ -61,7 +66,7 @@ fn meaning(event: &Value) -> Option<PersonDid> {
             let severity = label.strip_prefix(SEVERITY)?.parse().ok()?;
             Some(PersonDid::Severity(severity))
         }
-        "transferred" => Some(PersonDid::Status(TicketStatus::Gone)),
+        // Read where the issue is now: its new name is told when it is read.
         _ => None,
     }
 }

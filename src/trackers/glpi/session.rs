@@ -2,11 +2,12 @@
 //! answered with 401 was not done.
 
 use super::Glpi;
-use crate::trackers::Called;
 use crate::trackers::client::{Answer, NoAnswer, secret_header, send, written};
 use crate::trackers::rest::Outcome;
 use crate::trackers::words::word;
+use crate::trackers::{Attachment, Called};
 use reqwest::header::AUTHORIZATION;
+use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -77,6 +78,27 @@ impl Glpi {
         let client = &self.base.client;
         let request = || client.request(method.clone(), path).json(&body);
         written(self.in_session(request).await?).done()
+    }
+
+    /// A file is a document that hangs on the ticket. The ticket is there: should this not be done,
+    /// its text says what was cut, and nothing else is wrong.
+    pub(super) async fn attach(&self, id: &str, file: &Attachment) {
+        let manifest = json!({ "input": {
+            "name": file.name, "_filename": [file.name], "itemtype": "Ticket", "items_id": id,
+        } });
+        let client = &self.base.client;
+        let request = || {
+            let manifest = Part::text(manifest.to_string());
+            let mut form = Form::new();
+            if let Ok(manifest) = manifest.mime_str("application/json") {
+                form = form.part("uploadManifest", manifest);
+            }
+            if let Some(part) = file.part() {
+                form = form.part("filename[0]", part);
+            }
+            client.request(Method::POST, "/Document").multipart(form)
+        };
+        let _ = self.in_session(request).await;
     }
 
     /// What hangs on a ticket, all of it.

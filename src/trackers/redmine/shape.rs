@@ -74,8 +74,9 @@ pub(super) fn body(markup: Markup, text: &str, last: &str) -> String {
             let text = text.replace("</", "< /");
             format!("<pre>\n{text}\n</pre>")
         }
-        Markup::Markdown => text::fenced(&text),
-        Markup::None => text,
+        // Who is mentioned is looked for outside of fences, and a fence in the text counts as one.
+        Markup::Markdown => text::fenced(&text::without_mentions(&text)),
+        Markup::None => text::without_mentions(&text),
     };
     format!("{shown}\n\n{last}")
 }
@@ -90,6 +91,10 @@ mod tests {
         let shown = body(Markup::Textile, "a </pre> !x! {{include(y)}}", "ab-1");
         assert_eq!(shown, "<pre>\na < /pre> !x! {{include(y)}}\n</pre>\n\nab-1");
         assert_eq!(last_line(&shown), "ab-1");
+        for markup in [Markup::Markdown, Markup::None] {
+            let shown = body(markup, "a\n~~~\n@admin b", "ab-1");
+            assert!(shown.contains("@ admin"), "{shown}");
+        }
         assert_eq!(last_line("a\r\nab-2\r\n\r\n"), "ab-2");
         assert_eq!(last_line(""), "");
     }
