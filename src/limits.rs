@@ -7,6 +7,13 @@ pub const HTTP_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 pub const HTTP_HEADERS_MAX: usize = 100;
 /// Largest header block of one request, bytes.
 pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
+/// What a request body may take without being counted against the room of all bodies, bytes.
+pub const HTTP_BODY_FREE_BYTES: usize = 16 * 1024;
+/// Most bytes of request bodies in memory at once, on the wire and decompressed, until each is
+/// answered.
+pub const HTTP_BODIES_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Longest time a request waits for room for its body, seconds; then it is told to come again.
+pub const HTTP_ROOM_SECONDS: u64 = 5;
 /// Time a client has to send a header block, seconds.
 pub const HTTP_HEADER_SECONDS: u64 = 10;
 /// Time a client has to send a whole body, seconds.
@@ -57,12 +64,20 @@ pub const REPEAT_SUMMARY_ROWS_MAX: usize = 5_000;
 pub const REPEAT_WAIT_SECONDS: u64 = 10;
 /// Time that decoding one message may take, seconds.
 pub const DECODE_SECONDS: u64 = 5;
-/// Most messages that are decoded on threads of their own at once, given up ones included.
+/// Most messages that are decoded on threads of their own at once, given up ones included; one of n
+/// MiB counts as n.
 pub const DECODE_SLOW_MAX: usize = 16;
+/// Longest time that a message waits until it can be decoded, seconds.
+pub const DECODE_WAIT_SECONDS: u64 = 20;
+/// Most that a body may weigh once it is taken apart. A value weighs 1, an object or an XML element
+/// 8: some 250,000 objects, of some 600 bytes each in memory.
+pub const BODY_WEIGHT_MAX: usize = 2_000_000;
 /// Bodies up to this size are decoded in place, bytes.
 pub const DECODE_IN_PLACE_BYTES_MAX: usize = 64 * 1024;
 /// Most digests of messages that were in hand when the daemon died.
 pub const DECODE_SUSPECTS_MAX: usize = 1024;
+/// Most messages in quarantine that one incident remembers. Of more, a person ends it.
+pub const QUARANTINED_REMEMBERED_MAX: usize = 200;
 /// Longest line that people see of a message in quarantine, bytes.
 pub const QUARANTINE_SUMMARY_BYTES_MAX: usize = 200;
 /// Most simultaneous connections of one address at one door.

@@ -362,6 +362,57 @@ async fn slow_heads_and_bodies_end_and_idle_connections_may_wait() {
     }
 }
 
+/// Slow clients with large bodies share a bound: others are told to come again, usual requests are
+/// not in their way, and the room comes back.
+#[tokio::test]
+async fn large_bodies_share_the_memory_that_there_is_for_them() {
+    let settings = HttpSettings {
+        bodies_bytes_max: 512 * 1024,
+        room_time: Duration::from_millis(50),
+        ..HttpSettings::default()
+    };
+    let door = open_with(
+        vec![],
+        settings,
+        ListenerLimits::default(),
+        TlsSlot::default(),
+    )
+    .await;
+    let large = |key: &str| format!("{{\"key\":\"{key}\"}}{}", " ".repeat(300 * 1024));
+    // A promise of a large body takes nothing.
+    let mut promises = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(door.address).await.unwrap();
+        let request = post("/hooks/tiny", "", large("promised"));
+        stream.write_all(&request[..2000]).await.unwrap();
+        promises.push(stream);
+    }
+    assert_eq!(hook(&door, &large("first")).await.0, 200);
+    let mut slow = Vec::new();
+    let mut answered = (0, String::new());
+    while answered.0 != 503 {
+        assert!(slow.len() < 20, "bodies without a bound");
+        let mut stream = TcpStream::connect(door.address).await.unwrap();
+        let mut request = post("/hooks/tiny", "", large("slow"));
+        request.pop();
+        stream.write_all(&request).await.unwrap();
+        slow.push(stream);
+        let (status, head, _) = ask(&door, post("/hooks/tiny", "", large("other"))).await;
+        answered = (status, head);
+    }
+    let head = answered.1.to_ascii_lowercase();
+    assert!(head.contains("retry-after: 5"), "{head}");
+    assert!(door.bench.counts.refused_of(Refused::NoRoom) >= 1);
+    assert_eq!(hook(&door, "{\"key\":\"usual\"}").await.0, 200);
+    drop(slow);
+    let mut tries = 0;
+    while hook(&door, &large("again")).await.0 != 200 {
+        tries += 1;
+        assert!(tries < 200, "the room does not come back");
+    }
+    drop(promises);
+}
+
 #[tokio::test]
 async fn many_idle_connections_leave_room_and_one_address_is_capped() {
     let limits = ListenerLimits {

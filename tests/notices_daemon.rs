@@ -351,7 +351,7 @@ fn a_rule_marks_a_security_message_and_a_person_releases_it_through_the_doors() 
     assert_eq!(to(&letters, "cert@acme.example").len(), 1);
     let audit = good(&daemon, &["audit"]);
     assert!(
-        audit.contains("ReleaseSecurity") && audit.contains("DropSecurity"),
+        audit.contains("release SEC-1") && audit.contains("drop SEC-2: no attack after all"),
         "{audit}"
     );
 }

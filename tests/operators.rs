@@ -128,6 +128,9 @@ fn commands_come_by_the_socket_and_are_kept_with_their_author() {
     let me = Command::new("id").arg("-un").output().unwrap();
     let me = String::from_utf8(me.stdout).unwrap();
     assert_eq!(audit[0]["author"], me.trim());
+    assert_eq!(audit[0]["command"], "acknowledge INC-1");
+    assert_eq!(audit[1]["command"], "set INC-1 to S1: two customers called");
+    assert_eq!(audit[2]["result"], "refused: no live incident INC-77");
     // The desk's people are heard.
     let (good, told) = daemon.verb(&["desk", "assign", "1", "mori"]);
     assert!(good, "{told}");
@@ -281,6 +284,30 @@ fn one_mistake_hides_no_other_and_makes_none() {
     ] {
         assert!(told.contains(line), "{line}\n{told}");
     }
+    // Neither within a section nor within an entry.
+    let told = check(
+        "default_contract = \"gold\"\ninventory = [\"gone.toml\"]\n[http]\n\
+         trusted_proxies = [\"192.0.2.0/40\"]\ntls = { certificate = \"gone.pem\", key = { file = \"bad.toml\" } }\n\
+         [smtp]\nlisten = \"nowhere\"\n[operators]\nlisten = \"0.0.0.0:0\"\nplaintext = true\n\
+         [[source]]\nname = \"zab\"\nkind = \"zabix\"\n[[source]]\nname = \"zab\"\nkind = \"zabbix\"\n\
+         [[source]]\nname = \"fast\"\nkind = \"zabbix\"\nrate = -5\n[[route]]\nname = \"a\"\nmatch = [\"hots=x\"]\ncame_and_went = \"perhaps\"\n",
+    );
+    for line in [
+        "bad.toml:1: default_contract: there is no contract `gold`",
+        "bad.toml:2: inventory: ",
+        "gone.toml cannot be read",
+        "bad.toml:4: http.trusted_proxies: invalid IP address syntax; expected like `192.0.2.0/24`",
+        "bad.toml:5: http.tls: ",
+        "bad.toml:7: smtp.listen: invalid socket address syntax; expected like `127.0.0.1:8480`",
+        "bad.toml:9: operators.listen: a door off loopback needs at least one [[operators.token]]",
+        "source `zab`: kind: `zabix` is not known",
+        "bad.toml:20: source.rate: invalid value: integer `-5`, expected a whole number that is not",
+        "two sources have the name `zab`",
+        "bad.toml:23: route `a`: match: `hots`",
+        "bad.toml:24: route.came_and_went: unknown word `perhaps`",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
     let told = check(
         "[http]\nlisten = \"0.0.0.0:0\"\nplaintext = true\n[[source]]\nname = \"z\"\n\
          kind = \"zabbix\"\n[[source.credentials]]\ntype = \"bearer\"\n\
@@ -320,6 +347,22 @@ fn notify_keeps_what_it_cannot_deliver_and_delivers_in_order() {
     }
     let flush = notify(dir.path(), nobody, &["--flush"]);
     assert_eq!(flush.status.code(), Some(1), "something still waits");
+    let told = String::from_utf8(flush.stderr).unwrap();
+    assert!(
+        told.contains("2 wait in the spool: Connection refused"),
+        "{told}"
+    );
+    // A verb says as much, and where it looked.
+    let verb = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+        .args(["incidents", "--data-dir", "/nowhere"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(verb.stderr).unwrap();
+    assert!(
+        told.contains("the daemon at /nowhere cannot be reached: no connection: No such file")
+            && told.contains("--data-dir"),
+        "{told}"
+    );
     let daemon = Daemon::start(dir.path());
     // Entries carry the door they were meant for; a later call delivers them there.
     let url = daemon.url("http");
@@ -387,10 +430,40 @@ fn what_cannot_be_read_waits_for_a_person() {
     assert!(good && shown.contains("gibberish"), "{shown}");
     let (good, told) = daemon.verb(&["quarantine", "replay", &seq]);
     assert!(!good && told.contains("still not readable"), "{told}");
+    // A second one like it is of the same ticket, which lives as long as one of them waits.
+    let gibberish = || {
+        daemon
+            .ask("http", "POST", "/hooks/zabbix", "gibberish")
+            .unwrap()
+            .0
+    };
+    assert_eq!(gibberish(), 200);
+    let waiting = || -> Vec<Value> {
+        let (_, listed) = daemon.verb(&["quarantine", "list", "--json"]);
+        serde_json::from_str(&listed).unwrap()
+    };
+    until("both wait", || waiting().len() == 2);
+    let other = waiting()[1]["seq"].to_string();
     let (good, _) = daemon.verb(&["quarantine", "drop", &seq, "noise"]);
     assert!(good);
-    let (_, listed) = daemon.verb(&["quarantine", "list", "--json"]);
-    assert_eq!(listed.trim(), "[]");
+    assert_eq!(waiting().len(), 1);
+    assert_eq!(daemon.tickets()[0]["status"], "new");
+    let (good, told) = daemon.verb(&["quarantine", "drop", &seq]);
+    assert!(!good && told.contains("dropped by"), "{told}");
+    let (good, told) = daemon.verb(&["quarantine", "drop", "77"]);
+    assert!(!good && told.contains("77 is not in quarantine"), "{told}");
+    assert!(daemon.verb(&["quarantine", "drop", &other]).0);
+    // The verb alone lists.
+    let (good, listed) = daemon.verb(&["quarantine"]);
+    assert!(good && !listed.contains("gibberish"), "{listed}");
+    daemon.until("the ticket is over", |tickets| {
+        tickets.len() == 1 && tickets[0]["status"] == "resolved"
+    });
+    // What comes after that is never filed away unseen.
+    assert_eq!(gibberish(), 200);
+    daemon.until("the ticket is open again", |tickets| {
+        tickets.len() == 1 && tickets[0]["status"] != "resolved"
+    });
 }
 
 #[test]

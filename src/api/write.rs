@@ -3,8 +3,8 @@
 
 use super::door::{Caller, Held, admin};
 use super::read::{path_id, thing};
-use super::{Accepted, Answer, Api, Failure, silencing, wrong};
-use crate::engine::state::Audit;
+use super::{Accepted, Answer, Api, Failure, absent, silencing, wrong};
+use crate::engine::state::{Audit, Quarantined};
 use crate::limits;
 use crate::model::command::{PersonRequest, RequestKind};
 use crate::model::{
@@ -189,6 +189,7 @@ pub(super) async fn on_quarantined(
         },
         "drop" => {
             let why: Why = body(&bytes)?;
+            waits_in_quarantine(&api, seq)?;
             let command = Command::DropQuarantined {
                 seq,
                 text: why.text,
@@ -198,6 +199,21 @@ pub(super) async fn on_quarantined(
         other => Err(wrong(format!(
             "`{other}` is not known; expected replay or drop"
         ))),
+    }
+}
+
+/// A number that is mistyped, or was handled by a colleague, is told and not noted as done.
+fn waits_in_quarantine(api: &Api, seq: u64) -> Result<(), Failure> {
+    let key = format!("{seq:020}");
+    if thing::<Quarantined>(api, "quarantine", &key)?.is_none() {
+        return Err(absent(format!("{seq} is not in quarantine")));
+    }
+    match thing::<String>(api, "quarantine_handled", &key)? {
+        Some(how) => {
+            let what = format!("{seq} does not wait any more: it was {how}");
+            Err(Failure(StatusCode::CONFLICT, what))
+        }
+        None => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! machine with a token.
 
 use super::{block_on, problems_found, say, token_of};
+use crate::trackers::client::reason_of;
 use reqwest::{Client, Method};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -62,12 +63,17 @@ impl Daemon {
             request = request.json(&body);
         }
         let answer = request.send().await.map_err(|error| {
-            let place = match &self.url {
-                Some(url) => url.clone(),
-                None => self.data_dir.display().to_string(),
-            };
-            let why = error.without_url();
-            format!("the daemon at {place} cannot be reached: {why:#}; is it running?")
+            let why = reason_of(&error);
+            match &self.url {
+                Some(url) => {
+                    format!("the daemon at {url} cannot be reached: {why}; is it running there?")
+                }
+                None => format!(
+                    "the daemon at {} cannot be reached: {why}; is it running, and is this its data \
+                     directory (--data-dir)?",
+                    self.data_dir.display()
+                ),
+            }
         })?;
         let good = answer.status().is_success();
         let text = answer.text().await.map_err(|error| error.to_string())?;

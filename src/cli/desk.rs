@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
     #[command(flatten)]
     daemon: Daemon,
 }
@@ -68,7 +68,12 @@ pub fn run(args: &Args) -> ExitCode {
     let act = |number: &u64, verb: &str, body: Value| {
         daemon.tell(&format!("/api/v1/desk/tickets/{number}/{verb}"), body)
     };
-    match &args.verb {
+    // Alone it lists, as `incidents` and `sources` do.
+    let listing = Verb::List {
+        state: "open".to_owned(),
+        json: false,
+    };
+    match args.verb.as_ref().unwrap_or(&listing) {
         Verb::List { state, json } => {
             let path = format!("/api/v1/desk/tickets?state={state}");
             let rows = daemon.list(&path, "tickets", "before");

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
     #[command(flatten)]
     daemon: Daemon,
 }
@@ -54,7 +54,13 @@ enum Verb {
 /// Works on notices.
 pub fn run(args: &Args) -> ExitCode {
     let daemon = &args.daemon;
-    match &args.verb {
+    // Alone it lists, as `incidents` and `sources` do.
+    let listing = Verb::List {
+        state: "open".to_owned(),
+        next_day: false,
+        json: false,
+    };
+    match args.verb.as_ref().unwrap_or(&listing) {
         Verb::List {
             state,
             next_day,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
     #[command(flatten)]
     daemon: Daemon,
 }
@@ -40,7 +40,9 @@ enum Verb {
 /// Looks at the outbox.
 pub fn run(args: &Args) -> ExitCode {
     let daemon = &args.daemon;
-    match &args.verb {
+    // Alone it lists, as `incidents` and `sources` do.
+    let listing = Verb::Show { json: false };
+    match args.verb.as_ref().unwrap_or(&listing) {
         Verb::Show { json } => {
             let rows = daemon.list("/api/v1/outbox", "outbox", "before");
             show(rows, *json, |rows| {

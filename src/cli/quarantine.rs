@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
     #[command(flatten)]
     daemon: Daemon,
 }
@@ -51,7 +51,12 @@ enum Verb {
 /// Looks at the quarantine.
 pub fn run(args: &Args) -> ExitCode {
     let daemon = &args.daemon;
-    match &args.verb {
+    // Alone it lists, as `incidents` and `sources` do.
+    let listing = Verb::List {
+        all: false,
+        json: false,
+    };
+    match args.verb.as_ref().unwrap_or(&listing) {
         Verb::List { all, json } => {
             let state = if *all { "all" } else { "waiting" };
             let path = format!("/api/v1/quarantine?state={state}");

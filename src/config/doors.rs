@@ -44,8 +44,8 @@ pub(super) fn check(file: &ConfigFile, problems: &mut Vec<Problem>) {
         }
         if open && name == "operators" && file.operators.token.is_empty() {
             problems.push(Problem::of(
-                "operators.token",
-                "a door off loopback needs at least one token",
+                "operators.listen",
+                "a door off loopback needs at least one [[operators.token]]",
             ));
         }
     }

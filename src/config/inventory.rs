@@ -35,7 +35,8 @@ pub fn read_inventory(names: &[String], folder: &Path) -> InventoryFiles {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) => {
-                found.wrong(&shown, format!("cannot be read: {error}"));
+                let what = format!("{shown} cannot be read: {error}");
+                found.wrong.push(Problem::of("inventory", what));
                 continue;
             }
         };

@@ -9,6 +9,7 @@ mod inventory;
 mod notices;
 mod pulled;
 pub mod read;
+mod refused;
 mod routes;
 mod sealing;
 pub mod sections;
@@ -152,7 +153,7 @@ pub fn load_with(
     if !problems.is_empty() {
         // One mistake does not hide what is wrong elsewhere.
         let further = sound.map(together).and_then(Result::err);
-        let of_its_own = |problem: &Problem| !read::may_follow(problem, &refused);
+        let of_its_own = |problem: &Problem| !refused::may_follow(problem, &refused);
         problems.extend(further.into_iter().flatten().filter(of_its_own));
         return Err(problems);
     }

@@ -4,6 +4,7 @@
 //! is refused is noted and taken out, and the rest is tried again, so that one mistake does not
 //! hide the next.
 
+use super::refused::Refused;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -65,8 +66,8 @@ pub(super) struct Content {
     pub table: toml::Table,
     /// Without what is refused, so that the rest can be looked at; none: it is no TOML.
     pub sound: Option<toml::Table>,
-    /// The keys, with their tables, of what is known and was refused.
-    pub refused: Vec<Vec<String>>,
+    /// What is known and was refused.
+    pub refused: Vec<Refused>,
 }
 
 /// The content of one file and everything that is wrong with it for the type `T`. Secrets are
@@ -125,7 +126,11 @@ pub(super) fn file<T: DeserializeOwned>(
             taken_out.push(key.clone());
         }
         if !error.message().starts_with("unknown field") {
-            refused.extend(place.as_deref().map(keys_of));
+            refused.extend(
+                place
+                    .as_deref()
+                    .map(|place| Refused::at(tree.get_ref(), place)),
+            );
         }
         let removed = place.is_some_and(|place| remove(tree.get_mut(), &place));
         if !removed {
@@ -141,33 +146,12 @@ pub(super) fn file<T: DeserializeOwned>(
     (content, problems)
 }
 
-/// Whether a problem may be there only because something else was refused.
-pub(super) fn may_follow(problem: &Problem, refused: &[Vec<String>]) -> bool {
-    let words: Vec<&str> = problem
-        .what
-        .split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')))
-        .collect();
-    refused.iter().any(|path| {
-        let Some((section, inside)) = path.split_first() else {
-            return true;
-        };
-        problem.key.starts_with(section.as_str())
-            || inside.iter().any(|key| words.contains(&key.as_str()))
-    })
-}
-
-fn keys_of(path: &[Step]) -> Vec<String> {
-    let keys = path.iter().filter_map(|step| match step {
-        Step::Key(key) => Some(key.clone()),
-        Step::Place(_) => None,
-    });
-    keys.collect()
-}
-
 /// One step into the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
+    /// A key of a table.
     Key(String),
+    /// A place in a list.
     Place(usize),
 }
 
@@ -287,7 +271,9 @@ pub(super) fn locate(problem: &mut Problem, texts: &[(String, String)]) {
             continue;
         };
         let (depth, span) = descend(tree.get_ref(), &path);
-        if depth > deepest {
+        // A key outside of all tables is found where it stands; a table's own line would mislead.
+        let alone = depth == 1 && path.len() == 1 && is_plain(tree.get_ref(), &path);
+        if depth > deepest || alone {
             deepest = depth;
             name.clone_into(&mut problem.file);
             problem.line = line_of(text, span);
@@ -333,6 +319,15 @@ fn locate_entry(problem: &mut Problem, texts: &[(String, String)]) -> bool {
     false
 }
 
+fn is_plain(table: &DeTable, path: &[&str]) -> bool {
+    let first = path.first().and_then(|first| table.get(*first));
+    first.is_some_and(|value| match value.get_ref() {
+        DeValue::Table(_) => false,
+        DeValue::Array(items) => !items.iter().any(|item| item.get_ref().is_table()),
+        _ => true,
+    })
+}
+
 /// How many steps of a path a table has, and where the last of them is.
 fn descend(table: &DeTable, path: &[&str]) -> (usize, Option<Range<usize>>) {
     let Some((first, rest)) = path.split_first() else {
@@ -360,7 +355,7 @@ fn told(message: &str) -> String {
         .iter()
         .find_map(|start| message.strip_prefix(start));
     let Some((name, expected)) = unknown.and_then(|rest| rest.split_once('`')) else {
-        return message.to_owned();
+        return plain(message);
     };
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let nearest = nearest(name, &known, ALIKE);
@@ -377,6 +372,24 @@ fn told(message: &str) -> String {
         None if known.is_empty() => format!("{what} `{name}`; none is known here"),
         None => format!("{what} `{name}`; known here: {listed}"),
     }
+}
+
+/// The library's words where they leave open what was expected.
+fn plain(message: &str) -> String {
+    let like = match message {
+        "invalid socket address syntax" => "expected like `127.0.0.1:8480`, with a port",
+        "invalid IP address syntax" => "expected like `192.0.2.0/24`",
+        _ => {
+            let whole = ["u8", "u16", "u32", "u64", "usize"];
+            let found = message.rsplit_once(", expected ");
+            let found = found.filter(|(_, expected)| whole.contains(expected));
+            return found.map_or_else(
+                || message.to_owned(),
+                |(what, _)| format!("{what}, expected a whole number that is not negative"),
+            );
+        }
+    };
+    format!("{message}; {like}")
 }
 
 /// The known name that is most like this one, if it is alike enough.
@@ -540,15 +553,6 @@ mod tests {
         assert_eq!(place("route `b`", "match: no such field"), 5);
         assert_eq!(place("rule", "rule 1 `r`: nothing is asked"), 6);
         assert_eq!(place("route `c`", "is not there"), 0);
-    }
-
-    #[test]
-    fn what_may_follow_from_something_refused_is_known() {
-        let refused = [vec!["source".to_owned(), "credentials".to_owned()]];
-        let follows = |key: &str, what: &str| may_follow(&Problem::of(key, what), &refused);
-        assert!(follows("source `a`", "kind is not known"));
-        assert!(follows("http.listen", "no source has credentials"));
-        assert!(!follows("route `a`", "tracker `x` is not configured"));
     }
 
     #[test]

@@ -345,6 +345,7 @@ impl Engine {
         self.found_no_longer(id);
         self.close_cases(id);
         self.forget_mark(id);
+        self.forget_unread(id);
         self.decide(id, Reason::ReopenWindowOver, "The reopen window is over.");
         self.state.dirty.closed.push(id);
         for alert in self.state.members.remove(&id).unwrap_or_default() {

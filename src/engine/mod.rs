@@ -40,6 +40,7 @@
 //! | `rebuild`, `rebuild_cases` | what comes back out of open tickets when the store was lost |
 //! | `words` | what people write by mail: answers to tickets, requests, questions |
 //! | `receipt` | that a person's mail is heard once, and who is told its number |
+//! | `quarantine` | what could not be read, and when its ticket is over |
 //! | `people` | what operators and people in trackers do |
 //! | `answers` | what staff say by mail or in a tracker's field beside plain words |
 //! | `moments` | what falls due of clocks, told once each |
@@ -85,6 +86,7 @@ mod occurrences;
 mod overlaps;
 mod paging;
 mod people;
+mod quarantine;
 mod quiet;
 mod rebuild;
 mod rebuild_cases;

@@ -164,6 +164,11 @@ impl Engine {
                     .tickets
                     .get_mut(ticket)
                     .ok_or_else(|| format!("no {ticket}"))?;
+                if entry.trouble.is_none() && !entry.has_work() {
+                    return Err(format!(
+                        "{ticket} waits for nothing: `outbox show` lists what does"
+                    ));
+                }
                 entry.trouble = Some(crate::model::ticket::Trouble {
                     reason: format!("given up by {author}: {text}"),
                     attempts: 0,
@@ -175,7 +180,11 @@ impl Engine {
             }
             Command::CloseAlert { alert } => self.end_alert(*alert),
             Command::DropQuarantined { seq, text } => {
-                self.quarantine_handled(*seq, &format!("dropped by {author}: {text}"));
+                let why = match text.as_str() {
+                    "" => String::new(),
+                    text => format!(": {text}"),
+                };
+                self.quarantine_handled(*seq, &format!("dropped by {author}{why}"));
                 Ok(format!("{seq} dropped"))
             }
             Command::RetryNotice { notice } => self.retry_notice(*notice),

@@ -9,10 +9,39 @@ use crate::model::{IncidentId, PersonRequest, RequestKind};
 impl Engine {
     /// A person's request, with what came of it for people.
     pub(super) fn request(&mut self, author: &str, request: &PersonRequest) -> String {
-        match self.take_request(author, request, "") {
+        let unknown = self.unknown_in(request);
+        let done = match self.take_request(author, request, "") {
             (id, true) => format!("joined {id}"),
             (id, false) => format!("opened {id}"),
+        };
+        done + &unknown
+    }
+
+    /// What a person may have mistyped. The request counts all the same: whoever reports may be new.
+    fn unknown_in(&self, request: &PersonRequest) -> String {
+        let inventory = &self.decisions.inventory;
+        if inventory.is_empty() {
+            return String::new();
         }
+        let mut contracts = self.decisions.sla.contracts.values();
+        let known = inventory
+            .account_names()
+            .any(|name| name == request.account)
+            || contracts.any(|contract| contract.accounts.contains(&request.account));
+        let mut told = String::new();
+        if !known {
+            told += &format!(
+                "; no account `{}` is known: is it written like that?",
+                request.account
+            );
+        }
+        if let Some(service) = &request.service
+            && inventory.service(service).is_none()
+        {
+            told +=
+                &format!("; the inventory has no service `{service}`: is it written like that?");
+        }
+        told
     }
 
     /// A person's request joins the open incident that hits its service (`true`); else it is one

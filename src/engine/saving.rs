@@ -305,6 +305,11 @@ impl Engine {
                         .to_list
                         .extend(key.parse::<IncidentId>().map(|id| (id, due)));
                 }
+                "unread" => {
+                    let id = IncidentId(key.parse().unwrap_or_default());
+                    let unread = decode("messages in quarantine", value)?;
+                    state.unread.insert(id, unread);
+                }
                 "healthy" => {
                     state.healthy.insert(key.clone());
                 }

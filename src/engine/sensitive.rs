@@ -89,28 +89,24 @@ impl Engine {
 
     /// A command for the audit: words about something sensitive are left out.
     pub(super) fn audited(&self, command: &Command) -> String {
-        let about = match command {
+        let mut told = command.clone();
+        let (about, words) = match &mut told {
             Command::Request(request) if request.sensitive => {
-                return format!("Request {WITHHELD}");
+                WITHHELD.clone_into(&mut request.summary);
+                return told.to_string();
             }
-            Command::Promise { incident, .. }
-            | Command::Note { incident, .. }
-            | Command::Resolve { incident, .. }
-            | Command::SetSeverity { incident, .. } => *incident,
-            _ => return format!("{command:?}"),
+            Command::Promise { incident, text, .. }
+            | Command::Note { incident, text, .. }
+            | Command::Resolve { incident, text, .. }
+            | Command::SetSeverity { incident, text, .. }
+            | Command::MarkSecurity { incident, text } => (*incident, text),
+            _ => return told.to_string(),
         };
         let about = self.state.survivor(about);
-        if self
-            .state
-            .incidents
-            .get(&about)
-            .is_some_and(|i| i.sensitive)
-        {
-            let word = format!("{command:?}");
-            let word = word.split([' ', '{', '(']).next().unwrap_or_default();
-            format!("{word} {about} {WITHHELD}")
-        } else {
-            format!("{command:?}")
+        let incident = self.state.incidents.get(&about);
+        if incident.is_some_and(|incident| incident.sensitive) {
+            WITHHELD.clone_into(words);
         }
+        told.to_string()
     }
 }

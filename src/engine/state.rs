@@ -282,6 +282,8 @@ pub struct State {
     pub held_back: BTreeSet<IncidentId>,
     /// Those of them that the list does not name yet, and when it will.
     pub to_list: BTreeMap<IncidentId, Time>,
+    /// Messages in quarantine that nobody handled, by the incident that tells of them.
+    pub unread: BTreeMap<IncidentId, Vec<u64>>,
     /// Incidents that came out of their tickets, whose severity stands as it was found there.
     pub rebuilt: BTreeSet<IncidentId>,
     /// Open incidents that a person reported.

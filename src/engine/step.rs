@@ -1,11 +1,9 @@
 //! One input after the other: which part it concerns, and the deadlines that come before it.
 
 use super::Engine;
-use super::state::{Audit, Quarantined, Wake};
+use super::state::{Audit, Wake};
 use crate::model::incident::{Effect, IncidentState};
-use crate::model::input::{
-    Generation, GenerationOf, HEARTBEAT, Message, OWN_SOURCE, Seen, Undecoded,
-};
+use crate::model::input::{Generation, GenerationOf, HEARTBEAT, Message, Seen};
 use crate::model::reason::{Outcome, Reason};
 use crate::model::{AlertId, AlertState, Category, Command, Input, Sequenced, Severity, Time};
 
@@ -146,54 +144,6 @@ impl Engine {
         seen.events += 1;
         self.state.dirty.sources.insert(source);
         self.out.outcomes.push((name.to_owned(), outcome));
-    }
-
-    fn apply_undecoded(&mut self, seq: u64, undecoded: &Undecoded) {
-        let source = self.state.intern(&undecoded.source);
-        self.source_spoke(source);
-        if let Some(seen) = self.state.sources.get_mut(&source) {
-            seen.quarantined += 1;
-        }
-        let quarantined = Quarantined {
-            seq,
-            at: self.state.now,
-            source: undecoded.source.clone(),
-            sender: undecoded.sender.clone(),
-            reason: undecoded.reason.clone(),
-            summary: undecoded.summary.clone(),
-            handled: String::new(),
-            sensitive: undecoded.sensitive,
-        };
-        self.save_thing("quarantine", format!("{seq:020}"), &quarantined);
-        let group =
-            super::correlate::group_hash(&["quarantine", &undecoded.source, &undecoded.group]);
-        let (reason, summary) = if undecoded.sensitive {
-            (super::sensitive::WITHHELD, super::sensitive::WITHHELD)
-        } else {
-            (undecoded.reason.as_str(), undecoded.summary.as_str())
-        };
-        let text = format!("Message {seq} waits in quarantine: {reason}");
-        if let Some(id) = self.state.by_group.get(&group).copied() {
-            self.state.tell(id, Reason::Quarantined, text);
-            self.state.touch_incident(id);
-            return;
-        }
-        let title = format!(
-            "In quarantine from {}: {}",
-            undecoded.source,
-            crate::model::text::bounded(summary, 120)
-        );
-        let id = self.open_own(&title, &text, Reason::Quarantined, source);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.group = Some(group);
-            incident.needs_triage = true;
-        }
-        self.state.by_group.insert(group, id);
-    }
-
-    /// Marks a quarantined message as handled. Its incident is ended by a person.
-    pub(super) fn quarantine_handled(&mut self, seq: u64, how: &str) {
-        self.save_thing("quarantine_handled", format!("{seq:020}"), &how.to_owned());
     }
 
     fn apply_seen(&mut self, seen: &Seen) {
@@ -343,30 +293,6 @@ impl Engine {
             }
             self.state.rewake(Some(old), Some(new), Wake::Hold(id));
             self.state.touch_incident(id);
-        }
-    }
-
-    fn apply_poisoned(&mut self, seq: u64, reason: &str) {
-        let quarantined = Quarantined {
-            seq,
-            at: self.state.now,
-            source: OWN_SOURCE.to_owned(),
-            sender: "engine".to_owned(),
-            reason: reason.to_owned(),
-            summary: format!("Journal entry {seq} could not be applied"),
-            handled: String::new(),
-            sensitive: false,
-        };
-        self.save_thing("quarantine", format!("{seq:020}"), &quarantined);
-        let source = self.state.intern(OWN_SOURCE);
-        let text = format!(
-            "Journal entry {seq} could not be applied and was set aside: {reason}. \
-             See `alertbridge quarantine show {seq}`."
-        );
-        let title = format!("Journal entry {seq} could not be applied");
-        let id = self.open_own(&title, &text, Reason::Poisoned, source);
-        if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.needs_triage = true;
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod cap;
 mod moved;
+mod quarantine;
 
 struct Story {
     engine: Engine,
@@ -430,7 +431,14 @@ fn delivery_reports_end_the_work() {
     }));
     let ticket = story.engine.state.tickets.values().next().unwrap();
     assert!(!ticket.has_work());
+    let ticket = ticket.id;
     assert_eq!(story.engine.state.by_remote.len(), 1);
+    // A number that is mistyped gives nothing up.
+    let text = String::new();
+    let refused = story
+        .engine
+        .obey("ana", &Command::DropTicket { ticket, text });
+    assert!(refused.unwrap_err().contains("waits for nothing"));
 }
 
 /// A state saved after every step and loaded again, at any point, goes on as if nothing happened.

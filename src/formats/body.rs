@@ -114,6 +114,32 @@ fn too_deep() -> Undecodable {
     ))
 }
 
+/// What a body costs once it is taken apart, about: each value 1, each object or XML element 8.
+pub fn weight(text: &[u8]) -> usize {
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    if !matches!(first, Some(b'{' | b'[')) {
+        let each = |byte: &u8| match byte {
+            b'<' => 8,
+            b'&' | b'\n' => 2,
+            _ => 0,
+        };
+        return text.iter().map(each).sum();
+    }
+    let (mut weight, mut quoted, mut escaped) = (0, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' => weight += 8,
+            b',' | b'[' => weight += 1,
+            _ => {}
+        }
+    }
+    weight
+}
+
 /// Deepest nesting of brackets outside strings.
 pub fn json_depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0usize, 0usize);

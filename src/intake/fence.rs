@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 const SLOTS: u16 = 1024;
 const SLOT_BYTES: u64 = 16;
@@ -34,7 +35,7 @@ pub struct Fence {
     marks: Option<Marks>,
     free: Mutex<Vec<u16>>,
     suspects: Suspects,
-    slow: Arc<tokio::sync::Semaphore>,
+    slow: Arc<Semaphore>,
     budget: Duration,
 }
 
@@ -45,7 +46,7 @@ impl Fence {
             marks: None,
             free: Mutex::default(),
             suspects: Suspects::default(),
-            slow: Arc::new(tokio::sync::Semaphore::new(limits::DECODE_SLOW_MAX)),
+            slow: Arc::new(Semaphore::new(limits::DECODE_SLOW_MAX)),
             budget: Duration::from_secs(limits::DECODE_SECONDS),
         }
     }
@@ -102,34 +103,40 @@ impl Fence {
     }
 
     /// Decodes on a thread of its own within the time budget; a decoder that goes on after it is
-    /// left behind, and only a few may be left behind at once.
+    /// left behind, and only a few may be left behind at once. What is large waits for others that
+    /// are large: taken apart it needs many times its size.
     pub async fn decode_apart(
         self: &Arc<Fence>,
         sender: &str,
         bytes: bytes::Bytes,
         decode: impl FnOnce(&[u8]) -> Tried + Send + 'static,
     ) -> Tried {
-        let late = || {
-            let seconds = self.budget.as_secs_f32();
-            let reason = format!("decoding took longer than {seconds} s and was given up");
-            (sender.to_owned(), Err(Undecodable::because(reason)))
+        let refused = |reason: String| (sender.to_owned(), Err(Undecodable::because(reason)));
+        let share = (bytes.len() >> 20).clamp(1, limits::DECODE_SLOW_MAX);
+        let permit = self.slow.clone().acquire_many_owned(share as u32);
+        let longest = Duration::from_secs(limits::DECODE_WAIT_SECONDS);
+        let Ok(Ok(mut permit)) = tokio::time::timeout(longest, permit).await else {
+            let seconds = limits::DECODE_WAIT_SECONDS;
+            let reason = "other large messages were decoded";
+            return refused(format!("{reason} for over {seconds} s; replay it"));
         };
-        let permit = self.slow.clone().acquire_owned();
-        let Ok(Ok(permit)) = tokio::time::timeout(self.budget, permit).await else {
-            return late();
-        };
-        let (fence, name) = (self.clone(), sender.to_owned());
+        let large = Arc::new(Mutex::new(permit.split(share - 1)));
+        let (fence, name, held) = (self.clone(), sender.to_owned(), large.clone());
         let work = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _permits = (permit, held);
             fence.decode(&name, &bytes, || decode(&bytes))
         });
         match tokio::time::timeout(self.budget, work).await {
             Ok(Ok(tried)) => tried,
-            Ok(Err(_)) => (
-                sender.to_owned(),
-                Err(Undecodable::because("the decoder was interrupted")),
-            ),
-            Err(_) => late(),
+            Ok(Err(_)) => refused("the decoder was interrupted".to_owned()),
+            Err(_) => {
+                // Left behind it counts as one, so that few of them keep nobody out.
+                large.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let seconds = self.budget.as_secs_f32();
+                refused(format!(
+                    "decoding took longer than {seconds} s and was given up"
+                ))
+            }
         }
     }
 
@@ -284,6 +291,28 @@ mod tests {
             })
             .await;
         assert!(tried.unwrap_err().reason.contains("took longer than"));
+        drop(go);
+    }
+
+    #[tokio::test]
+    async fn what_is_large_is_decoded_one_after_the_other_and_given_up_leaves_room() {
+        let fence = Arc::new(Fence::without_marks().with_budget(Duration::from_millis(200)));
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let large = || bytes::Bytes::from(vec![b' '; 10 << 20]);
+        let stuck = fence.decode_apart("x", large(), move |_| {
+            let _ = wait.recv();
+            good()
+        });
+        let watched = fence.clone();
+        let seen = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            watched.slow.available_permits()
+        };
+        let ((_, tried), free) = tokio::join!(stuck, seen);
+        assert_eq!(free, limits::DECODE_SLOW_MAX - 10, "no room for a second");
+        assert!(tried.unwrap_err().reason.contains("took longer than"));
+        assert_eq!(fence.slow.available_permits(), limits::DECODE_SLOW_MAX - 1);
+        assert!(fence.decode_apart("x", large(), |_| good()).await.1.is_ok());
         drop(go);
     }
 

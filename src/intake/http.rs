@@ -9,7 +9,7 @@ mod admission;
 use super::accept::{Delivery, Intake, summary_of};
 use super::answers::{Answer, Answers, Refusal, Route};
 use super::auth;
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Room, Taken};
 use super::listener::{Door, Peer, Stream};
 use super::native;
 use super::patient::Patient;
@@ -61,6 +61,10 @@ pub struct HttpSettings {
     pub tracker_hooks: HookTaker,
     /// Largest body on the wire and after decompression.
     pub body_bytes_max: usize,
+    /// Most bytes of large bodies in memory at once.
+    pub bodies_bytes_max: usize,
+    /// Longest time a request waits for room for its body.
+    pub room_time: Duration,
     /// Time for a head.
     pub head_time: Duration,
     /// Time for a body.
@@ -80,6 +84,8 @@ impl Default for HttpSettings {
             opsgenie_source: "opsgenie".to_owned(),
             tracker_hooks: HookTaker::default(),
             body_bytes_max: limits::HTTP_BODY_BYTES_MAX,
+            bodies_bytes_max: limits::HTTP_BODIES_BYTES_MAX,
+            room_time: Duration::from_secs(limits::HTTP_ROOM_SECONDS),
             head_time: Duration::from_secs(limits::HTTP_HEADER_SECONDS),
             body_time: Duration::from_secs(limits::HTTP_BODY_SECONDS),
             idle_time: Duration::from_secs(limits::HTTP_IDLE_SECONDS),
@@ -95,6 +101,7 @@ pub struct HttpDoor {
     pace: Limiter,
     strangers: Limiter,
     sns: SnsTrust,
+    room: Room,
 }
 
 /// A request that is being served.
@@ -122,6 +129,7 @@ impl HttpDoor {
         fetch: Arc<dyn Fetch>,
     ) -> Arc<HttpDoor> {
         Arc::new(HttpDoor {
+            room: Room::new(settings.bodies_bytes_max, settings.room_time),
             intake,
             answers,
             settings,
@@ -162,7 +170,9 @@ impl HttpDoor {
         if method == "GET" && !matches!(route, Route::Hook | Route::Opsgenie) {
             return self.refuse(route, 405, Refused::Malformed, "this path takes POST");
         }
-        let body = match self.body(body, &head.headers).await {
+        // Held until the answer is known: decoding and storing need the bytes as well.
+        let mut taken = self.room.taken();
+        let body = match self.body(body, &head.headers, &mut taken).await {
             Ok(body) => body,
             Err(error) => return self.refuse_body(route, &error),
         };
@@ -194,13 +204,18 @@ impl HttpDoor {
         }
     }
 
-    async fn body(&self, body: Incoming, headers: &hyper::HeaderMap) -> Result<Bytes, BodyError> {
+    async fn body(
+        &self,
+        body: Incoming,
+        headers: &hyper::HeaderMap,
+        taken: &mut Taken<'_>,
+    ) -> Result<Bytes, BodyError> {
         let bytes_max = self.settings.body_bytes_max;
-        let bytes = body::collect(body, bytes_max, self.settings.body_time).await?;
+        let bytes = body::collect(body, bytes_max, self.settings.body_time, taken).await?;
         let encoding = headers
             .get(hyper::header::CONTENT_ENCODING)
             .and_then(|value| value.to_str().ok());
-        body::decompress(bytes, encoding, bytes_max)
+        body::decompress(bytes, encoding, bytes_max, taken).await
     }
 
     async fn take(
@@ -246,6 +261,11 @@ impl HttpDoor {
                 limits::JSON_DEPTH_MAX
             );
             return self.refuse(route, 400, Refused::Malformed, &reason);
+        }
+        if body::is_too_heavy(&served.bytes) {
+            let reason = "the body holds more objects and values than can be taken at once; \
+                          send fewer alerts in one message";
+            return self.refuse(route, 413, Refused::TooLarge, reason);
         }
         if let Some(beat) = self.heartbeat(route, &source, &served.request) {
             return self.beaten(&beat, served).await;
@@ -411,6 +431,10 @@ impl HttpDoor {
             BodyError::TooSlow(_) => (408, Refused::TooSlow),
             BodyError::Broken(_) => (400, Refused::Malformed),
             BodyError::Encoding(_) => (415, Refused::Malformed),
+            BodyError::NoRoom => {
+                self.intake.metrics.refused("http", Refused::NoRoom);
+                return self.unavailable(route, &error.to_string());
+            }
         };
         self.refuse(route, status, why, &error.to_string())
     }

@@ -81,6 +81,8 @@ pub enum Refused {
     StoreUnavailable,
     /// The backlog of the source is full.
     BacklogFull,
+    /// Large bodies of others take all the memory that there is for them.
+    NoRoom,
     /// Too many connections of one address.
     TooManyConnections,
     /// The TLS handshake failed.
@@ -89,13 +91,14 @@ pub enum Refused {
 
 impl Refused {
     /// Every kind, for zero initialisation.
-    pub const ALL: [Refused; 8] = [
+    pub const ALL: [Refused; 9] = [
         Refused::TooLarge,
         Refused::TooSlow,
         Refused::Malformed,
         Refused::Unknown,
         Refused::StoreUnavailable,
         Refused::BacklogFull,
+        Refused::NoRoom,
         Refused::TooManyConnections,
         Refused::Handshake,
     ];
@@ -109,6 +112,7 @@ impl Refused {
             Refused::Unknown => "unknown",
             Refused::StoreUnavailable => "store_unavailable",
             Refused::BacklogFull => "backlog_full",
+            Refused::NoRoom => "no_room",
             Refused::TooManyConnections => "too_many_connections",
             Refused::Handshake => "handshake",
         }

@@ -367,7 +367,8 @@ impl Inventory {
             .is_some_and(|accounts| accounts.iter().any(|of| of == account))
     }
 
-    fn service(&self, id: &str) -> Option<&[String]> {
+    /// The accounts that subscribe to a service; `None`: there is no such service.
+    pub fn service(&self, id: &str) -> Option<&[String]> {
         match &self.node(self.number_of(id)?)?.kind {
             NodeKind::Service { accounts, .. } => Some(accounts),
             NodeKind::Element | NodeKind::Group { .. } => None,

@@ -4,6 +4,7 @@ use super::id::{AlertId, IncidentId, NoticeId, SecurityId, SilenceId, TicketId, 
 use super::severity::{Category, Severity};
 use super::time::Time;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What a person at the operators' door may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -210,6 +211,166 @@ pub enum Command {
     },
 }
 
+/// In plain words, as the audit tells it.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Request(request) => request.fmt(f),
+            Command::Silence { .. }
+            | Command::EndSilence { .. }
+            | Command::OpenWindow { .. }
+            | Command::EndWindow { .. } => self.tell_quiet(f),
+            Command::Promote { route } => write!(f, "promote route `{route}`"),
+            Command::Adopt {
+                incident,
+                tracker,
+                key,
+            } => write!(f, "adopt ticket {key} of `{tracker}` for {incident}"),
+            Command::RetryTicket { ticket } => write!(f, "retry {ticket}"),
+            Command::DropTicket { ticket, text } => told(f, &format!("drop {ticket}"), text),
+            Command::CloseAlert { alert } => write!(f, "end {alert}"),
+            Command::DropQuarantined { seq, text } => {
+                told(f, &format!("drop message {seq} from quarantine"), text)
+            }
+            Command::Desk { number, text } => told(f, &format!("desk ticket {number}"), text),
+            Command::RetryNotice { notice } => write!(f, "retry {notice}"),
+            Command::DropNotice { notice, text } => told(f, &format!("drop {notice}"), text),
+            Command::MarkSecurity { incident, text } => {
+                told(f, &format!("mark {incident} as a matter of security"), text)
+            }
+            Command::ReleaseSecurity { security, text } => {
+                told(f, &format!("release {security}"), text)
+            }
+            Command::DropSecurity { security, text } => told(f, &format!("drop {security}"), text),
+            Command::Acknowledge { .. }
+            | Command::Assign { .. }
+            | Command::Wait { .. }
+            | Command::Promise { .. }
+            | Command::Note { .. }
+            | Command::Resolve { .. }
+            | Command::Reopen { .. }
+            | Command::SetSeverity { .. }
+            | Command::SetCategory { .. }
+            | Command::Escalate { .. } => self.tell_incident(f),
+        }
+    }
+}
+
+impl Command {
+    fn tell_incident(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Acknowledge { incident } => write!(f, "acknowledge {incident}"),
+            Command::Assign { incident, owner } if owner.is_empty() => {
+                write!(f, "give {incident} back")
+            }
+            Command::Assign { incident, owner } => write!(f, "assign {incident} to `{owner}`"),
+            Command::Wait {
+                incident,
+                contract,
+                waiting,
+            } => {
+                let wait = if *waiting { "wait" } else { "wait no longer" };
+                write!(f, "{wait} for the customer of {incident}")?;
+                match contract {
+                    Some(contract) => write!(f, ", contract `{contract}` alone"),
+                    None => Ok(()),
+                }
+            }
+            Command::Promise { incident, at, text } => {
+                let what = format!("promise the next update of {incident} for {at}");
+                told(f, &what, text)
+            }
+            Command::Note {
+                incident,
+                text,
+                public,
+            } => {
+                let note = if *public { "public note" } else { "note" };
+                told(f, &format!("{note} on {incident}"), text)
+            }
+            Command::Resolve {
+                incident,
+                false_alarm,
+                text,
+            } => {
+                let how = if *false_alarm {
+                    " as a false alarm"
+                } else {
+                    ""
+                };
+                told(f, &format!("resolve {incident}{how}"), text)
+            }
+            Command::Reopen { incident } => write!(f, "reopen {incident}"),
+            Command::SetSeverity {
+                incident,
+                severity: Some(severity),
+                text,
+            } => told(f, &format!("set {incident} to {severity}"), text),
+            Command::SetSeverity { incident, text, .. } => {
+                told(f, &format!("lift the severity set on {incident}"), text)
+            }
+            Command::SetCategory { incident, category } => {
+                write!(f, "set the category of {incident} to {}", category.word())
+            }
+            Command::Escalate { incident, reason } => {
+                told(f, &format!("escalate {incident}"), reason)
+            }
+            // All others are told where the command is.
+            _ => Ok(()),
+        }
+    }
+
+    fn tell_quiet(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Silence {
+                matchers,
+                reason,
+                until,
+                holds_s1,
+            } => {
+                let all = if *holds_s1 { ", also a proven S1," } else { "" };
+                let what = format!("silence {}{all} until {until}", matchers.join(" "));
+                told(f, &what, reason)
+            }
+            Command::EndSilence { silence } => write!(f, "end {silence}"),
+            Command::OpenWindow {
+                matchers,
+                reason,
+                starts_at,
+                ends_at,
+            } => {
+                let on = matchers.join(" ");
+                told(
+                    f,
+                    &format!("window on {on} from {starts_at} until {ends_at}"),
+                    reason,
+                )
+            }
+            Command::EndWindow { window } => write!(f, "end {window}"),
+            // All others are told where the command is.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What was said, and the words that came with it.
+fn told(f: &mut fmt::Formatter<'_>, what: &str, words: &str) -> fmt::Result {
+    match words {
+        "" => f.write_str(what),
+        words => write!(f, "{what}: {words}"),
+    }
+}
+
+impl fmt::Display for PersonRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of `{}`", self.kind.word(), self.account)?;
+        if let Some(service) = &self.service {
+            write!(f, " about `{service}`")?;
+        }
+        write!(f, ", reported at {}: {}", self.reported_at, self.summary)
+    }
+}
+
 /// A request that a person opens by the CLI, the desk's API or a mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonRequest {
@@ -241,4 +402,16 @@ pub enum RequestKind {
     Provisioning,
     /// A question.
     Inquiry,
+}
+
+impl RequestKind {
+    /// The word used in the API, by the CLI and in the audit.
+    pub const fn word(self) -> &'static str {
+        match self {
+            RequestKind::Outage => "outage",
+            RequestKind::Degradation => "degradation",
+            RequestKind::Provisioning => "provisioning",
+            RequestKind::Inquiry => "inquiry",
+        }
+    }
 }

@@ -328,7 +328,7 @@ pub fn secret_header(value: &str) -> Result<HeaderValue, String> {
 }
 
 /// The innermost cause, without the address: it may hold what is secret.
-fn reason_of(error: &reqwest::Error) -> String {
+pub fn reason_of(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
