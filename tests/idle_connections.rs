@@ -160,12 +160,12 @@ fn many_large_bodies_that_come_slowly_leave_memory_for_the_rest() {
         let line = metrics.lines().find_map(|line| line.strip_prefix(counted));
         line.map_or(0, |count| count.parse::<u64>().unwrap())
     };
+    let send = |mut stream: &TcpClient| {
+        // Who is refused before the end cannot go on.
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(&body);
+    };
     std::thread::scope(|scope| {
-        let send = |mut stream: &TcpClient| {
-            // Who is refused before the end cannot go on.
-            let _ = stream.write_all(head.as_bytes());
-            let _ = stream.write_all(&body);
-        };
         for stream in &streams {
             let send = &send;
             scope.spawn(move || send(stream));

@@ -69,7 +69,9 @@ fn a_thousand_mixed_alerts_add_up() {
         let text = daemon.metrics();
         let received = by_source(&text, "alertbridge_alerts_received_total");
         let outcomes = by_source(&text, "alertbridge_alerts_total");
-        received.values().sum::<u64>() == 1000 && received == outcomes
+        // On a slow machine the bridge has seen meanwhile how much it cannot read, and says so.
+        let own = received.get("alertbridge").copied().unwrap_or_default();
+        received.values().sum::<u64>() - own == 1000 && received == outcomes
     });
     let received = by_source(&daemon.metrics(), "alertbridge_alerts_received_total");
     for (source, count) in sent {
