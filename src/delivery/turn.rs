@@ -261,6 +261,17 @@ impl Worker {
             if twin.remote.key == remote.key || twin.fields.status.is_over() {
                 continue;
             }
+            // A search may show what was before it was closed, by a person or by an earlier look.
+            match self.call("read", self.tracker.read(&twin.remote)).await {
+                Called::Done(now) if now.fields.status.is_over() => continue,
+                // Merged by now.
+                Called::Done(now) if now.remote.key == remote.key => continue,
+                Called::Done(_) | Called::Refused { .. } => {}
+                Called::Unknown { .. } | Called::Later { .. } => {
+                    all = false;
+                    continue;
+                }
+            }
             let change = Change::CloseAsDuplicateOf(remote.clone());
             let closing = self.tracker.change(&twin.remote, &change);
             match self.call("close_twin", closing).await {

@@ -317,9 +317,7 @@ mod tests {
         assert!(!is_too_heavy(text.as_bytes()), "a text is one value");
         let alert = "{\"labels\":{\"alertname\":\"a\",\"instance\":\"i\",\"job\":\"j\",\"severity\":\
                      \"critical\"},\"annotations\":{\"summary\":\"s\"},\"startsAt\":\"2026-01-01T00:00:00Z\"},";
-        let storm = many(alert, limits::EVENTS_PER_MESSAGE_MAX);
-        assert!(!is_too_heavy(
-            many(&storm[1..storm.len() - 2], 4).as_bytes()
-        ));
+        let storm = many(alert, 4 * limits::EVENTS_PER_MESSAGE_MAX);
+        assert!(!is_too_heavy(storm.as_bytes()));
     }
 }

@@ -176,7 +176,8 @@ impl Storm {
         }
     }
 
-    /// Twins of requests that arrived twice are closed by the looks that follow.
+    /// Twins of requests that arrived twice are closed by the looks that follow, within ten minutes:
+    /// a slow tracker takes its time for thousands of looks.
     async fn wrong_in_the_end(
         &self,
         bridge: &Bridge,
@@ -185,7 +186,7 @@ impl Storm {
         let mut left = bridge.tickets();
         left.retain(|ticket| ticket.remote.is_some());
         let mut wrong = Vec::new();
-        for _ in 0..40 + 2 * index_lag().as_secs() {
+        for _ in 0..600 + 2 * index_lag().as_secs() {
             wrong.clear();
             let mut still = Vec::new();
             for ticket in left {
