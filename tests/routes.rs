@@ -154,7 +154,7 @@ tracker = "desk"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_incident_goes_to_several_trackers_and_keeps_its_routes() {
+async fn an_incident_goes_to_several_trackers() {
     let cases = Arc::new(Mutex::new(Vec::new()));
     let address = serve(cases.clone(), answer).await;
     let dir = tempfile::tempdir().unwrap();

@@ -14,6 +14,7 @@ use std::time::Duration;
 mod cap;
 mod moved;
 mod quarantine;
+mod routes;
 
 struct Story {
     engine: Engine,
