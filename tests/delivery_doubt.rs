@@ -14,6 +14,7 @@ use alertbridge::delivery::Worker;
 use alertbridge::model::Time;
 use alertbridge::model::severity::Severity;
 use alertbridge::model::ticket::{RemoteRef, TicketStatus, WantedTicket};
+use alertbridge::store::Journal;
 use alertbridge::trackers::Capabilities;
 use delivery_support::memory::{Memory, moved_to, remote};
 use delivery_support::{Bridge, now};
@@ -76,6 +77,27 @@ async fn what_shows_up_after_its_time_to_settle_is_closed_as_a_duplicate() {
     })
     .await;
     worker.abort();
+    is_closed_as_twin(&memory, &bridge);
+}
+
+/// The search of many trackers shows for a while what was: each look would close and tell it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_twin_that_a_search_still_shows_as_open_is_closed_once() {
+    let memory = Arc::new(memory(1));
+    memory.stale.store(true, Ordering::Relaxed);
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(dir.path(), "memory").await;
+    let worker = bridge.run(memory.clone());
+    bridge.problem("core-1", true).await;
+    bridge.until("another is made", 30, written).await;
+    memory.hidden.lock().unwrap().clear();
+    // An attempt whose looks are done leaves no mark.
+    until("all looks are done", || {
+        bridge.store.journal.marks("attempt").unwrap().is_empty()
+    })
+    .await;
+    worker.abort();
+    assert_eq!(memory.twins.load(Ordering::Relaxed), 1);
     is_closed_as_twin(&memory, &bridge);
 }
 

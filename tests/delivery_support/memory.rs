@@ -37,6 +37,8 @@ pub struct Memory {
     /// Searches fail, or are refused.
     pub deaf: AtomicBool,
     pub refuses_searches: AtomicBool,
+    /// Searches show tickets as they were opened, whatever became of them.
+    pub stale: AtomicBool,
     /// Tickets that were deleted.
     pub deleted: Mutex<BTreeSet<usize>>,
     /// Tickets that have a new name.
@@ -61,6 +63,7 @@ impl Memory {
             hidden: Mutex::default(),
             deaf: AtomicBool::new(false),
             refuses_searches: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
             deleted: Mutex::default(),
             moved: Mutex::default(),
             no_transition: AtomicBool::new(false),
@@ -136,7 +139,12 @@ impl Tracker for Memory {
                 let count = self.tickets.lock().unwrap().len();
                 let hidden = self.hidden.lock().unwrap().clone();
                 let shown = (0..count).filter(|n| !hidden.contains(n));
-                let all = shown.map(|n| self.ticket(n));
+                let all = shown.map(|n| self.ticket(n)).map(|mut ticket| {
+                    if self.stale.load(Ordering::Relaxed) {
+                        ticket.fields.status = TicketStatus::New;
+                    }
+                    ticket
+                });
                 all.filter(|ticket| ticket.key == key).collect()
             })
         })
