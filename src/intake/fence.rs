@@ -30,6 +30,14 @@ const DEATHS_MAX: u32 = 2;
 /// A digest of bytes in hand.
 type Digest = [u8; 16];
 
+/// Others that are large were decoded for too long: whoever can come again should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "other large messages were decoded for over {} s",
+    limits::DECODE_WAIT_SECONDS
+)]
+pub struct Busy;
+
 /// The fence. Shared by all doors.
 pub struct Fence {
     marks: Option<Marks>,
@@ -37,6 +45,8 @@ pub struct Fence {
     suspects: Suspects,
     slow: Arc<Semaphore>,
     budget: Duration,
+    /// For others that are large.
+    longest_wait: Duration,
 }
 
 impl Fence {
@@ -48,6 +58,7 @@ impl Fence {
             suspects: Suspects::default(),
             slow: Arc::new(Semaphore::new(limits::DECODE_SLOW_MAX)),
             budget: Duration::from_secs(limits::DECODE_SECONDS),
+            longest_wait: Duration::from_secs(limits::DECODE_WAIT_SECONDS),
         }
     }
 
@@ -110,15 +121,12 @@ impl Fence {
         sender: &str,
         bytes: bytes::Bytes,
         decode: impl FnOnce(&[u8]) -> Tried + Send + 'static,
-    ) -> Tried {
+    ) -> Result<Tried, Busy> {
         let refused = |reason: String| (sender.to_owned(), Err(Undecodable::because(reason)));
         let share = (bytes.len() >> 20).clamp(1, limits::DECODE_SLOW_MAX);
         let permit = self.slow.clone().acquire_many_owned(share as u32);
-        let longest = Duration::from_secs(limits::DECODE_WAIT_SECONDS);
-        let Ok(Ok(mut permit)) = tokio::time::timeout(longest, permit).await else {
-            let seconds = limits::DECODE_WAIT_SECONDS;
-            let reason = "other large messages were decoded";
-            return refused(format!("{reason} for over {seconds} s; replay it"));
+        let Ok(Ok(mut permit)) = tokio::time::timeout(self.longest_wait, permit).await else {
+            return Err(Busy);
         };
         let large = Arc::new(Mutex::new(permit.split(share - 1)));
         let (fence, name, held) = (self.clone(), sender.to_owned(), large.clone());
@@ -126,7 +134,7 @@ impl Fence {
             let _permits = (permit, held);
             fence.decode(&name, &bytes, || decode(&bytes))
         });
-        match tokio::time::timeout(self.budget, work).await {
+        Ok(match tokio::time::timeout(self.budget, work).await {
             Ok(Ok(tried)) => tried,
             Ok(Err(_)) => refused("the decoder was interrupted".to_owned()),
             Err(_) => {
@@ -137,7 +145,7 @@ impl Fence {
                     "decoding took longer than {seconds} s and was given up"
                 ))
             }
-        }
+        })
     }
 
     fn mark(&self, digest: &Digest) -> Option<u16> {
@@ -289,7 +297,8 @@ mod tests {
                 let _ = wait.recv();
                 good()
             })
-            .await;
+            .await
+            .unwrap();
         assert!(tried.unwrap_err().reason.contains("took longer than"));
         drop(go);
     }
@@ -308,12 +317,29 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
             watched.slow.available_permits()
         };
-        let ((_, tried), free) = tokio::join!(stuck, seen);
+        let (stuck, free) = tokio::join!(stuck, seen);
+        let (_, tried) = stuck.unwrap();
         assert_eq!(free, limits::DECODE_SLOW_MAX - 10, "no room for a second");
         assert!(tried.unwrap_err().reason.contains("took longer than"));
         assert_eq!(fence.slow.available_permits(), limits::DECODE_SLOW_MAX - 1);
-        assert!(fence.decode_apart("x", large(), |_| good()).await.1.is_ok());
+        let next = fence.decode_apart("x", large(), |_| good()).await;
+        assert!(next.unwrap().1.is_ok());
         drop(go);
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_for_others_that_are_large_may_come_again() {
+        let mut fence = Fence::without_marks();
+        fence.longest_wait = Duration::from_millis(20);
+        let fence = Arc::new(fence);
+        let all = limits::DECODE_SLOW_MAX as u32;
+        let others = fence.slow.clone().acquire_many_owned(all).await.unwrap();
+        let small = || bytes::Bytes::from_static(b"1");
+        let refused = fence.decode_apart("x", small(), |_| good()).await;
+        assert_eq!(refused.unwrap_err(), Busy);
+        drop(others);
+        let taken = fence.decode_apart("x", small(), |_| good()).await;
+        assert!(taken.unwrap().1.is_ok());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::accept::{Delivery, Intake, summary_of};
 use super::answers::{Answer, Answers, Refusal, Route};
 use super::auth;
 use super::body::{self, BodyError, Room, Taken};
+use super::fence::Busy;
 use super::listener::{Door, Peer, Stream};
 use super::native;
 use super::patient::Patient;
@@ -102,6 +103,14 @@ pub struct HttpDoor {
     strangers: Limiter,
     sns: SnsTrust,
     room: Room,
+}
+
+/// Why a request was not even tried.
+enum NotDecoded {
+    /// The status and the reason.
+    Refused(u16, String),
+    /// It may come again.
+    Busy(Busy),
 }
 
 /// A request that is being served.
@@ -272,8 +281,12 @@ impl HttpDoor {
         }
         let deliveries = match self.decode(route, &source, served).await {
             Ok(deliveries) => deliveries,
-            Err((status, reason)) => {
+            Err(NotDecoded::Refused(status, reason)) => {
                 return self.refuse(route, status, Refused::Malformed, &reason);
+            }
+            Err(NotDecoded::Busy(busy)) => {
+                self.intake.metrics.refused("http", Refused::NoRoom);
+                return self.unavailable(route, &busy.to_string());
             }
         };
         // Stored before it is confirmed: a subscription that nobody knows of would be worse.
@@ -349,18 +362,20 @@ impl HttpDoor {
         route: Route,
         source: &Arc<Source>,
         served: &Served<'_>,
-    ) -> Result<Vec<Delivery>, (u16, String)> {
+    ) -> Result<Vec<Delivery>, NotDecoded> {
+        let refused = |status, reason| NotDecoded::Refused(status, reason);
         if route != Route::Native {
-            let tried = self.try_decode(source, served).await;
+            let tried = self.try_decode(source, served).await?;
             return Ok(vec![delivery(source, &served.request, tried)]);
         }
-        let elements = native::split(served.request.body).map_err(|reason| (400, reason))?;
+        let elements = native::split(served.request.body).map_err(|reason| refused(400, reason))?;
         if elements.is_empty() {
-            return Err((400, "the list holds no event".to_owned()));
+            return Err(refused(400, "the list holds no event".to_owned()));
         }
         if elements.len() > limits::EVENTS_PER_MESSAGE_MAX {
             let most = limits::EVENTS_PER_MESSAGE_MAX;
-            return Err((413, format!("one request may carry at most {most} events")));
+            let reason = format!("one request may carry at most {most} events");
+            return Err(refused(413, reason));
         }
         let mut deliveries = Vec::with_capacity(elements.len());
         for (place, element) in elements.into_iter().enumerate() {
@@ -372,7 +387,7 @@ impl HttpDoor {
                 bytes: served.bytes.slice_ref(element),
                 client: served.client,
             };
-            let tried = self.try_decode(source, &one).await;
+            let tried = self.try_decode(source, &one).await?;
             // The whole request stands beside the first event, an event in quarantine beside its
             // own row.
             let mut next = delivery(source, &one.request, tried);
@@ -388,12 +403,16 @@ impl HttpDoor {
         Ok(deliveries)
     }
 
-    async fn try_decode(&self, source: &Arc<Source>, served: &Served<'_>) -> Tried {
+    async fn try_decode(
+        &self,
+        source: &Arc<Source>,
+        served: &Served<'_>,
+    ) -> Result<Tried, NotDecoded> {
         let (fence, decoder) = (&self.intake.fence, &self.intake.decoder);
         let request = &served.request;
         if request.body.len() <= limits::DECODE_IN_PLACE_BYTES_MAX {
             let kind = &source.config.kind;
-            return fence.decode(kind, request.body, || decoder.http(source, request));
+            return Ok(fence.decode(kind, request.body, || decoder.http(source, request)));
         }
         let (decoder, apart) = (decoder.clone(), source.clone());
         let (method, path) = (request.method.to_owned(), request.path.to_owned());
@@ -413,6 +432,7 @@ impl HttpDoor {
         fence
             .decode_apart(&source.config.kind, served.bytes.clone(), decode)
             .await
+            .map_err(NotDecoded::Busy)
     }
 
     pub(super) fn refuse(&self, route: Route, status: u16, why: Refused, reason: &str) -> Answer {

@@ -86,6 +86,11 @@ impl Intake {
         };
         let kind = &source.config.kind;
         let tried = self.fence.decode_apart(kind, raw.clone(), decode).await;
+        // A mail is kept all the same.
+        let tried = tried.unwrap_or_else(|busy| {
+            let reason = format!("{busy}; replay it");
+            (kind.clone(), Err(Undecodable::because(reason)))
+        });
         (tried, letter.get().cloned())
     }
 
