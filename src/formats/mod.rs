@@ -210,8 +210,10 @@ fn within_bounds(mut decoded: Decoded) -> Decoded {
         ));
     }
     decoded.events.iter_mut().for_each(draft::bound);
-    let notices = decoded.maintenance.iter_mut();
-    notices.for_each(MaintenanceNotice::leave_out_backward_windows);
+    for notice in &mut decoded.maintenance {
+        notice.leave_out_backward_windows();
+        notice.summary = crate::model::text::one_line(&notice.summary);
+    }
     decoded
 }
 
