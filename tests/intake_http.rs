@@ -18,6 +18,17 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+/// A door with these settings, and everything else as it is by default.
+async fn open_by(settings: HttpSettings) -> Door {
+    open_with(
+        vec![],
+        settings,
+        ListenerLimits::default(),
+        TlsSlot::default(),
+    )
+    .await
+}
+
 async fn hook(door: &Door, body: &str) -> (u16, String) {
     let (status, _, body) = ask(door, post("/hooks/tiny", "", body)).await;
     (status, body)
@@ -288,13 +299,7 @@ async fn sizes_and_depths_have_limits() {
         body_bytes_max: 1000,
         ..HttpSettings::default()
     };
-    let door = open_with(
-        vec![],
-        settings,
-        ListenerLimits::default(),
-        TlsSlot::default(),
-    )
-    .await;
+    let door = open_by(settings).await;
     let big = "x".repeat(1001);
     assert_eq!(ask(&door, post("/hooks/tiny", "", &big)).await.0, 413);
     let chunked = format!(
@@ -335,13 +340,7 @@ async fn slow_heads_and_bodies_end_and_idle_connections_may_wait() {
         body_time: Duration::from_millis(150),
         ..HttpSettings::default()
     };
-    let door = open_with(
-        vec![],
-        settings,
-        ListenerLimits::default(),
-        TlsSlot::default(),
-    )
-    .await;
+    let door = open_by(settings).await;
     let mut idle = TcpStream::connect(door.address).await.unwrap();
     let mut half = TcpStream::connect(door.address).await.unwrap();
     half.write_all(b"POST /hooks/tiny HT").await.unwrap();
@@ -371,13 +370,7 @@ async fn large_bodies_share_the_memory_that_there_is_for_them() {
         room_time: Duration::from_millis(50),
         ..HttpSettings::default()
     };
-    let door = open_with(
-        vec![],
-        settings,
-        ListenerLimits::default(),
-        TlsSlot::default(),
-    )
-    .await;
+    let door = open_by(settings).await;
     let large = |key: &str| format!("{{\"key\":\"{key}\"}}{}", " ".repeat(300 * 1024));
     // A promise of a large body takes nothing.
     let mut promises = Vec::new();

@@ -157,6 +157,17 @@ impl Told {
     }
 }
 
+/// What a mailbox is read into, and what is told of it.
+fn reading(bench: &intake_support::Bench) -> (Arc<Told>, Arc<Reading>) {
+    let told = Arc::new(Told::default());
+    let reading = Reading {
+        intake: bench.intake.clone(),
+        in_hand: InHand::new(1 << 20),
+        metrics: told.clone(),
+    };
+    (told, Arc::new(reading))
+}
+
 #[tokio::test]
 async fn odd_mails_hold_up_none_and_silence_shows() {
     let (server, port) = Server::start();
@@ -175,12 +186,7 @@ async fn odd_mails_hold_up_none_and_silence_shows() {
         again: Duration::from_millis(10),
     };
     let bench = intake_support::bench(vec![]);
-    let told = Arc::new(Told::default());
-    let reading = Arc::new(Reading {
-        intake: bench.intake.clone(),
-        in_hand: InHand::new(1 << 20),
-        metrics: told.clone(),
-    });
+    let (told, reading) = reading(&bench);
     let stop = CancellationToken::new();
     let task = tokio::spawn(imap::run(config, reading, stop.clone()));
 
@@ -254,12 +260,7 @@ async fn a_file_that_cannot_be_had_holds_up_none_and_is_not_lost() {
     );
     let config: MaildirConfig = toml::from_str(&config).unwrap();
     let bench = intake_support::bench(vec![]);
-    let told = Arc::new(Told::default());
-    let reading = Arc::new(Reading {
-        intake: bench.intake.clone(),
-        in_hand: InHand::new(1 << 20),
-        metrics: told.clone(),
-    });
+    let (told, reading) = reading(&bench);
     let stop = CancellationToken::new();
     let task = tokio::spawn(maildir::run(config, reading, stop.clone()));
     intake_support::until("those behind it", || {

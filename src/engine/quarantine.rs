@@ -56,12 +56,11 @@ impl Engine {
             undecoded.source,
             bounded(summary, 120)
         );
-        let id = self.open_own(&title, &text, Reason::Quarantined, source);
+        let found_by = (source, Some(group));
+        let id = self.open_own_of(&title, &text, Reason::Quarantined, found_by);
         if let Some(incident) = self.state.incidents.get_mut(&id) {
-            incident.group = Some(group);
             incident.needs_triage = true;
         }
-        self.state.by_group.insert(group, id);
         self.remember_unread(id, seq);
     }
 

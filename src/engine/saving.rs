@@ -306,9 +306,9 @@ impl Engine {
                         .extend(key.parse::<IncidentId>().map(|id| (id, due)));
                 }
                 "unread" => {
-                    let id = IncidentId(key.parse().unwrap_or_default());
-                    let unread = decode("messages in quarantine", value)?;
-                    state.unread.insert(id, unread);
+                    let unread: Vec<u64> = decode("messages in quarantine", value)?;
+                    let id = key.parse::<u64>().map(IncidentId);
+                    state.unread.extend(id.map(|id| (id, unread)));
                 }
                 "healthy" => {
                     state.healthy.insert(key.clone());

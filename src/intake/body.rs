@@ -73,9 +73,7 @@ impl Taken<'_> {
     /// Takes what `bytes` in all need beyond what was taken. A little is free, so that usual
     /// requests are never in the way of one another.
     async fn reach(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let needed = bytes.saturating_sub(limits::HTTP_BODY_FREE_BYTES);
-        let more = needed.div_ceil(STEP_BYTES) * STEP_KIBIBYTES;
-        let more = more.saturating_sub(self.kibibytes());
+        let more = room_for(bytes).saturating_sub(self.kibibytes());
         if more == 0 {
             return Ok(());
         }
@@ -94,9 +92,7 @@ impl Taken<'_> {
 
     /// Gives back what is not needed for `bytes` in all.
     fn shrink(&mut self, bytes: usize) {
-        let needed = bytes.saturating_sub(limits::HTTP_BODY_FREE_BYTES);
-        let needed = needed.div_ceil(STEP_BYTES) * STEP_KIBIBYTES;
-        let spare = self.kibibytes().saturating_sub(needed);
+        let spare = self.kibibytes().saturating_sub(room_for(bytes));
         drop(self.permit.as_mut().and_then(|permit| permit.split(spare)));
     }
 }
@@ -104,6 +100,12 @@ impl Taken<'_> {
 /// Room is taken in steps, so that a body that comes in small pieces does not ask for each.
 const STEP_BYTES: usize = 64 * 1024;
 const STEP_KIBIBYTES: usize = STEP_BYTES / 1024;
+
+/// Kibibytes of the room that a body of so many bytes takes.
+const fn room_for(bytes: usize) -> usize {
+    let counted = bytes.saturating_sub(limits::HTTP_BODY_FREE_BYTES);
+    counted.div_ceil(STEP_BYTES) * STEP_KIBIBYTES
+}
 
 /// From here on a body gets at once what it was announced with.
 const LARGE_BYTES: usize = 1024 * 1024;
@@ -180,7 +182,7 @@ pub async fn decompress(
     }
     let encoding = encoding.as_deref().unwrap_or_default();
     let free = bytes_max.min(limits::HTTP_BODY_FREE_BYTES);
-    let inflated = match inflated(&body, encoding, free) {
+    let undone = match inflated(&body, encoding, free) {
         Err(BodyError::TooLarge(_)) => {
             taken.reach(body.len() + bytes_max).await?;
             let whole = inflated(&body, encoding, bytes_max)?;
@@ -189,7 +191,7 @@ pub async fn decompress(
         }
         small => small?,
     };
-    Ok(inflated.map_or(body, Bytes::from))
+    Ok(undone.map_or(body, Bytes::from))
 }
 
 /// `None`: not in that encoding.

@@ -6,6 +6,7 @@
 //! daemon has it or will never take it.
 
 use super::spool::{Entry, Spool};
+use crate::model::text::innermost;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use std::io;
@@ -66,7 +67,7 @@ impl Client {
         let status = match request.send().await {
             Ok(response) => response.status(),
             Err(error) if error.is_builder() => return Said::Never(error.to_string()),
-            Err(error) => return Said::Later(innermost(&error)),
+            Err(error) => return Said::Later(innermost(&error).to_string()),
         };
         let reason = format!("the daemon answered {status}");
         match status {
@@ -137,13 +138,4 @@ pub async fn flush(spool: &Spool, client: &Client) -> io::Result<Flushed> {
             }
         }
     }
-}
-
-/// The innermost cause: "Connection refused" says what to do, "error sending request" does not.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

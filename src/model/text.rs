@@ -63,6 +63,16 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// The innermost cause of an error: "Connection refused" says what to do, "error sending request"
+/// does not.
+pub fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a dyn std::error::Error {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

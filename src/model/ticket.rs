@@ -105,6 +105,17 @@ pub enum TicketStatus {
 }
 
 impl TicketStatus {
+    /// All of them.
+    pub const ALL: [TicketStatus; 7] = [
+        TicketStatus::New,
+        TicketStatus::Open,
+        TicketStatus::WaitingCustomer,
+        TicketStatus::OnHold,
+        TicketStatus::Resolved,
+        TicketStatus::Closed,
+        TicketStatus::Gone,
+    ];
+
     /// The word used in the API and the desk.
     pub const fn word(self) -> &'static str {
         match self {
@@ -120,17 +131,9 @@ impl TicketStatus {
 
     /// From the word.
     pub fn from_word(word: &str) -> Option<TicketStatus> {
-        [
-            TicketStatus::New,
-            TicketStatus::Open,
-            TicketStatus::WaitingCustomer,
-            TicketStatus::OnHold,
-            TicketStatus::Resolved,
-            TicketStatus::Closed,
-            TicketStatus::Gone,
-        ]
-        .into_iter()
-        .find(|status| status.word() == word)
+        TicketStatus::ALL
+            .into_iter()
+            .find(|status| status.word() == word)
     }
 
     /// Whether work on the ticket is over.

@@ -7,7 +7,7 @@
 use super::Called;
 use crate::limits;
 use crate::model::Time;
-use crate::model::text::{bounded, one_line};
+use crate::model::text::{bounded, innermost, one_line};
 use base64::Engine as _;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Url};
@@ -332,10 +332,7 @@ pub fn reason_of(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
+    let cause = innermost(error);
     let what = if error.is_connect() {
         "no connection"
     } else {

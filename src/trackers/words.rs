@@ -85,18 +85,10 @@ impl Statuses {
 
     /// Our word for the tracker's name; a name that nobody configured is work in progress.
     pub(in crate::trackers) fn read(&self, name: &str) -> TicketStatus {
-        [
-            TicketStatus::New,
-            TicketStatus::Open,
-            TicketStatus::WaitingCustomer,
-            TicketStatus::OnHold,
-            TicketStatus::Resolved,
-            TicketStatus::Closed,
-            TicketStatus::Gone,
-        ]
-        .into_iter()
-        .find(|status| self.name(*status) == name)
-        .unwrap_or(TicketStatus::Open)
+        TicketStatus::ALL
+            .into_iter()
+            .find(|status| self.name(*status) == name)
+            .unwrap_or(TicketStatus::Open)
     }
 }
 

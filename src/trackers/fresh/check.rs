@@ -51,15 +51,12 @@ impl<D: Dialect> Fresh<D> {
             ))
         });
         if let Some(known) = statuses(&fields) {
-            let wanted = [
-                TicketStatus::New,
-                TicketStatus::Open,
-                TicketStatus::WaitingCustomer,
-                TicketStatus::OnHold,
-                TicketStatus::Resolved,
-                TicketStatus::Closed,
-            ]
-            .map(|status| self.config.status.name(status));
+            // Nothing is moved to `Gone`: a deleted ticket is read so.
+            let wanted = TicketStatus::ALL.into_iter();
+            let wanted = wanted.filter(|status| *status != TicketStatus::Gone);
+            let wanted: Vec<_> = wanted
+                .map(|status| self.config.status.name(status))
+                .collect();
             said.push(names_there("status", &wanted, Ok(known)));
         }
         said

@@ -30,12 +30,15 @@ impl Github {
             let id = format!("{}-{}", word(event, "event"), word(event, "id"));
             Some(Told::of(&id, at, &by, what))
         });
-        let told = told.collect();
-        let instants = events.iter().filter_map(|event| {
-            let at = Time::parse_rfc3339(&word(event, "created_at"))?;
-            Some((word(event, "event"), at))
-        });
-        Ok(self.since_it_arrived(key, &instants.collect::<Vec<_>>(), told))
+        let mut told: Vec<Told> = told.collect();
+        let transfers = events
+            .iter()
+            .filter(|event| word(event, "event") == "transferred");
+        let transferred = transfers
+            .filter_map(|event| Time::parse_rfc3339(&word(event, "created_at")))
+            .max();
+        self.tell_late(key, transferred, &mut told);
+        Ok(told)
     }
 }
 

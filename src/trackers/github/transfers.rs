@@ -2,6 +2,7 @@
 //! them there before the bridge saw it.
 
 use super::Github;
+use crate::model::Time;
 use crate::trackers::rest::Told;
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
@@ -43,24 +44,13 @@ impl Github {
         self.elsewhere().arrived.insert(key.to_owned());
     }
 
-    /// What is told of an issue, by the events of its timeline: of one that has just arrived all
-    /// that was done since it was transferred.
-    pub(super) fn since_it_arrived(
-        &self,
-        key: &str,
-        events: &[Event],
-        mut told: Vec<Told>,
-    ) -> Vec<Told> {
+    /// Of an issue that has just arrived all is told that was done since it was last transferred.
+    pub(super) fn tell_late(&self, key: &str, transferred: Option<Time>, told: &mut [Told]) {
         let arrived = self.elsewhere().arrived.remove(key);
-        let moved = events.iter().filter(|(name, _)| name == "transferred");
-        if arrived && let Some(moved) = moved.map(|(_, at)| *at).max() {
-            for one in told.iter_mut().filter(|one| one.at >= moved) {
+        if let Some(transferred) = transferred.filter(|_| arrived) {
+            for one in told.iter_mut().filter(|one| one.at >= transferred) {
                 one.late = true;
             }
         }
-        told
     }
 }
-
-/// The name and the instant of an event.
-pub(super) type Event = (String, crate::model::Time);
