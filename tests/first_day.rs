@@ -99,6 +99,44 @@ async fn start(more: &str) -> (tempfile::TempDir, Daemon, Arc<Mutex<Cases>>) {
     (dir, daemon, cases)
 }
 
+/// Two sources meet the daemon while much is down already.
+#[test]
+fn with_baseline_what_fires_at_first_contact_is_one_list_for_each_source() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("inventory.toml"), INVENTORY).unwrap();
+    let more =
+        "inventory = [\"inventory.toml\"]\n[[source]]\nname = \"other\"\nkind = \"native\"\n";
+    let daemon = Daemon::start_as(dir.path(), more, &[], &["--baseline"]);
+    for number in 0..20 {
+        let event = problem(&format!("h{number}"));
+        assert_eq!(daemon.post(&event).unwrap(), 202);
+        let (status, told) = daemon
+            .ask("http", "POST", "/hooks/other", &event.to_string())
+            .unwrap();
+        assert!(status < 300, "{status} {told}");
+    }
+    until("a list for each source", || {
+        let lists = incidents(&daemon);
+        lists.len() == 2 && lists.iter().all(|list| list["members"] == 20)
+    });
+    assert!(daemon.tickets().is_empty(), "no ticket for what was down");
+    let (good, told) = daemon.verb(&["explain", "INC-1"]);
+    assert!(good && told.contains("spoke for the first time"), "{told}");
+
+    // What the inventory proves to be an outage gets its ticket at once.
+    daemon.post(&problem("edge-1")).unwrap();
+    let desk = daemon.until("the outage", |tickets| tickets.len() == 1);
+    let outage = desk[0].to_string();
+    assert!(outage.contains("edge-1"), "{outage}");
+
+    // A start without the word lists nothing more; the lists stay.
+    daemon.kill();
+    let daemon = Daemon::start_with(dir.path(), more, &[]);
+    daemon.post(&problem("h99")).unwrap();
+    daemon.until("a ticket of its own", |tickets| tickets.len() == 2);
+    assert_eq!(incidents(&daemon).len(), 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_in_shadow_shows_what_it_would_write_until_it_is_promoted() {
     let (_dir, daemon, cases) =

@@ -50,11 +50,21 @@ impl Daemon {
 
     /// Starts with more configuration and environment.
     pub fn start_with(dir: &Path, more: &str, environment: &[(&str, &str)]) -> Daemon {
+        Daemon::start_as(dir, more, environment, &[])
+    }
+
+    /// The same with more words behind `serve`.
+    pub fn start_as(
+        dir: &Path,
+        more: &str,
+        environment: &[(&str, &str)],
+        words: &[&str],
+    ) -> Daemon {
         let config = dir.join("config.toml");
         std::fs::write(&config, configuration(more)).unwrap();
         let ready = dir.join("ready");
         let _ = std::fs::remove_file(&ready);
-        let process = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+        let mut process = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
             .arg("serve")
             .arg("--config")
             .arg(&config)
@@ -62,6 +72,7 @@ impl Daemon {
             .arg(dir.join("data"))
             .arg("--ready-file")
             .arg(&ready)
+            .args(words)
             .envs(environment.iter().copied())
             .stderr(std::fs::File::create(dir.join("log")).unwrap())
             .spawn()
@@ -71,9 +82,11 @@ impl Daemon {
             if let Ok(text) = std::fs::read_to_string(&ready) {
                 break serde_json::from_str(&text).unwrap();
             }
+            let ended = process.try_wait().unwrap();
             assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "the daemon is not ready"
+                ended.is_none() && began.elapsed() < Duration::from_secs(30),
+                "the daemon is not ready: {}",
+                std::fs::read_to_string(dir.join("log")).unwrap()
             );
             std::thread::sleep(Duration::from_millis(20));
         };
