@@ -14,6 +14,7 @@ use crate::intake::listener::{Door, Listener, ListenerLimits, Peer, Running, Str
 use crate::intake::repeat::Repeats;
 use crate::intake::smtp::{InHand, SmtpDoor, SmtpSettings};
 use crate::intake::source::{Source, SourceConfig, Sources};
+use crate::intake::threads::Threads;
 use crate::intake::tls::TlsSlot;
 use crate::intake::tracker_hooks::HookTaker;
 use crate::intake::{Decoder, IntakeMetrics, SystemClock, Tried};
@@ -38,6 +39,7 @@ pub(crate) const LMTP_SOCKET: &str = "lmtp.sock";
 
 /// All doors, open.
 pub(super) struct Doors {
+    threads: Threads,
     running: Vec<Running>,
     http: Option<SocketAddr>,
     smtp: Option<SocketAddr>,
@@ -67,6 +69,8 @@ impl Doors {
         if cut > 0 {
             tracing::warn!(connections = cut, "connections_cut_off");
         }
+        let threads = self.threads;
+        let _ = tokio::task::spawn_blocking(move || threads.end()).await;
     }
 }
 
@@ -288,7 +292,9 @@ pub(super) async fn open(
             ..HttpSettings::default()
         },
     );
+    let threads = Threads::start().context("cannot start the threads of the doors")?;
     let doors = Doors {
+        threads: threads.clone(),
         http: http.local_addr(),
         smtp: smtp.local_addr(),
         lmtp: lmtp.local_addr(),
@@ -296,10 +302,19 @@ pub(super) async fn open(
         socket,
         lmtp_socket,
         running: vec![
-            http.with_tls(slots.http.clone()).serve(http_door),
-            smtp.serve(mail_door(&file.smtp, smtp_at, false, &slots.smtp)),
-            lmtp.serve(mail_door(&file.lmtp, lmtp_at, true, &slots.lmtp)),
-            lmtp_unix.serve(mail_door(&file.lmtp, local(0), true, &TlsSlot::default())),
+            http.with_tls(slots.http.clone())
+                .on_threads(&threads)
+                .serve(http_door),
+            smtp.on_threads(&threads)
+                .serve(mail_door(&file.smtp, smtp_at, false, &slots.smtp)),
+            lmtp.on_threads(&threads)
+                .serve(mail_door(&file.lmtp, lmtp_at, true, &slots.lmtp)),
+            lmtp_unix.on_threads(&threads).serve(mail_door(
+                &file.lmtp,
+                local(0),
+                true,
+                &TlsSlot::default(),
+            )),
             operators
                 .with_tls(slots.operators.clone())
                 .serve(Arc::new(OperatorsDoor(api.clone()))),

@@ -110,7 +110,11 @@ const fn room_for(bytes: usize) -> usize {
 /// From here on a body gets at once what it was announced with.
 const LARGE_BYTES: usize = 1024 * 1024;
 
-/// Reads the whole body. A body in one piece is not copied.
+/// A body in one piece up to this size is copied, so that the connection's buffer is free for the
+/// next request.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
+
+/// Reads the whole body. A large one in one piece is not copied.
 pub async fn collect(
     body: Incoming,
     bytes_max: usize,
@@ -161,7 +165,9 @@ async fn read(
             rest.extend_from_slice(&data);
         }
     }
-    Ok(if rest.is_empty() {
+    Ok(if rest.is_empty() && first.len() <= COPIED_BYTES_MAX {
+        Bytes::copy_from_slice(&first)
+    } else if rest.is_empty() {
         first
     } else {
         rest.freeze()

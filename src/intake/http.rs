@@ -116,7 +116,7 @@ enum NotDecoded {
 /// A request that is being served.
 pub(super) struct Served<'a> {
     pub(super) request: Request<'a>,
-    bytes: Bytes,
+    bytes: &'a Bytes,
     client: IpAddr,
 }
 
@@ -150,7 +150,8 @@ impl HttpDoor {
 
     async fn handle(&self, request: hyper::Request<Incoming>, peer: &Peer) -> Answer {
         let (head, body) = request.into_parts();
-        let path = head.uri.path();
+        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+        let (method, path) = (method.as_str(), path.as_str());
         let mut tracker = None;
         let (route, named) = match Target::of(path, &self.settings) {
             Target::Take(route, name) => (route, Some(name)),
@@ -162,7 +163,6 @@ impl HttpDoor {
             Target::Fixed(fixed) => return fixed.answer(),
             Target::Nothing => return self.refuse(Route::Hook, 404, Refused::Unknown, NO_ROUTE),
         };
-        let method = head.method.as_str();
         if method == "OPTIONS"
             && route == Route::Hook
             && head.headers.contains_key("webhook-request-origin")
@@ -192,10 +192,14 @@ impl HttpDoor {
             );
         }
         let headers = text_headers(&head.headers);
+        let query = head.uri.query().unwrap_or("").to_owned();
+        // While the journal syncs, hyper watches for the end of the connection: it gets a new buffer
+        // for that if anything of the request still stands in its own.
+        drop(head);
         let request = Request {
             method,
             path,
-            query: head.uri.query().unwrap_or(""),
+            query: &query,
             headers: &headers,
             body: &body,
             received_at: self.intake.clock.now(),
@@ -204,7 +208,7 @@ impl HttpDoor {
         let client = auth::client_address(peer.address, forwarded, &self.settings.trusted_proxies);
         let served = Served {
             request,
-            bytes: body.clone(),
+            bytes: &body,
             client,
         };
         match tracker {
@@ -264,14 +268,14 @@ impl HttpDoor {
         {
             return self.looked_up(&source, id).await;
         }
-        if body::is_too_deep(&served.bytes) {
+        if body::is_too_deep(served.bytes) {
             let reason = format!(
                 "the body nests deeper than {} levels",
                 limits::JSON_DEPTH_MAX
             );
             return self.refuse(route, 400, Refused::Malformed, &reason);
         }
-        if body::is_too_heavy(&served.bytes) {
+        if body::is_too_heavy(served.bytes) {
             let reason = "the body holds more objects and values than can be taken at once; \
                           send fewer alerts in one message";
             return self.refuse(route, 413, Refused::TooLarge, reason);
@@ -379,12 +383,13 @@ impl HttpDoor {
         }
         let mut deliveries = Vec::with_capacity(elements.len());
         for (place, element) in elements.into_iter().enumerate() {
+            let bytes = served.bytes.slice_ref(element);
             let one = Served {
                 request: Request {
                     body: element,
                     ..served.request
                 },
-                bytes: served.bytes.slice_ref(element),
+                bytes: &bytes,
                 client: served.client,
             };
             let tried = self.try_decode(source, &one).await?;

@@ -4,6 +4,7 @@
 //! Invariant: a connection has its permit before it is accepted, and none outlives the deadline of
 //! the end.
 
+use super::threads::Threads;
 use super::tls::{ClientCertificate, TlsSlot};
 use super::{IntakeMetrics, Refused};
 use crate::limits;
@@ -99,6 +100,7 @@ pub struct Listener {
     tls: TlsSlot,
     limits: ListenerLimits,
     metrics: Arc<dyn IntakeMetrics>,
+    threads: Option<Threads>,
 }
 
 /// A listener that serves.
@@ -150,6 +152,15 @@ impl Listener {
             tls: TlsSlot::default(),
             limits,
             metrics,
+            threads: None,
+        }
+    }
+
+    /// With its connections on these threads; else where it accepts them.
+    pub fn on_threads(self, threads: &Threads) -> Listener {
+        Listener {
+            threads: Some(threads.clone()),
+            ..self
         }
     }
 
@@ -239,32 +250,55 @@ async fn accept_all(
             listener.metrics.clone(),
             stop.clone(),
         );
-        connections.spawn(async move {
+        let served = async move {
             connection.await;
             drop((permit, place));
-        });
+        };
+        match &listener.threads {
+            Some(threads) => connections.spawn_on(served, threads.next()),
+            None => connections.spawn(served),
+        };
     }
     if let Socket::Unix(_, path) = &listener.socket {
         let _ = std::fs::remove_file(path);
     }
 }
 
-async fn accept(socket: &Socket) -> std::io::Result<(Stream, IpAddr)> {
+/// A connection that no runtime watches yet.
+enum Arrived {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Arrived {
+    /// Watched by the runtime that this is called in.
+    fn watched(self) -> std::io::Result<Stream> {
+        Ok(match self {
+            Arrived::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Arrived::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+        })
+    }
+}
+
+async fn accept(socket: &Socket) -> std::io::Result<(Arrived, IpAddr)> {
     match socket {
         Socket::Tcp(listener) => {
             let (stream, peer) = listener.accept().await?;
             let _ = stream.set_nodelay(true);
-            Ok((Stream::Tcp(stream), peer.ip().to_canonical()))
+            Ok((Arrived::Tcp(stream.into_std()?), peer.ip().to_canonical()))
         }
         Socket::Unix(listener, _) => {
             let (stream, _) = listener.accept().await?;
-            Ok((Stream::Unix(stream), IpAddr::V4(Ipv4Addr::LOCALHOST)))
+            Ok((
+                Arrived::Unix(stream.into_std()?),
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ))
         }
     }
 }
 
 async fn serve_one(
-    stream: Stream,
+    stream: Arrived,
     address: IpAddr,
     tls: Option<Arc<rustls::ServerConfig>>,
     handshake: Duration,
@@ -272,6 +306,13 @@ async fn serve_one(
     metrics: Arc<dyn IntakeMetrics>,
     stop: CancellationToken,
 ) {
+    let stream = match stream.watched() {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!(door = door.name(), %address, %error, "connection_not_accepted");
+            return;
+        }
+    };
     let local = matches!(stream, Stream::Unix(_));
     let user = match &stream {
         Stream::Unix(unix) => unix.peer_cred().ok().map(|peer| peer.uid()),

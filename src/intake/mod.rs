@@ -42,6 +42,7 @@ pub mod sns;
 pub mod sns_trust;
 pub mod source;
 pub mod spool;
+pub mod threads;
 pub mod tls;
 pub mod tracker_hooks;
 pub mod verify;

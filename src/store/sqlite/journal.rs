@@ -255,7 +255,7 @@ impl SqliteJournal {
         // From here on nothing is awaited until the writer has it: a caller that goes away cannot
         // leave its share taken.
         self.shared.budget.take(&shares)?;
-        let (answer, answered) = oneshot::channel();
+        let (answer, answered) = super::answers::waiting();
         place.send(Request::Append(Append {
             rows,
             marks,
@@ -263,7 +263,8 @@ impl SqliteJournal {
             answer,
             _room: room,
         }));
-        answered.await.map_err(|_| self.stopped())?
+        let places = answered.await.map_err(|_| self.stopped())??;
+        Ok(places.collect())
     }
 }
 

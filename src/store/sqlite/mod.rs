@@ -3,6 +3,7 @@
 //! what does not match its checksum is refused, never passed on.
 
 mod acked;
+mod answers;
 mod backup;
 mod budget;
 mod connection;

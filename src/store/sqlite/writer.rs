@@ -4,6 +4,7 @@
 
 use super::super::{Mark, StoreError};
 use super::acked::Acked;
+use super::answers::{self, Waiting};
 use super::budget::{Budget, Shares};
 use super::connection::{
     ReadError, explain, failed, from_sql, locked, open_writer, set_word, unavailable,
@@ -40,7 +41,7 @@ pub(super) struct Append {
     pub(super) rows: Vec<NewRow>,
     pub(super) marks: Vec<Mark>,
     pub(super) shares: Shares,
-    pub(super) answer: oneshot::Sender<Result<Vec<u64>, StoreError>>,
+    pub(super) answer: Waiting,
     /// Its part of the queue's bytes, given back once it is answered.
     pub(super) _room: OwnedSemaphorePermit,
 }
@@ -177,11 +178,10 @@ fn write(shared: &Shared, connection: &mut Option<Connection>, batch: Vec<Append
     match done {
         Ok(()) => accept(shared, first, batch),
         Err(error) => {
-            for append in batch {
+            answers::tell(batch.into_iter().map(|append| {
                 shared.budget.give_back(&append.shares);
-                // A caller that went away hears nothing; nothing was accepted from it.
-                let _ = append.answer.send(Err(error.clone()));
-            }
+                (append.answer, Err(error.clone()))
+            }));
         }
     }
 }
@@ -204,10 +204,11 @@ fn accept(shared: &Shared, first: u64, batch: Vec<Append>) {
     shared.last.store(last, Ordering::Release);
     shared.commits.fetch_add(1, Ordering::Relaxed);
     shared.tail.extend(last, rows);
-    for (answer, places) in answers {
-        // A caller that went away sends again; its input is in the journal.
-        let _ = answer.send(Ok(places.collect()));
-    }
+    answers::tell(
+        answers
+            .into_iter()
+            .map(|(answer, places)| (answer, Ok(places))),
+    );
 }
 
 /// Runs a job on the connection, opening it if need be; a failed connection is thrown away.

@@ -1,0 +1,72 @@
+//! The threads that serve connections: each has a runtime of its own, and a connection stays where
+//! it began, so that nothing but the journal is between threads from a request's first byte to its
+//! answer (docs/performance.md).
+//!
+//! What takes long is not done here: large bodies are decoded apart ([`super::fence`]).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+/// The threads; shared by the listeners.
+#[derive(Clone)]
+pub struct Threads(Arc<Shared>);
+
+struct Shared {
+    runtimes: Vec<Handle>,
+    next: AtomicUsize,
+    end: CancellationToken,
+    running: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Threads {
+    /// Starts as many as the machine has processors.
+    pub fn start() -> std::io::Result<Threads> {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        let end = CancellationToken::new();
+        let (mut runtimes, mut running) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            runtimes.push(runtime.handle().clone());
+            let ended = end.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("door-{number}"))
+                .spawn(move || runtime.block_on(ended.cancelled()))?;
+            running.push(thread);
+        }
+        Ok(Threads(Arc::new(Shared {
+            runtimes,
+            next: AtomicUsize::new(0),
+            end,
+            running: Mutex::new(running),
+        })))
+    }
+
+    /// The thread of the next connection: in turns, as senders keep their connections for long.
+    pub(super) fn next(&self) -> &Handle {
+        let turn = self.0.next.fetch_add(1, Ordering::Relaxed);
+        &self.0.runtimes[turn % self.0.runtimes.len()]
+    }
+
+    /// Drops what is still served and waits until the threads are gone.
+    pub fn end(&self) {
+        self.0.end.cancel();
+        let mut running = self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for thread in running.drain(..) {
+            // A thread that panicked is gone as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
