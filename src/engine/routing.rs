@@ -26,19 +26,34 @@ fn is_of_alert(field: &str) -> bool {
     matches!(field, "host" | "component" | "check") || field.starts_with("labels.")
 }
 
+/// Fields of which all values are known.
+const WORDS: [(&str, &[&str]); 3] = [
+    ("severity", &["S1", "S2", "S3", "S4", "S5"]),
+    ("category", &["incident", "provisioning", "inquiry"]),
+    ("basis", &["rule", "inventory", "person"]),
+];
+
 /// Refuses a condition on what no incident has; the error is a sentence.
 pub fn routes_can_ask(matcher: &Matcher) -> Result<(), String> {
-    match matcher
+    if let Some(field) = matcher
         .fields()
         .find(|f| !OF_INCIDENT.contains(f) && !is_of_alert(f))
     {
-        None => Ok(()),
-        Some(field) => Err(format!(
+        return Err(format!(
             "`{field}` is nothing that a route can ask for; there are {}, host, component, check, \
              and labels.NAME for what senders call labels or tags",
             OF_INCIDENT.join(", ")
-        )),
+        ));
     }
+    for (field, values) in WORDS {
+        if let Some(wanted) = matcher.never_met(field, values) {
+            return Err(format!(
+                "no incident has a {field} that is {wanted}; there are {}",
+                values.join(", ")
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Engine {
@@ -260,5 +275,59 @@ impl Engine {
         let text = format!("{text} The one in {tracker} is closed.");
         self.decide(ticket.incident, Reason::TwinClosed, text);
         self.sync_tickets(ticket.incident);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::model::severity::{Basis, Category};
+
+    #[test]
+    fn what_no_incident_can_be_is_no_condition_of_a_route() {
+        let asked = |text: &str| routes_can_ask(&Matcher::parse(text).unwrap());
+        for good in [
+            "severity=S1",
+            "severity=~S[1-3]",
+            "severity!=S5",
+            "category=provisioning",
+            "basis~inv*",
+            "site=S9",
+        ] {
+            assert_eq!(asked(good), Ok(()), "{good}");
+        }
+        for (wrong, told) in [
+            (
+                "severity=S9",
+                "no incident has a severity that is `S9`; there are S1, S2",
+            ),
+            ("severity=critical", "`critical`"),
+            ("severity=~s[12]", "like `s[12]`"),
+            (
+                "category=incidents",
+                "there are incident, provisioning, inquiry",
+            ),
+            ("basis=monitor", "there are rule, inventory, person"),
+            ("hots=a", "`hots` is nothing that a route can ask for"),
+        ] {
+            let error = asked(wrong).unwrap_err();
+            assert!(error.contains(told), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_types() {
+        let severities = Severity::ALL.map(|severity| severity.to_string());
+        let categories = [
+            Category::Incident,
+            Category::Provisioning,
+            Category::Inquiry,
+        ];
+        let bases = [Basis::Rule, Basis::Inventory, Basis::Person];
+        assert_eq!(WORDS[0].1, severities);
+        assert_eq!(WORDS[1].1, categories.map(Category::word));
+        assert_eq!(WORDS[2].1, bases.map(Basis::word));
     }
 }

@@ -175,6 +175,14 @@ impl Matcher {
             .map(|condition| condition.field.as_str())
     }
 
+    /// What a condition on a field asks for, if none of these values, all that it can have, meets it.
+    pub fn never_met(&self, field: &str, values: &[&str]) -> Option<String> {
+        let mut asked = self.conditions.iter().filter(|one| one.field == field);
+        asked
+            .find(|one| !values.iter().any(|value| one.holds(value)))
+            .map(Condition::wanted)
+    }
+
     /// How many conditions there are.
     pub fn len(&self) -> usize {
         self.conditions.len()
