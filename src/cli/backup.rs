@@ -1,6 +1,6 @@
 //! `alertbridge backup`: a copy of the store, also while the daemon works.
 
-use super::{problems_found, say};
+use super::{DATA_DIR, DATA_DIR_ENV, problems_found, say};
 use crate::store::sqlite;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,11 +11,7 @@ pub struct Args {
     /// An empty or missing folder for the copy.
     target: PathBuf,
     /// Where the daemon keeps what lasts.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data"
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
     data_dir: PathBuf,
 }
 

@@ -1,7 +1,7 @@
 //! How verbs speak to the daemon: over the unix socket in its data directory, or to another
 //! machine with a token.
 
-use super::{block_on, problems_found, say, token_of};
+use super::{DATA_DIR, DATA_DIR_ENV, block_on, problems_found, say, token_of};
 use crate::trackers::client::reason_of;
 use reqwest::{Client, Method};
 use secrecy::ExposeSecret;
@@ -17,12 +17,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(90);
 #[derive(clap::Args, Clone)]
 pub struct Daemon {
     /// The daemon's data directory.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data",
-        global = true
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR, global = true)]
     data_dir: PathBuf,
     /// The operators' door of a daemon elsewhere, like `https://bridge.example.net:8481`.
     #[arg(long, global = true)]

@@ -1,7 +1,7 @@
 //! `alertbridge trackers compare`: what the trackers know that a restored store does not. Reads both,
 //! beside a daemon or not, and changes nothing.
 
-use super::{block_on, load_config, problems_found, say};
+use super::{DATA_DIR, DATA_DIR_ENV, block_on, load_config, problems_found, say};
 use crate::config::Config;
 use crate::delivery::compare::{Difference, Finding, Since, compare, may_differ};
 use crate::engine::{FIRST_CYCLE, ticket_key};
@@ -29,11 +29,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Where the daemon keeps what lasts.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data"
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
     data_dir: PathBuf,
 }
 

@@ -1,7 +1,7 @@
 //! `alertbridge mail`: for a mail server's pipe. 0 only after the daemon's journal has the mail,
 //! else 75, so that the mail server keeps it; there is no spool.
 
-use super::{block_on, complain};
+use super::{DATA_DIR, DATA_DIR_ENV, block_on, complain};
 use crate::intake::pipe::{EXIT_TRY_AGAIN, LmtpAddress, hand_over};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -19,11 +19,7 @@ pub struct Args {
     #[arg(long, default_value = "")]
     sender: String,
     /// The daemon's data directory.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data"
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
     data_dir: PathBuf,
     /// The daemon's LMTP address, instead of the socket in its data directory.
     #[arg(long)]

@@ -44,6 +44,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// The store's directory if no other is named.
+const DATA_DIR: &str = "./alertbridge-data";
+/// The variable that names it.
+const DATA_DIR_ENV: &str = "ALERTBRIDGE_DATA_DIR";
+
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {

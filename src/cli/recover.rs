@@ -1,6 +1,6 @@
 //! `alertbridge recover`: keeps what is readable of a damaged store.
 
-use super::{problems_found, say};
+use super::{DATA_DIR, DATA_DIR_ENV, problems_found, say};
 use crate::store::sqlite;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,11 +15,7 @@ pub struct Args {
     #[arg(long)]
     accept_loss: bool,
     /// Where the daemon keeps what lasts. The daemon must not run.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data"
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
     data_dir: PathBuf,
 }
 

@@ -1,7 +1,7 @@
 //! `alertbridge replay`: which tickets another configuration and inventory would have opened out of
 //! the journal, and why. Reads the store, whether a daemon uses it or not, and changes nothing.
 
-use super::{complain, load_with_pulled, problems_found, say};
+use super::{DATA_DIR, DATA_DIR_ENV, complain, load_with_pulled, problems_found, say};
 use crate::engine::Explained;
 use crate::model::Time;
 use crate::replay::{Asked, Difference, Replayed, Shown, TicketShown, replay};
@@ -30,11 +30,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Where the daemon keeps what lasts, or a folder that `backup` made.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data"
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
     data_dir: PathBuf,
 }
 

@@ -2,7 +2,7 @@
 //! go on once a person has looked at the trackers; and, where there is no backup, takes what was open
 //! out of the trackers' tickets.
 
-use super::{block_on, complain, load_config, problems_found, say, table};
+use super::{DATA_DIR, DATA_DIR_ENV, block_on, complain, load_config, problems_found, say, table};
 use crate::config::Config;
 use crate::delivery::found::{Found, found_in};
 use crate::model::memory::FoundTicket;
@@ -39,11 +39,7 @@ pub struct Args {
     #[arg(long, requires = "from_trackers")]
     dry_run: bool,
     /// Where the daemon keeps what lasts; must hold no store yet, unless it is rebuilt from trackers.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data"
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
     data_dir: PathBuf,
 }
 

@@ -1,7 +1,6 @@
 //! `alertbridge serve`.
 
-use super::load_config;
-use super::problems_found;
+use super::{DATA_DIR, DATA_DIR_ENV, load_config, problems_found};
 use crate::daemon::{self, Start};
 use crate::telemetry::logging::{self, LogFormat};
 use std::path::PathBuf;
@@ -14,11 +13,7 @@ pub struct Args {
     #[arg(long)]
     config: Option<PathBuf>,
     /// Holds all that lasts.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data"
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
     data_dir: PathBuf,
     /// Gets a JSON object with the addresses in use once the daemon is ready.
     #[arg(long)]

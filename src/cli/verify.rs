@@ -1,6 +1,6 @@
 //! `alertbridge verify`: reads every row of a store or of a backup.
 
-use super::{problems_found, say};
+use super::{DATA_DIR, DATA_DIR_ENV, problems_found, say};
 use crate::store::sqlite;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,11 +9,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Args {
     /// Where the daemon keeps what lasts, or a folder that `backup` made.
-    #[arg(
-        long,
-        env = "ALERTBRIDGE_DATA_DIR",
-        default_value = "./alertbridge-data"
-    )]
+    #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
     data_dir: PathBuf,
 }
 

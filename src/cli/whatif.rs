@@ -1,6 +1,6 @@
 //! `alertbridge whatif`: severity, services and accounts before it happens.
 
-use super::{load_with_pulled, problems_found, say};
+use super::{DATA_DIR, DATA_DIR_ENV, load_with_pulled, problems_found, say};
 use crate::inventory::{Health, Impact, Lives, what_if};
 use crate::model::Time;
 use std::path::PathBuf;
@@ -24,11 +24,7 @@ enum Act {
         #[arg(long, default_value = "/etc/alertbridge/alertbridge.toml")]
         config: PathBuf,
         /// Where the daemon keeps what it pulled from NetBox.
-        #[arg(
-            long,
-            env = "ALERTBRIDGE_DATA_DIR",
-            default_value = "./alertbridge-data"
-        )]
+        #[arg(long, env = DATA_DIR_ENV, default_value = DATA_DIR)]
         data_dir: PathBuf,
         /// Print one JSON object.
         #[arg(long)]
