@@ -292,7 +292,7 @@ pub(super) async fn open(
             ..HttpSettings::default()
         },
     );
-    let threads = Threads::start().context("cannot start the threads of the doors")?;
+    let threads = &daemon.threads;
     let doors = Doors {
         threads: threads.clone(),
         http: http.local_addr(),
@@ -303,13 +303,13 @@ pub(super) async fn open(
         lmtp_socket,
         running: vec![
             http.with_tls(slots.http.clone())
-                .on_threads(&threads)
+                .on_threads(threads)
                 .serve(http_door),
-            smtp.on_threads(&threads)
+            smtp.on_threads(threads)
                 .serve(mail_door(&file.smtp, smtp_at, false, &slots.smtp)),
-            lmtp.on_threads(&threads)
+            lmtp.on_threads(threads)
                 .serve(mail_door(&file.lmtp, lmtp_at, true, &slots.lmtp)),
-            lmtp_unix.on_threads(&threads).serve(mail_door(
+            lmtp_unix.on_threads(threads).serve(mail_door(
                 &file.lmtp,
                 local(0),
                 true,

@@ -33,6 +33,7 @@ use crate::config::{Config, PulledByName, kept_copies};
 use crate::engine::Engine;
 use crate::intake::mailbox::Reading;
 use crate::intake::smtp::InHand;
+use crate::intake::threads::Threads;
 use crate::limits;
 use crate::model::{Input, Time};
 use crate::store::sealing::Keys;
@@ -151,6 +152,7 @@ pub async fn run(mut start: Start) -> anyhow::Result<()> {
         workers: workers.clone(),
         mail,
         mailboxes: mailboxes.clone(),
+        threads: Threads::start().context("cannot start the threads of the doors")?,
         pulled,
     }));
     let api = Arc::new(Api {

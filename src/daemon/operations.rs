@@ -16,6 +16,7 @@ use crate::engine::gauges::Gauges;
 use crate::formats::Request;
 use crate::intake::accept::Intake;
 use crate::intake::raw::Dump;
+use crate::intake::threads::Threads;
 use crate::limits;
 use crate::model::figure::Stored;
 use crate::model::input::OWN_SOURCE;
@@ -62,6 +63,8 @@ pub(super) struct Parts<'a> {
     pub mail: MailSlot,
     /// The readers of mailboxes.
     pub mailboxes: Arc<Mailboxes>,
+    /// The threads of the doors.
+    pub threads: Threads,
     /// Inventories that were pulled.
     pub pulled: PulledByName,
 }
@@ -89,6 +92,8 @@ pub(super) struct Daemon {
     workers: Arc<Workers>,
     pub(super) mail: MailSlot,
     pub(super) mailboxes: Arc<Mailboxes>,
+    /// The threads of the doors.
+    pub threads: Threads,
     api: OnceLock<Arc<Api>>,
     /// One change of what is decided by at a time.
     pub reloading: tokio::sync::Mutex<()>,
@@ -122,6 +127,7 @@ impl Daemon {
             workers: parts.workers,
             mail: parts.mail,
             mailboxes: parts.mailboxes,
+            threads: parts.threads,
             slots: Slots::default(),
             api: OnceLock::new(),
             reloading: tokio::sync::Mutex::new(()),

@@ -1,4 +1,4 @@
-//! The bridge watches itself: systemd's watchdog is fed only while engine and store answer, a step
+//! The bridge watches itself: systemd's watchdog is fed only while engine, store and doors answer, a step
 //! of the wall clock becomes an input, and a dead-man's switch is called while all is well. What
 //! goes wrong becomes an alert of the source `alertbridge`, or a letter where no ticket can be.
 
@@ -85,6 +85,10 @@ async fn feed_watchdog(daemon: &Daemon) {
         // A store that cannot write answers; it is not hung, and a restart would not help it.
         if answered.await.is_err() {
             tracing::error!("store_silent");
+            continue;
+        }
+        if !daemon.threads.turn_within(interval / 3).await {
+            tracing::error!("doors_silent");
             continue;
         }
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);

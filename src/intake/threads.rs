@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,14 @@ impl Threads {
         &self.0.runtimes[turn % self.0.runtimes.len()]
     }
 
+    /// Whether each thread gets to a new task in that time; a decoder that never ends would keep its
+    /// thread from that.
+    pub async fn turn_within(&self, longest: Duration) -> bool {
+        let tasks = self.0.runtimes.iter().map(|thread| thread.spawn(async {}));
+        let all = futures_util::future::join_all(tasks);
+        tokio::time::timeout(longest, all).await.is_ok()
+    }
+
     /// Drops what is still served and waits until the threads are gone.
     pub fn end(&self) {
         self.0.end.cancel();
@@ -68,5 +77,38 @@ impl Threads {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.end.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn a_thread_that_is_stuck_is_found_out_and_the_end_waits_for_all() {
+        let threads = Threads::start().unwrap();
+        let longest = Duration::from_secs(30);
+        assert!(threads.turn_within(longest).await);
+        let (free, freed) = mpsc::channel::<()>();
+        let stuck = threads.next().spawn(async move {
+            let _ = freed.recv();
+        });
+        assert!(!threads.turn_within(Duration::from_millis(50)).await);
+        drop(free);
+        stuck.await.unwrap();
+        assert!(threads.turn_within(longest).await);
+
+        let (alive, ended) = mpsc::channel::<()>();
+        threads.next().spawn(async move {
+            std::future::pending::<()>().await;
+            drop(alive);
+        });
+        threads.end();
+        assert_eq!(ended.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+        // Threads that are gone are not stuck.
+        assert!(threads.turn_within(longest).await);
     }
 }
