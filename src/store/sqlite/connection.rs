@@ -98,7 +98,7 @@ pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Conne
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA wal_autocheckpoint = 1000;
+         PRAGMA wal_autocheckpoint = 500;
          PRAGMA cache_size = -16384;
          PRAGMA temp_store = MEMORY;",
     )?;
