@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod intake_support;
+mod tls_client;
 
 use alertbridge::intake::Refused;
 use alertbridge::intake::http::HttpSettings;
@@ -485,13 +486,7 @@ async fn ask_tls(
     request: Vec<u8>,
 ) -> std::io::Result<u16> {
     use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(trusted.der.clone().into()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
+    let builder = tls_client::trusting(&trusted.der);
     let config = match own {
         None => builder.with_no_client_auth(),
         Some(made) => {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod intake_support;
+mod tls_client;
 
 use alertbridge::intake::Refused;
 use alertbridge::intake::listener::{Listener, ListenerLimits};
@@ -361,14 +362,7 @@ async fn starttls_forgets_what_was_said_in_the_clear() {
         .send("STARTTLS\r\nMAIL FROM:<injected@x>\r\nRCPT TO:<alerts@bridge>\r\n")
         .await;
     assert!(client.reply().await.starts_with("220"));
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = tls_client::trusting(made.cert.der()).with_no_client_auth();
     let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
         .connect("localhost".try_into().unwrap(), client.stream)
         .await

@@ -3,13 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod daemon_support;
+mod tls_client;
 
-use daemon_support::Daemon;
+use daemon_support::{Daemon, smtp_reply};
 use rustls::pki_types::ServerName;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use tls_client::trusting;
 
 type Encrypted = rustls::StreamOwned<rustls::ClientConnection, TcpStream>;
 
@@ -33,14 +35,7 @@ fn config() -> String {
 }
 
 fn encrypted(tcp: TcpStream, trusted: &[u8]) -> Encrypted {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(trusted.to_vec().into()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = trusting(trusted).with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
     rustls::StreamOwned::new(client, tcp)
@@ -65,27 +60,15 @@ fn ask(
     Ok((status, answer))
 }
 
-/// One whole reply of a mail door.
-fn reply(stream: &mut impl BufRead) -> String {
-    let mut reply = String::new();
-    loop {
-        let start = reply.len();
-        assert!(stream.read_line(&mut reply).unwrap() > 0, "after {reply:?}");
-        if reply.as_bytes().get(start + 3) != Some(&b'-') {
-            return reply;
-        }
-    }
-}
-
 /// Greets, begins TLS, and hands in a mail over it: the reply to its data.
 fn mail(daemon: &Daemon, door: &str, hello: &str, trusted: &[u8]) -> String {
     let mut plain = BufReader::new(daemon.connect(door).unwrap());
-    assert!(reply(&mut plain).starts_with("220"));
+    assert!(smtp_reply(&mut plain).starts_with("220"));
     write!(plain.get_mut(), "{hello} monitor.example\r\n").unwrap();
-    let offered = reply(&mut plain);
+    let offered = smtp_reply(&mut plain);
     assert!(offered.contains("STARTTLS"), "{door}: {offered}");
     plain.get_mut().write_all(b"STARTTLS\r\n").unwrap();
-    assert!(reply(&mut plain).starts_with("220"), "{door}");
+    assert!(smtp_reply(&mut plain).starts_with("220"), "{door}");
     let mut stream = BufReader::new(encrypted(plain.into_inner(), trusted));
     let mut last = String::new();
     for line in [
@@ -96,7 +79,7 @@ fn mail(daemon: &Daemon, door: &str, hello: &str, trusted: &[u8]) -> String {
         "Subject: over TLS\r\n\r\nnothing that a format knows\r\n.",
     ] {
         write!(stream.get_mut(), "{line}\r\n").unwrap();
-        last = reply(&mut stream);
+        last = smtp_reply(&mut stream);
         assert!(last.starts_with(['2', '3']), "{door}, {line}: {last}");
     }
     last

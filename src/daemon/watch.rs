@@ -1,5 +1,5 @@
-//! The bridge watches itself: systemd's watchdog is fed only while engine, store and doors answer, a step
-//! of the wall clock becomes an input, and a dead-man's switch is called while all is well. What
+//! The bridge watches itself: systemd's watchdog is fed only while engine, store and doors answer, a
+//! step of the wall clock becomes an input, and a dead-man's switch is called while all is well. What
 //! goes wrong becomes an alert of the source `alertbridge`, or a letter where no ticket can be.
 
 mod findings;

@@ -242,12 +242,12 @@ impl Daemon {
     }
 }
 
-/// One whole reply.
-fn smtp_reply(stream: &mut BufReader<TcpStream>) -> String {
+/// One whole reply of a mail door.
+pub fn smtp_reply(stream: &mut impl BufRead) -> String {
     let mut reply = String::new();
     loop {
         let start = reply.len();
-        stream.read_line(&mut reply).unwrap();
+        assert!(stream.read_line(&mut reply).unwrap() > 0, "after {reply:?}");
         if reply.as_bytes().get(start + 3) != Some(&b'-') {
             return reply;
         }

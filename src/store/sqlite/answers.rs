@@ -52,7 +52,7 @@ fn mailbox() -> Option<Mailbox> {
 }
 
 /// Tells all of a commit.
-pub(super) fn tell(all: impl Iterator<Item = (Waiting, Answer)>) {
+pub(super) fn tell(all: impl IntoIterator<Item = (Waiting, Answer)>) {
     let mut alone = Vec::new();
     let mut together: Vec<(Mailbox, Vec<Addressed>)> = Vec::new();
     for (waiting, answer) in all {
@@ -114,9 +114,7 @@ mod tests {
             told.push((waiting, Ok(place..place + 1)));
             heard.push((runtime, answered, place));
         }
-        std::thread::spawn(move || tell(told.into_iter()))
-            .join()
-            .unwrap();
+        std::thread::spawn(move || tell(told)).join().unwrap();
         for (runtime, answered, place) in heard {
             let answer = runtime.block_on(answered).unwrap();
             assert_eq!(answer.unwrap(), place..place + 1);
@@ -128,7 +126,7 @@ mod tests {
         let runtime = alone();
         let (waiting, mut answered) = runtime.block_on(async { waiting() });
         drop(runtime);
-        tell(std::iter::once((waiting, Ok(1..2))));
+        tell([(waiting, Ok(1..2))]);
         assert_eq!(answered.try_recv().unwrap().unwrap(), 1..2);
     }
 }

@@ -197,18 +197,14 @@ fn accept(shared: &Shared, first: u64, batch: Vec<Append>) {
             next += 1;
         }
         shared.budget.written(from, next - 1, append.shares);
-        answers.push((append.answer, from..next));
+        answers.push((append.answer, Ok(from..next)));
     }
     let last = next - 1;
     shared.acked.raise(last);
     shared.last.store(last, Ordering::Release);
     shared.commits.fetch_add(1, Ordering::Relaxed);
     shared.tail.extend(last, rows);
-    answers::tell(
-        answers
-            .into_iter()
-            .map(|(answer, places)| (answer, Ok(places))),
-    );
+    answers::tell(answers);
 }
 
 /// Runs a job on the connection, opening it if need be; a failed connection is thrown away.
