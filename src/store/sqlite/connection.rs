@@ -98,7 +98,6 @@ pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Conne
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA wal_autocheckpoint = 500;
          PRAGMA cache_size = -16384;
          PRAGMA temp_store = MEMORY;",
     )?;
@@ -107,14 +106,10 @@ pub(super) fn open_writer(path: &Path, busy: Duration) -> rusqlite::Result<Conne
 }
 
 /// A connection that writes what can be made again: a commit is whole or not there, and after a
-/// power cut the last ones may be missing. Checkpoints are synced; they are rare, because the same
-/// pages of the indexes change with every batch and need to reach the file only once in between.
+/// power cut the last ones may be missing. Checkpoints are synced.
 pub(super) fn open_follower(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
     let connection = open_writer(path, busy)?;
-    connection.execute_batch(
-        "PRAGMA synchronous = NORMAL;
-         PRAGMA wal_autocheckpoint = 4000;",
-    )?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     Ok(connection)
 }
 

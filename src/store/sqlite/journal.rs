@@ -6,6 +6,7 @@ use super::super::sealing::{Keyring, Keys};
 use super::super::{Journal, Mark, NewInput, StoreError};
 use super::acked::Acked;
 use super::budget::{Budget, Shares};
+use super::checkpoint::{Checkpointer, Pace};
 use super::connection::{
     ReadError, Readers, damaged, explain, failed, limit_to_sql, locked, open_writer, to_sql,
     unavailable,
@@ -27,6 +28,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Small copies keep the disk free for the next commit; each page is written to the log once.
+const CHECKPOINTS: Pace = Pace {
+    copy_pages: 500,
+    sync_pages: 0,
+    log_pages: 4000,
+};
 
 /// How the journal behaves. The defaults are those of [`limits`].
 #[derive(Clone, Debug)]
@@ -116,10 +124,13 @@ impl SqliteJournal {
         );
         check_tail(&connection, &path, (cursor, last, kept_from), &budget)?;
         options.dir = dir.to_owned();
+        let checkpointer = Checkpointer::start(&path, CHECKPOINTS, "journal-copy")?;
+        checkpointer.follow(&mut connection).map_err(sqlite)?;
         budget.measure(dir);
         let shared = Arc::new(Shared {
             tail: Tail::new(last, options.tail_rows_max, options.tail_bytes_max),
             path: path.clone(),
+            checkpointer,
             options,
             last: AtomicU64::new(last),
             acked,

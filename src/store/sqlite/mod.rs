@@ -6,6 +6,7 @@ mod acked;
 mod answers;
 mod backup;
 mod budget;
+mod checkpoint;
 mod connection;
 mod desk;
 mod desk_row;

@@ -12,6 +12,7 @@ use super::super::{
     AlertBytes, IncidentFilter, LoadedState, StateDelta, StateStore, StoreError, codec,
 };
 use super::backup::LostTime;
+use super::checkpoint::{Checkpointer, Pace};
 use super::connection::{
     ReadError, Readers, explain, failed, from_sql, limit_to_sql, locked, open_follower, to_sql,
 };
@@ -35,6 +36,14 @@ const KINDS_NOT_LOADED: [&str; 6] = [
     "quarantine_handled",
     "security_over",
 ];
+
+/// Copies are rare, because the same pages of the indexes change with every batch and need to reach
+/// the file only once in between. No commit is synced, so the log is, in steps.
+const CHECKPOINTS: Pace = Pace {
+    copy_pages: 4000,
+    sync_pages: 500,
+    log_pages: 8000,
+};
 
 /// How the state store behaves.
 #[derive(Clone, Debug)]
@@ -62,6 +71,7 @@ pub struct SqliteState {
     pub(super) path: PathBuf,
     pub(super) options: StateOptions,
     pub(super) writer: Mutex<Option<Connection>>,
+    pub(super) checkpointer: Checkpointer,
     pub(super) readers: Readers,
 }
 
@@ -73,7 +83,12 @@ impl SqliteState {
         let mut connection =
             open_follower(&path, options.busy).map_err(|error| explain(&path, &error))?;
         migrate(&mut connection, &path, &STATE)?;
+        let checkpointer = Checkpointer::start(&path, CHECKPOINTS, "state-copy")?;
+        checkpointer
+            .follow(&mut connection)
+            .map_err(|error| explain(&path, &error))?;
         let state = SqliteState {
+            checkpointer,
             readers: Readers::new(&path),
             writer: Mutex::new(Some(connection)),
             options,
@@ -98,6 +113,7 @@ impl SqliteState {
     /// Remembers a word; empty: forgets it. It is synced when this returns.
     pub fn set_word(&self, name: &str, value: &str) -> Result<(), StoreError> {
         self.write(|connection| super::connection::set_word(connection, name, value))?;
+        let _alone = self.checkpointer.alone();
         self.readers.with(|connection| {
             connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))?;
             Ok(())
@@ -112,8 +128,7 @@ impl SqliteState {
         let mut writer = locked(&self.writer);
         let connection = match writer.take() {
             Some(connection) => connection,
-            None => open_follower(&self.path, self.options.busy)
-                .map_err(|error| explain(&self.path, &error))?,
+            None => self.open_writer()?,
         };
         let done = (|| {
             connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -124,11 +139,22 @@ impl SqliteState {
         })();
         match done {
             Ok(value) => {
+                self.checkpointer.shorten(&connection);
                 *writer = Some(connection);
                 Ok(value)
             }
             Err(error) => Err(failed(&self.path, error)),
         }
+    }
+
+    /// Opens the one connection that writes.
+    pub(super) fn open_writer(&self) -> Result<Connection, StoreError> {
+        open_follower(&self.path, self.options.busy)
+            .and_then(|mut connection| {
+                self.checkpointer.follow(&mut connection)?;
+                Ok(connection)
+            })
+            .map_err(|error| explain(&self.path, &error))
     }
 
     pub(super) fn bodies(

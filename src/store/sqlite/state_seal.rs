@@ -96,9 +96,9 @@ impl SqliteState {
         let mut writer = super::connection::locked(&self.writer);
         let connection = match writer.take() {
             Some(connection) => connection,
-            None => super::connection::open_follower(&self.path, self.options.busy)
-                .map_err(|error| super::connection::explain(&self.path, &error))?,
+            None => self.open_writer()?,
         };
+        let _alone = self.checkpointer.alone();
         let wiped = wiped(&connection, self.options.busy, |_| Ok(()))
             .map_err(|error| super::connection::failed(&self.path, error))?;
         *writer = Some(connection);

@@ -27,6 +27,7 @@ pub(super) fn seal(
     seqs: &[u64],
 ) -> Result<bool, StoreError> {
     let keys = shared.options.keys.load_full();
+    let _alone = shared.checkpointer.alone();
     let sealed = wiped(connection, shared.options.busy, |connection| {
         seqs.iter()
             .try_for_each(|seq| seal_row(connection, *seq, &keys))

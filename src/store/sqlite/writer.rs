@@ -6,6 +6,7 @@ use super::super::{Mark, StoreError};
 use super::acked::Acked;
 use super::answers::{self, Waiting};
 use super::budget::{Budget, Shares};
+use super::checkpoint::Checkpointer;
 use super::connection::{
     ReadError, explain, failed, from_sql, locked, open_writer, set_word, unavailable,
 };
@@ -96,6 +97,7 @@ pub(super) struct Shared {
     pub(super) options: JournalOptions,
     pub(super) last: AtomicU64,
     pub(super) acked: Acked,
+    pub(super) checkpointer: Checkpointer,
     pub(super) commits: AtomicU64,
     pub(super) tail: Tail,
     pub(super) budget: Budget,
@@ -153,6 +155,9 @@ pub(super) fn run(shared: &Shared, first: Connection, mut requests: mpsc::Receiv
         }
         if !batch.is_empty() {
             write(shared, &mut connection, batch);
+        }
+        if let Some(connection) = &connection {
+            shared.checkpointer.shorten(connection);
         }
     }
 }
@@ -235,9 +240,11 @@ fn reopen(shared: &Shared) -> Result<Connection, StoreError> {
     if !shared.path.exists() {
         return Err(unavailable(&shared.path, &"the file is gone"));
     }
-    let connection = open_writer(&shared.path, shared.options.busy).map_err(sqlite)?;
-    connection
-        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    let mut connection = open_writer(&shared.path, shared.options.busy).map_err(sqlite)?;
+    shared.checkpointer.copy_now(&connection).map_err(sqlite)?;
+    shared
+        .checkpointer
+        .follow(&mut connection)
         .map_err(sqlite)?;
     let last = last_place(&connection).map_err(sqlite)?;
     if last < shared.last.load(Ordering::Acquire) {
